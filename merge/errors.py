@@ -1,0 +1,38 @@
+"""One family of errors: what is wrong, where, and what to do about it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class MergeError(Exception):
+    """A failure that the user can act on; the command line prints it in one line and exits with 1.
+
+    Args:
+        what: What is wrong, in plain words.
+        where: File, tensor or ``recipe.yaml:12:5``; goes in front of the message.
+        hint: What to do about it.
+    """
+
+    exit_code = 1
+
+    def __init__(self, what: str, *, where: str | None = None, hint: str | None = None) -> None:
+        self.what, self.where, self.hint = what, where, hint
+        super().__init__(self._text())
+
+    def _text(self) -> str:
+        text = f"{self.where}: {self.what}" if self.where else self.what
+        return f"{text} ({self.hint})" if self.hint else text
+
+
+class UsageError(MergeError):
+    """The request itself is wrong (flag, key, option, count of models); exit code 2."""
+
+    exit_code = 2
+
+
+def suggest(name: str, known: Iterable[str]) -> str | None:
+    """Return ``did you mean 'x'?`` for the nearest known name, or None when nothing is near."""
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f"did you mean '{near[0]}'?" if near else None
