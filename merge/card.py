@@ -1,0 +1,126 @@
+"""The model card: what was merged from where, as a recipe that can be run again.
+
+It is the only place that holds locations. Local ones are written relative to the card, so that a tree of
+checkpoints can move as a whole.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from .checkpoints.companions import CARD
+from .checkpoints.staging import check_ours_text
+from .errors import MergeError
+from .plan import Plan
+from .planning.layout import is_single_file
+from .provenance import TOOL, described
+
+MARK = "<!-- written by merge -->"
+_RECIPE = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def card_path(out: Path) -> Path:
+    """Return where the card of an output lies: README.md inside a folder, ``NAME.md`` beside a file."""
+    return out.with_name(out.name + ".md") if is_single_file(out) else out / CARD
+
+
+def check_card(out: Path) -> None:
+    """Refuse to replace a file beside a single-file output that no merge wrote.
+
+    Raises:
+        UsageError: Naming it.
+    """
+    path = card_path(out)
+    if is_single_file(out) and os.path.lexists(path):
+        check_ours_text(path, MARK)
+
+
+def render_card(plan: Plan, out: Path, input_ids: list[str], output_id: str, facts: list[str]) -> str:
+    """Return the card's Markdown.
+
+    Args:
+        plan: The plan that was run.
+        out: Where the output goes.
+        input_ids: Content ids of the sources.
+        output_id: Content id of the output.
+        facts: Warnings and hashes, one line each.
+    """
+    names = [relative_location(source.location, plan, out) for source in plan.sources]
+    lines = ["---", *_front_matter(plan), "---", MARK, "", f"# {out.stem}", ""]
+    lines += [f"Merged by {TOOL}. `merge verify {out.name}` repeats it and compares.", "", "## Models", ""]
+    lines += ["| role | model | content id |", "|---|---|---|"]
+    lines += [
+        f"| {role or 'model'} | `{name}` | `{identity}` |"
+        for role, name, identity in zip(plan.roles, names, input_ids, strict=True)
+    ]
+    lines += [f"| output | `{out.name}` | `{output_id}` |", "", "## Recipe", ""]
+    lines += ["```yaml", dump_yaml(described(plan, names)).rstrip(), "```", ""]
+    lines += ["## Notes", "", *(f"- {fact}" for fact in facts), ""] if facts else []
+    return "\n".join(lines)
+
+
+def _front_matter(plan: Plan) -> list[str]:
+    licences = sorted({found for source in plan.sources if (found := _licence(getattr(source, "folder", None)))})
+    lines = ["tags:", "- merge"]
+    if plan.sources[plan.reference].config.get("architectures"):
+        lines.append("library_name: transformers")
+    if len(licences) == 1:
+        lines.append(f"license: {licences[0]}")
+    elif licences:
+        lines += ["license: other", f"license_name: {' and '.join(licences)}"]
+    return lines
+
+
+def _licence(folder: Path | None) -> str | None:
+    """Return the licence that a model's own card states in its front matter."""
+    path = folder / CARD if folder else None
+    if path is None or not path.is_file():
+        return None
+    text = path.read_text("utf-8", "replace")
+    front = text.split("---", 2)[1] if text.startswith("---") and text.count("---") > 1 else ""
+    match = re.search(r"^license:\s*([\w.\-]+)\s*$", front, re.MULTILINE)
+    return match[1] if match else None
+
+
+def relative_location(location: str, plan: Plan, out: Path) -> str:
+    """Return a local path relative to the card's folder, ``./`` in front."""
+    path = (plan.recipe.folder or Path()) / Path(location).expanduser()
+    if not path.exists():
+        return location
+    try:
+        relative = os.path.relpath(path.resolve(), card_path(out).parent.resolve())
+    except ValueError:  # another drive
+        return str(path.resolve())
+    return relative if relative.startswith(".") else f"./{relative}"
+
+
+def dump_yaml(value: Any) -> str:
+    """Return YAML in block style, keys in the order of the mapping."""
+    from ruamel.yaml import YAML
+
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = False
+    yaml.sort_base_mapping_type_on_output = False
+    stream = io.StringIO()
+    yaml.dump(value, stream)
+    return stream.getvalue()
+
+
+def recipe_text(out: Path) -> str:
+    """Return the recipe in an output's card.
+
+    Raises:
+        MergeError: When there is no card, or no recipe in it.
+    """
+    path = card_path(out)
+    if not path.is_file():
+        raise MergeError("there is no model card, which says where the inputs are", where=str(path))
+    match = _RECIPE.search(path.read_text("utf-8", "replace"))
+    if match is None:
+        raise MergeError("the model card holds no recipe", where=str(path))
+    return match[1]
+

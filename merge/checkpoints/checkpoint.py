@@ -1,0 +1,116 @@
+"""A checkpoint: an ordered mapping from tensor name to where its bytes lie, and a way to read any range of them."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from ..errors import MergeError
+from .files import Buffer, ReadFile
+from .header import TensorInfo
+
+
+class FileIdentity(NamedTuple):
+    """What tells whether a file is still the one that was planned with."""
+
+    name: str
+    size: int
+    modified_ns: int
+    device: int
+    inode: int
+
+
+class Source(Protocol):
+    """What the planner and the engine need of a checkpoint, wherever its bytes are."""
+
+    location: str
+    tensors: Mapping[str, TensorInfo]
+    metadata: Mapping[str, str]
+    notes: list[str]
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The model's config.json, empty where there is none."""
+
+    @property
+    def identities(self) -> list[FileIdentity]:
+        """The files behind it; empty for tensors in memory."""
+
+    def read_into(self, tensor: TensorInfo, offset: int, buffer: Buffer) -> None:
+        """Fill the buffer with the tensor's bytes from this byte offset within the tensor."""
+
+    def close(self) -> None:
+        """Give back what reading holds open."""
+
+
+class FileCheckpoint:
+    """A checkpoint in one or several safetensors files.
+
+    Attributes:
+        location: What the user wrote.
+        folder: Where config, tokenizer and the like lie beside the weights, or None for a bare file.
+        weights_name: Name that a single-file output in a folder should have, as this checkpoint has it.
+        notes: What a reader should know (tensors that the index leaves out, a hub revision …).
+    """
+
+    def __init__(
+        self,
+        location: str,
+        files: list[Path],
+        tensors: Mapping[str, TensorInfo],
+        metadata: Mapping[str, str],
+        *,
+        folder: Path | None = None,
+        weights_name: str = "model.safetensors",
+        notes: list[str] | None = None,
+    ) -> None:
+        self.location, self.files, self.tensors, self.metadata = location, files, tensors, metadata
+        self.folder, self.weights_name, self.notes = folder, weights_name, notes or []
+        self.identities = [_identity(path) for path in files]
+        self._open: dict[int, ReadFile] = {}
+        self._lock = threading.Lock()
+
+    @cached_property
+    def config(self) -> Mapping[str, Any]:
+        """The parsed config.json, or an empty mapping."""
+        path = self.folder / "config.json" if self.folder else None
+        return read_json_object(path) if path and path.is_file() else {}
+
+    def read_into(self, tensor: TensorInfo, offset: int, buffer: Buffer) -> None:
+        """Fill the buffer with the tensor's bytes from this byte offset within the tensor."""
+        reader = self._open.get(tensor.file)
+        if reader is None:
+            with self._lock:
+                if tensor.file not in self._open:
+                    self._open[tensor.file] = ReadFile(self.files[tensor.file], str(self.files[tensor.file]))
+                reader = self._open[tensor.file]
+        reader.read_into(tensor.start + offset, buffer)
+
+    def close(self) -> None:
+        """Close every file that reading has opened."""
+        while self._open:
+            self._open.popitem()[1].close()
+
+
+def _identity(path: Path) -> FileIdentity:
+    status = path.stat()
+    return FileIdentity(path.name, status.st_size, status.st_mtime_ns, status.st_dev, status.st_ino)
+
+
+def read_json_object(path: Path) -> dict[str, Any]:
+    """Read a JSON file that must hold an object.
+
+    Raises:
+        MergeError: When it cannot be read or holds something else.
+    """
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise MergeError(f"cannot read it as JSON: {error}", where=str(path)) from None
+    if not isinstance(found, dict):
+        raise MergeError("holds no JSON object", where=str(path))
+    return found

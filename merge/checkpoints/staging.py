@@ -1,0 +1,246 @@
+"""Build an output under a hidden name beside its target and put it in place with one rename.
+
+Everything unfinished lives in one folder, ``.NAME.merging``: the lock, the journal and the result so far. A killed
+run leaves that folder and nothing else; the next run to the same output takes it over or removes it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from ..errors import MergeError, UsageError
+from .files import sync_folder
+from .resolve import read_header
+
+OUR_KEY = "merge.output"  # metadata that every file of ours has
+_EXCHANGE, _AT_CURRENT = 2, -100  # RENAME_EXCHANGE and AT_FDCWD of Linux
+
+
+class Staging:
+    """The place where one output is built.
+
+    Args:
+        target: The output's path.
+        is_folder: Whether the output is a folder.
+
+    Attributes:
+        journal: Path of the journal.
+        discarded: Whether an earlier, unfinished result was removed.
+    """
+
+    def __init__(self, target: Path, *, is_folder: bool) -> None:
+        self.target, self._is_folder = target, is_folder
+        self._folder = target.parent / f".{target.name}.merging"
+        self.journal = self._folder / "journal"
+        self._result = self._folder / "result"
+        self._lock: int | None = None
+        self._made: list[Path] = []
+        self.discarded = False
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether an earlier run left a result that may be continued."""
+        return self.journal.exists()
+
+    def path(self, name: str) -> Path:
+        """Return where a file of the result is built."""
+        return self._result / name
+
+    def open(self, *, resume: bool) -> None:
+        """Take the lock and make the folder ready, empty unless an earlier result is to be continued.
+
+        Raises:
+            MergeError: When another run builds the same output, or the folder cannot be written.
+        """
+        try:
+            self._make_parents()
+            self._folder.mkdir(exist_ok=True)
+            self._take_lock()
+            if not resume:
+                self._clear()
+            self._result.mkdir(exist_ok=True)
+        except OSError as error:
+            where = str(self.target.parent)
+            self._remove_parents()
+            raise MergeError(f"cannot write into this folder: {error.strerror}", where=where) from None
+
+    def _make_parents(self) -> None:
+        missing = [parent for parent in self.target.parents if not parent.exists()]
+        for parent in reversed(missing):
+            parent.mkdir()
+            self._made.append(parent)
+
+    def _remove_parents(self) -> None:
+        while self._made:
+            try:
+                self._made.pop().rmdir()
+            except OSError:
+                return
+
+    def _take_lock(self) -> None:
+        handle = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            _lock(handle)
+        except OSError:
+            os.close(handle)
+            raise MergeError("another run is building this output", where=str(self.target)) from None
+        self._lock = handle
+
+    def _clear(self) -> None:
+        self.discarded = self.journal.exists()
+        self.journal.unlink(missing_ok=True)
+        shutil.rmtree(self._result, ignore_errors=True)
+
+    def restart(self) -> None:
+        """Throw an earlier result away after all."""
+        self._clear()
+        self._result.mkdir()
+
+    def commit(self, *, replace: bool, sync: bool, beside: Path | None = None) -> None:
+        """Put the result in place and remove everything else.
+
+        Args:
+            replace: Whether something may stand there already.
+            sync: Whether to wait for the disk.
+            beside: A built file that goes beside the target under its own name, after it.
+
+        Raises:
+            MergeError: When something stands there that must not be replaced.
+        """
+        built = self._result if self._is_folder else self._result / self.target.name
+        if sync:
+            sync_folder(self._result)
+        try:
+            if replace and os.path.lexists(self.target):
+                _exchange(built, self.target) if self._is_folder else built.replace(self.target)
+            else:
+                _move(built, self.target)
+            if beside is not None:
+                beside.replace(self.target.with_name(beside.name))
+        except FileExistsError:
+            raise MergeError("something appeared there during the merge", where=str(self.target)) from None
+        except OSError as error:
+            raise MergeError(f"cannot put the output in place: {error.strerror}", where=str(self.target)) from None
+        if sync:
+            sync_folder(self.target.parent)
+        self.close()
+
+    def close(self) -> None:
+        """Remove the folder and give the lock back; parents that were made for nothing go too."""
+        if self._lock is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            os.close(self._lock)
+            self._lock = None
+            if not os.path.lexists(self.target):
+                self._remove_parents()
+
+
+def _lock(handle: int) -> None:
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _move(built: Path, target: Path) -> None:
+    """Rename without replacing anything: a hard link fails where a rename would overwrite a file."""
+    if built.is_dir():
+        built.rename(target)  # fails on its own unless the target is an empty folder
+        return
+    try:
+        os.link(built, target)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        if os.path.lexists(target):
+            raise FileExistsError from None
+        built.replace(target)
+
+
+def _exchange(built: Path, target: Path) -> None:
+    """Swap two folders in one step where the system can, so that no moment has neither."""
+    if sys.platform == "linux":
+        library = ctypes.CDLL(None, use_errno=True)
+        rename = getattr(library, "renameat2", None)
+        names = os.fsencode(built), os.fsencode(target)
+        if rename and rename(_AT_CURRENT, names[0], _AT_CURRENT, names[1], _EXCHANGE) == 0:
+            return
+    old = built.with_name("replaced")
+    target.rename(old)
+    built.rename(target)
+
+
+def check_target(target: Path, inputs: Iterable[Path], *, is_folder: bool, force: bool) -> None:
+    """Refuse an output path that would cost the user something.
+
+    Args:
+        target: The output's path.
+        inputs: Every file that is read.
+        is_folder: Whether a folder will be written.
+        force: Whether a former output of ours may be replaced.
+
+    Raises:
+        UsageError: Naming what is in the way.
+    """
+    where = str(target)
+    for path in inputs:
+        if _same(path, target) or (target.is_dir() and _inside(path, target)):
+            raise UsageError("the output is one of the inputs", where=where, hint="choose another --out")
+    if not os.path.lexists(target):
+        return
+    if not force:
+        raise UsageError("the output exists", where=where, hint="--force replaces it")
+    if target.is_dir() is not is_folder:
+        kinds = ("a folder", "a single file") if target.is_dir() else ("a file", "a folder")
+        raise UsageError(f"{kinds[0]} stands there, and the output is {kinds[1]}", where=where)
+    if is_folder:
+        _check_ours(target)
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False
+
+
+def _inside(path: Path, folder: Path) -> bool:
+    return folder.resolve() in path.resolve().parents
+
+
+def check_ours_text(path: Path, mark: str) -> None:
+    """Refuse to replace a text file that does not carry our mark.
+
+    Raises:
+        UsageError: Naming the file.
+    """
+    try:
+        ours = mark in path.read_text("utf-8")
+    except (OSError, ValueError):
+        ours = False
+    if not ours:
+        raise UsageError("this file is in the way of the model card", where=str(path), hint="move it away")
+
+
+def _check_ours(folder: Path) -> None:
+    """A folder is replaced as a whole, so everything in it must be something that a merge wrote or copied."""
+    from .companions import is_companion
+
+    for entry in sorted(folder.iterdir()):
+        weights = entry.suffix == ".safetensors"
+        known = weights or entry.name.endswith(".safetensors.index.json") or is_companion(entry.name)
+        if entry.is_dir() or not known:
+            what = f"holds '{entry.name}', which no merge wrote"
+            raise UsageError(what, where=str(folder), hint="move it away, or choose another --out")
+        if weights and OUR_KEY not in read_header(entry).metadata:
+            what = f"holds '{entry.name}', which is no output of a merge"
+            raise UsageError(what, where=str(folder), hint="move it away, or choose another --out")

@@ -1,0 +1,88 @@
+"""Writes the files of an output: header first, tensors at their final offsets in any order."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ..planning.layout import OutputFile
+from ..planning.rows import Row
+from .files import Buffer, WriteFile
+from .header import render_entries, render_header
+
+
+class FileSink:
+    """The output's safetensors files, presized.
+
+    Args:
+        files: The files and their tensors.
+        locate: Turns a file's name into the path where it is built.
+        metadata: Metadata of the same rendered length as the final one.
+        keep: Whether files of an earlier run are continued.
+    """
+
+    def __init__(
+        self, files: Sequence[OutputFile], locate: Callable[[str], Path], metadata: dict[str, str], *, keep: bool
+    ) -> None:
+        self._entries = [render_entries(file.slots) for file in files]
+        headers = [render_header(entries, metadata) for entries in self._entries]
+        self._starts = [len(header) for header in headers]
+        self._files = [
+            WriteFile(locate(file.name), start + file.nbytes, keep=keep)
+            for file, start in zip(files, self._starts, strict=True)
+        ]
+        for file, header in zip(self._files, headers, strict=True):
+            file.write(0, memoryview(header))
+
+    def write(self, row: Row, offset: int, buffer: Buffer) -> None:
+        """Write bytes of a row at their final place."""
+        self._files[row.file].write(self._starts[row.file] + row.begin + offset, buffer)
+
+    def finish(self, metadata: dict[str, str], *, sync: bool) -> None:
+        """Enter the final metadata and, where asked, wait for the disk.
+
+        Raises:
+            MergeError: When the disk reports an error.
+        """
+        for file, entries, start in zip(self._files, self._entries, self._starts, strict=True):
+            header = render_header(entries, metadata)
+            assert len(header) == start, "ids have a fixed width"  # noqa: S101 - a broken promise of ours, no input
+            file.write(0, memoryview(header))
+            if sync:
+                file.sync()
+
+    def close(self) -> None:
+        """Close the files."""
+        for file in self._files:
+            file.close()
+
+
+class MemorySink:
+    """The output in memory: one buffer per file, as on disk but without headers."""
+
+    def __init__(self, files: Sequence[OutputFile]) -> None:
+        self._buffers = [bytearray(file.nbytes) for file in files]
+
+    def write(self, row: Row, offset: int, buffer: Buffer) -> None:
+        """Copy bytes of a row to their place."""
+        start = row.begin + offset
+        self._buffers[row.file][start : start + len(buffer)] = buffer
+
+    def bytes_of(self, row: Row, nbytes: int) -> Buffer:
+        """Return the bytes of a row."""
+        return memoryview(self._buffers[row.file])[row.begin : row.begin + nbytes]
+
+
+class NullSink:
+    """Throws bytes away; their digests are all that is wanted."""
+
+    def write(self, row: Row, offset: int, buffer: Buffer) -> None:
+        """Do nothing."""
+
+
+def render_index(files: Sequence[OutputFile]) -> str:
+    """Return the text of the index that names every tensor's shard."""
+    weight_map = {slot.name: file.name for file in files for slot in file.slots}
+    index = {"metadata": {"total_size": sum(file.nbytes for file in files)}, "weight_map": weight_map}
+    return json.dumps(index, indent=2, ensure_ascii=False) + "\n"

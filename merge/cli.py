@@ -1,0 +1,129 @@
+"""The command line: finds the command, runs it, turns errors into one line and an exit code.
+
+Commands are built when they are asked for, so that ``merge soup`` pays for no other command. Exit codes: 0 done,
+1 failed, 2 wrong usage, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from . import commands
+from .errors import MergeError, UsageError, suggest
+from .registry import canonical, find_method, method_names
+from .version import __version__
+
+_HELPERS = {"flags", "merging", "method", "show"}  # modules of merge.commands that are no commands
+
+
+def command_names() -> list[str]:
+    """Return the names of the commands that are not methods."""
+    names = {module.name for module in pkgutil.iter_modules(commands.__path__)} - _HELPERS
+    return sorted(names)
+
+
+class _Commands(TyperGroup):
+    """All commands, each built on demand."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [*method_names(), *command_names()]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name in command_names():
+            module = importlib.import_module(f"{commands.__name__}.{cmd_name}")
+            return _build(cmd_name, module.command, module.PANEL)
+        from .commands.method import method_command
+
+        try:
+            method = find_method(cmd_name)
+        except UsageError:
+            return None
+        return _build(method.name, method_command(method), "Merge methods", method.summary)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name = args[0]
+        if self.get_command(ctx, name) is None:
+            known = self.list_commands(ctx)
+            hint = suggest(canonical(name), known) or "merge --help lists the commands"
+            raise UsageError(f"there is no command or method '{name}'", hint=hint)
+        return super().resolve_command(ctx, args)
+
+
+def _build(name: str, function: Any, panel: str, help_text: str | None = None) -> Any:
+    single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    single.command(name, help=help_text, rich_help_panel=panel, no_args_is_help=False)(function)
+    return typer.main.get_command(single)
+
+
+app = typer.Typer(cls=_Commands, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"merge-checkpoints {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Turn a folder of fine-tuned checkpoints into one better model, and show whether it is better."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: What follows ``merge``; by default the process's own arguments.
+
+    Returns:
+        The exit code.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    previous = _terminate_like_interrupt()
+    try:
+        result = typer.main.get_command(app).main(words, prog_name="merge", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except (Exception, KeyboardInterrupt) as error:
+        if "--traceback" in words:
+            raise
+        return _report(error)
+    finally:
+        if previous is not None:
+            signal.signal(signal.SIGTERM, previous)
+
+
+def _terminate_like_interrupt() -> Any:
+    """Let SIGTERM clean up as Ctrl-C does; only the main thread may set that."""
+    try:
+        return signal.signal(signal.SIGTERM, signal.default_int_handler)
+    except ValueError:
+        return None
+
+
+def _report(error: BaseException) -> int:
+    """Print an error in one line on stderr and return its exit code."""
+    if isinstance(error, KeyboardInterrupt | typer.Abort):
+        sys.stderr.write("merge: interrupted; nothing was written\n")
+        return 130
+    if isinstance(error, MergeError):
+        text, code = str(error), error.exit_code
+    elif isinstance(error, typer.TyperException):
+        text, code = error.format_message(), error.exit_code
+    elif isinstance(error, OSError):
+        text, code = f"{error.filename or ''}: {error.strerror or error}".removeprefix(": "), 1
+    else:
+        text, code = f"unexpected {type(error).__name__}: {error}; --traceback shows where", 1
+    sys.stderr.write(f"merge: {' '.join(text.split())}\n")
+    return code

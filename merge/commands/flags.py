@@ -1,0 +1,134 @@
+"""The flags that every merging command has, declared once."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..dtypes import parse_dtype
+from ..errors import UsageError, suggest
+from ..recipe import POLICIES, Output, Policy, parse_size
+
+_OUTPUT, _RUN = "Output", "Running"
+
+
+def _flag(kind: Any, default: Any, *names: str, panel: str, help_text: str, **more: Any) -> tuple[Any, Any]:
+    return Annotated[kind, typer.Option(*names, help=help_text, rich_help_panel=panel, **more)], default
+
+
+COMMON: dict[str, tuple[Any, Any]] = {
+    "out": _flag(
+        Path | None, None, "-o", "--out", panel=_OUTPUT, help_text="A .st or .safetensors file, or else a folder."
+    ),
+    "keep": _flag(
+        list[str] | None, None, "--keep", panel=_OUTPUT, help_text="Take tensors matching this from the base untouched."
+    ),
+    "missing": _flag(
+        str | None, None, "--missing", panel=_OUTPUT, help_text="Tensors that some models lack: error, base, skip, average-present."
+    ),
+    "mismatch": _flag(
+        str | None, None, "--mismatch", panel=_OUTPUT, help_text="Tensors of different shapes: error, base, skip, average-present."
+    ),
+    "dtype": _flag(str | None, None, "--dtype", panel=_OUTPUT, help_text="Type of the output, e.g. bfloat16."),
+    "max_shard_size": _flag(
+        str | None, None, "--max-shard-size", panel=_OUTPUT, help_text="Largest file in an output folder. (default: 5GB)"
+    ),
+    "report": _flag(Path | None, None, "--report", panel=_OUTPUT, help_text="Folder for a report on the merge."),
+    "dry_run": _flag(bool, False, "--dry-run", panel=_RUN, help_text="Print the plan; read headers only."),
+    "force": _flag(bool, False, "--force", panel=_OUTPUT, help_text="Replace a former output."),
+    "resume": _flag(bool, False, "--resume", panel=_RUN, help_text="Continue a merge that was killed."),
+    "allow_nonfinite": _flag(
+        bool, False, "--allow-nonfinite", panel=_OUTPUT, help_text="Merge infinities and NaN instead of refusing them."
+    ),
+    "sha256": _flag(bool, False, "--sha256", panel=_OUTPUT, help_text="Hash whole files too, by a second read."),
+    "seed": _flag(int | None, None, "--seed", panel=_RUN, help_text="Seed of methods that draw random numbers.", min=0),
+    "device": _flag(str, "auto", "--device", panel=_RUN, help_text="auto, cpu, cuda or cuda:N."),
+    "threads": _flag(int | None, None, "--threads", panel=_RUN, help_text="Workers. (default: one per core, up to 8)", min=1),
+    "no_fsync": _flag(bool, False, "--no-fsync", panel=_RUN, help_text="Do not wait for the disk."),
+    "offline": _flag(bool, False, "--offline", panel=_RUN, help_text="Never use the network."),
+    "json_": _flag(bool, False, "--json", panel=_RUN, help_text="Print machine-readable output on stdout."),
+    "quiet": _flag(bool, False, "--quiet", panel=_RUN, help_text="Print errors only."),
+    "traceback": _flag(bool, False, "--traceback", panel=_RUN, help_text="Show where an error came from."),
+}
+
+
+@dataclass(frozen=True)
+class MergeFlags:
+    """The common flags as given; None where a recipe or a default decides."""
+
+    out: Path | None
+    keep: list[str] | None
+    missing: str | None
+    mismatch: str | None
+    dtype: str | None
+    max_shard_size: str | None
+    report: Path | None
+    dry_run: bool
+    force: bool
+    resume: bool
+    allow_nonfinite: bool
+    sha256: bool
+    seed: int | None
+    device: str
+    threads: int | None
+    no_fsync: bool
+    offline: bool
+    json_: bool
+    quiet: bool
+    traceback: bool
+
+    def output(self, recipe: Output) -> Output:
+        """Return a recipe's output with the flags on top."""
+        return Output(
+            self.out or recipe.path,
+            parse_dtype(self.dtype, where="--dtype") if self.dtype else recipe.dtype,
+            parse_size(self.max_shard_size, where="--max-shard-size") if self.max_shard_size else recipe.max_shard_size,
+        )
+
+
+def take_common(values: dict[str, Any]) -> MergeFlags:
+    """Remove the common flags from a command's arguments and return them checked.
+
+    Raises:
+        UsageError: For a device that is none.
+    """
+    flags = MergeFlags(**{name: values.pop(name) for name in COMMON})
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", flags.device):
+        raise UsageError(f"--device must be auto, cpu, cuda or cuda:N, not '{flags.device}'")
+    if flags.offline:
+        os.environ["HF_HUB_OFFLINE"] = os.environ["HF_DATASETS_OFFLINE"] = "1"
+    return flags
+
+
+def parse_policy(flag: str, value: str | None, otherwise: Policy) -> Policy:
+    """Return a policy given by a flag, or the other one where none is given.
+
+    Raises:
+        UsageError: For an unknown policy.
+    """
+    if value is None:
+        return otherwise
+    for policy in POLICIES:
+        if value == policy:
+            return policy
+    raise UsageError(f"{flag} must be one of {', '.join(POLICIES)}, not '{value}'", hint=suggest(value, POLICIES))
+
+
+def signature(parameters: Mapping[str, tuple[Any, Any]]) -> inspect.Signature:
+    """Return a signature that Typer turns into arguments and flags."""
+    keyword = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    return inspect.Signature(
+        [
+            inspect.Parameter(name, keyword, default=default, annotation=annotation)
+            for name, (annotation, default) in parameters.items()
+        ]
+    )
+
+

@@ -1,0 +1,88 @@
+"""What every merging command does once it has a recipe: plan, show, run, report."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from .. import execute
+from ..engine import RunSettings
+from ..plan import Plan, make_plan
+from ..plan_view import plan_as_json, render_plan
+from ..progress import progress_bar
+from ..recipe import Recipe
+from .flags import MergeFlags
+from .show import say, say_json, warn
+
+
+def perform(recipe: Recipe, flags: MergeFlags, plan: Plan | None = None) -> None:
+    """Plan a recipe and, unless this is a dry run, run it, evaluate and report.
+
+    Raises:
+        MergeError: When anything fails.
+    """
+    plan = plan or make_plan(recipe)
+    try:
+        settings = _settings(flags)
+        execute.check_output(plan, settings)
+        if flags.dry_run:
+            say_json(plan_as_json(plan)) if flags.json_ else say(render_plan(plan), flags)
+            return
+        _run(plan, settings, flags)
+    finally:
+        plan.close()
+
+
+def _settings(flags: MergeFlags, advance: Any = None) -> execute.WriteSettings:
+    run = RunSettings(flags.device, flags.threads, None, flags.allow_nonfinite)
+    if advance is not None:
+        run = RunSettings(flags.device, flags.threads, None, flags.allow_nonfinite, advance)
+    return execute.WriteSettings(flags.force, flags.resume, not flags.no_fsync, flags.sha256, run)
+
+
+def _run(plan: Plan, settings: execute.WriteSettings, flags: MergeFlags) -> None:
+    # numpy's BLAS would start a thread per core that no streaming method uses, and pay for it at start-up.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    with progress_bar(plan.bytes_read, "merging", quiet=flags.quiet) as advance:
+        written = execute.write(plan, _settings(flags, advance))
+    for warning in written.warnings:
+        warn(warning, flags)
+    found = execute.as_json(plan, written)
+    say("\n".join(_summary(plan, written)), flags)
+    evaluation = _evaluate(plan, written, flags)
+    if plan.recipe.report is not None:
+        _report(plan, found, evaluation, flags)
+    if flags.json_:
+        say_json(found | ({"evaluation": evaluation.as_json()} if evaluation else {}))
+
+
+def _summary(plan: Plan, written: execute.Written) -> list[str]:
+    counts = ", ".join(f"{number} {action}" for action, number in sorted(plan.counts.items(), reverse=True))
+    lines = [f"note: {note}" for note in written.notes]
+    if plan.skips:
+        lines += [f"note: {len(plan.skips)} input tensors are not in the output; --dry-run lists them"]
+    if written.copied:
+        origin = plan.sources[plan.reference].location
+        lines += [f"copied from {origin}: {', '.join(written.copied)}"]
+    speed = (plan.bytes_read + plan.bytes_written) / max(written.seconds, 1e-9) / 1e9
+    lines += [f"wrote {written.out} ({counts}) in {written.seconds:.1f} s, {speed:.2f} GB/s"]
+    return lines
+
+
+def _evaluate(plan: Plan, written: execute.Written, flags: MergeFlags) -> Any:
+    if not plan.recipe.evaluate:
+        return None
+    from ..evaluation import evaluate, render_table
+
+    evaluation = evaluate([str(written.out)], list(plan.recipe.evaluate), device=flags.device)
+    say(render_table(evaluation), flags)
+    return evaluation
+
+
+def _report(plan: Plan, found: dict[str, Any], evaluation: Any, flags: MergeFlags) -> None:
+    from ..reports.merging import report_merge
+
+    directory = plan.recipe.report
+    assert directory is not None  # noqa: S101 - the caller asked
+    paths = report_merge(plan, found, evaluation, directory)
+    say(f"report: {', '.join(str(path) for path in paths)}", flags)

@@ -1,0 +1,90 @@
+"""One command per method, made from the method's declaration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..errors import UsageError
+from ..method import Method
+from ..options import Declaration
+from ..recipe import Merge, Model, Recipe
+from .flags import COMMON, parse_policy, signature, take_common
+
+Command = Callable[..., None]
+_PANEL = "Method"
+
+
+def method_command(method: Method) -> Command:
+    """Return the command function of a method, with a signature that Typer reads."""
+
+    def command(**values: Any) -> None:
+        from .merging import perform
+
+        flags = take_common(values)
+        perform(_recipe(method, flags, values), flags)
+
+    parameters = _parameters(method) | COMMON
+    command.__signature__ = signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {name: annotation for name, (annotation, _) in parameters.items()}
+    return command
+
+
+def _parameters(method: Method) -> dict[str, tuple[Any, Any]]:
+    models = Annotated[list[str], typer.Argument(help="Checkpoint files or folders.", metavar="MODEL...")]
+    needed = "needed" if method.takes == "task_vectors" else "decides types and what is copied"
+    base = Annotated[str | None, typer.Option("--base", help=f"The base model; {needed}.", rich_help_panel=_PANEL)]
+    own = {f"option_{option.name}": _own(option) for option in method.options.declarations.values()}
+    return {"models": (models, ...), "base": (base, None)} | own
+
+
+def _own(option: Declaration) -> tuple[Any, Any]:
+    text = f"{option.help} (default: {option.shown_default}" + (f"; {option.range})" if option.range else ")")
+    kind = str if option.per_model else option.type
+    names = (f"{option.flag}/--no-{option.flag[2:]}",) if kind is bool else (option.flag,)
+    metavar = "W1,W2,…" if option.per_model else None
+    info = typer.Option(*names, help=text, rich_help_panel=_PANEL, metavar=metavar, show_default=False)
+    return Annotated[kind | None, info], None
+
+
+def _recipe(method: Method, flags: Any, values: dict[str, Any]) -> Recipe:
+    locations, base = values.pop("models"), values.pop("base")
+    given = {name.removeprefix("option_"): value for name, value in values.items() if value is not None}
+    declared = method.options.declarations
+    per_model = {
+        name: _split(declared[name], given.pop(name), len(locations)) for name in list(given) if declared[name].per_model
+    }
+    models = tuple(
+        Model(location, {name: numbers[position] for name, numbers in per_model.items()})
+        for position, location in enumerate(locations)
+    )
+    checked = {name: declared[name].check(value, declared[name].flag) for name, value in given.items()}
+    merge = Merge(method.name, models, Model(base) if base else None, checked)
+    return Recipe(
+        merge,
+        keep=tuple(flags.keep or ()),
+        missing=parse_policy("--missing", flags.missing, "error"),
+        mismatch=parse_policy("--mismatch", flags.mismatch, "error"),
+        seed=flags.seed or 0,
+        output=flags.output(Recipe(merge).output),
+        report=Path(flags.report) if flags.report else None,
+    )
+
+
+def _split(option: Declaration, text: str, models: int) -> list[Any]:
+    """Turn ``0.7,0.3`` into one checked value per model."""
+    parts = text.split(",")
+    if len(parts) != models:
+        raise UsageError(f"{option.flag} has {len(parts)} values for {models} models", hint="one per model, in order")
+    return [_number(option, part) for part in parts]
+
+
+def _number(option: Declaration, text: str) -> Any:
+    try:
+        value = float(text)
+    except ValueError:
+        raise UsageError(f"'{text}' in {option.flag} is not a number") from None
+    return option.check(value, option.flag)

@@ -1,0 +1,51 @@
+"""``merge run``: merge by recipe."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..errors import UsageError
+from ..grammar import read_recipe
+from ..recipe import Recipe
+from .flags import COMMON, MergeFlags, parse_policy, signature, take_common
+
+PANEL = "Recipes"
+
+
+def command(**values: Any) -> None:
+    """Merge as a YAML recipe says; flags win over the recipe."""
+    from .merging import perform
+
+    paths, settings = values.pop("recipes"), values.pop("settings")
+    flags = take_common(values)
+    if len(paths) > 1 and flags.out is not None:
+        raise UsageError("several recipes cannot share one --out", hint="give output: {path: …} in each")
+    for path in paths:
+        perform(with_flags(read_recipe(path, settings or ()), flags), flags)
+
+
+def with_flags(recipe: Recipe, flags: MergeFlags) -> Recipe:
+    """Return the recipe with the flags on top; an output given by flag counts from the current folder."""
+    output = flags.output(recipe.output)
+    if flags.out is not None:
+        output = replace(output, path=flags.out.absolute())
+    return replace(
+        recipe,
+        keep=recipe.keep + tuple(flags.keep or ()),
+        missing=parse_policy("--missing", flags.missing, recipe.missing),
+        mismatch=parse_policy("--mismatch", flags.mismatch, recipe.mismatch),
+        seed=recipe.seed if flags.seed is None else flags.seed,
+        output=output,
+        report=flags.report or recipe.report,
+    )
+
+
+_RECIPES = Annotated[list[Path], typer.Argument(help="YAML recipes, run in turn.", metavar="RECIPE...")]
+_SETTINGS = Annotated[list[str] | None, typer.Option("--set", help="Override a key: options.density=0.2", metavar="KEY=VALUE")]
+_PARAMETERS = {"recipes": (_RECIPES, ...), "settings": (_SETTINGS, None)} | COMMON
+command.__signature__ = signature(_PARAMETERS)  # type: ignore[attr-defined]
+command.__annotations__ = {name: annotation for name, (annotation, _) in _PARAMETERS.items()}

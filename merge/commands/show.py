@@ -1,0 +1,36 @@
+"""Where text goes: results on stdout; with ``--json`` that is the JSON alone, and everything else on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any, Protocol
+
+
+class Voice(Protocol):
+    """The flags that decide what is printed where."""
+
+    @property
+    def json_(self) -> bool:
+        """Machine output on stdout."""
+
+    @property
+    def quiet(self) -> bool:
+        """Errors only."""
+
+
+def say(text: str, flags: Voice) -> None:
+    """Print text for people."""
+    if not flags.quiet:
+        print(text, file=sys.stderr if flags.json_ else sys.stdout, flush=True)  # noqa: T201 - the one place for it
+
+
+def warn(text: str, flags: Voice) -> None:
+    """Print a warning."""
+    if not flags.quiet:
+        print(f"warning: {text}", file=sys.stderr, flush=True)  # noqa: T201
+
+
+def say_json(value: Any) -> None:
+    """Print JSON for programs."""
+    print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False), flush=True)  # noqa: T201

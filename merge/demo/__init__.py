@@ -1,0 +1,7 @@
+"""The demo: three small models tuned from one base, souped, evaluated on held-out images, and reported."""
+
+from __future__ import annotations
+
+from merge.demo.run import run_demo
+
+__all__ = ["run_demo"]

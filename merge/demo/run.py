@@ -1,0 +1,80 @@
+"""The demo from an empty folder to the report, through the same commands that a user types."""
+
+from __future__ import annotations
+
+import copy
+import os
+import shlex
+import sys
+from pathlib import Path
+
+from merge.errors import MergeError
+
+BENCHMARK = "digits"
+
+
+def run_demo(directory: Path, *, seed: int = 0) -> None:
+    """Train ``base`` and ``tuned-1`` to ``tuned-3`` on the bundled digits, soup them, evaluate, write ``report``.
+
+    Training sees the 1257 training images only; the 540 held-out images are used once, for the report.
+
+    Args:
+        directory: Made if it is not there.
+        seed: First weights, order of the data, augmentation.
+
+    Raises:
+        MergeError: The folder is not empty, or one of the commands failed.
+    """
+    _check_empty(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    base, *tuned = _train_all(directory, seed)
+    soup, report = str(directory / "soup"), str(directory / "report")
+    run_command(["soup", *tuned, "-o", soup])
+    run_command(["eval", base, *tuned, soup, "--benchmark", BENCHMARK, "--report", report])
+    _say(f"\nThe report is {directory / 'report' / 'report.html'}; the models lie beside it.")
+
+
+def run_command(arguments: list[str]) -> None:
+    """Print a command as one would type it, then run it in this process.
+
+    Raises:
+        MergeError: The command failed; it has said why.
+    """
+    from merge.cli import main
+
+    line = shlex.join(["merge", *arguments])
+    _say(f"\n$ {line}")
+    if main(arguments) != 0:
+        raise MergeError("a command of the demo failed, see above", where=line)
+
+
+def _check_empty(directory: Path) -> None:
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        hint = "name another with: merge demo DIR"
+        raise MergeError("the demo needs a new or empty folder", where=os.fspath(directory), hint=hint)
+
+
+def _train_all(directory: Path, seed: int) -> list[str]:
+    import torch
+
+    from merge.demo.training import BASE, TUNED, new_model, save, train
+    from merge.evaluation.data import load_digits
+
+    data = load_digits("train")
+    images, labels = torch.from_numpy(data.images), torch.from_numpy(data.labels)
+    folders = [str(directory / name) for name in ("base", *TUNED)]
+    _say(f"Training a small vision transformer on {len(labels)} handwritten digits: {folders[0]}")
+    base = new_model(seed)
+    train(base, images, labels, BASE, seed=seed)
+    save(base, folders[0])
+    for index, (folder, schedule) in enumerate(zip(folders[1:], TUNED.values(), strict=True), start=1):
+        _say(f"Tuning it with {schedule.describe()}: {folder}")
+        model = copy.deepcopy(base)
+        train(model, images, labels, schedule, seed=seed + index)
+        save(model, folder)
+    return folders
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()

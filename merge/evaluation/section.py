@@ -1,0 +1,92 @@
+"""YAML mappings that remember where each of their keys stands, so that every complaint says ``file:line:column``."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from merge.errors import UsageError, suggest
+
+
+@dataclass(frozen=True)
+class Section:
+    """One mapping of a YAML file. ``name`` is how the file is called in messages."""
+
+    name: str
+    mapping: Any  # ruamel's CommentedMap: a dict with line and column of every key
+
+    def where(self, key: str) -> str:
+        """Return ``file:line:column`` of a key, counted from 1."""
+        line, column = self.mapping.lc.key(key)
+        return f"{self.name}:{line + 1}:{column + 1}"
+
+    def check_keys(self, known: Collection[str], required: Collection[str] = ()) -> None:
+        """Raise UsageError at the first key that is not known, or for a required one that is absent."""
+        for key in self.mapping:
+            if key not in known:
+                hint = suggest(str(key), known) or f"known keys: {', '.join(known)}"
+                raise UsageError(f"unknown key '{key}'", where=self.where(key), hint=hint)
+        for key in required:
+            if key not in self.mapping:
+                raise UsageError(f"the key '{key}' is missing", where=self._start())
+
+    def text(self, key: str, default: str) -> str:
+        """Return the text under a key. Raises UsageError when it is not a non-empty text."""
+        value = self.mapping.get(key, default)
+        if not isinstance(value, str) or not value:
+            raise UsageError(f"'{key}' must be a text, not {value!r}", where=self.where(key))
+        return str(value)
+
+    def number(self, key: str) -> float | None:
+        """Return the finite number under a key, or None when the key is absent."""
+        if key not in self.mapping:
+            return None
+        return self._finite(key, self.mapping[key])
+
+    def numbers(self, key: str) -> tuple[float, ...]:
+        """Return the number or list of numbers under a key as a tuple."""
+        value = self.mapping[key]
+        values = tuple(self._finite(key, item) for item in value) if isinstance(value, list) else None
+        if values == ():
+            raise UsageError(f"'{key}' is an empty list", where=self.where(key))
+        return values or (self._finite(key, value),)
+
+    def section(self, key: str) -> Section:
+        """Return the mapping under a key."""
+        value = self.mapping[key]
+        if not isinstance(value, dict):
+            raise UsageError(f"'{key}' must be a mapping, not {value!r}", where=self.where(key))
+        return Section(self.name, value)
+
+    def _finite(self, key: str, value: object) -> float:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not is_number or not abs(float(value)) < float("inf"):  # type: ignore[arg-type]
+            raise UsageError(f"'{key}' must be a finite number, not {value!r}", where=self.where(key))
+        return float(value)  # type: ignore[arg-type]
+
+    def _start(self) -> str:
+        return f"{self.name}:{self.mapping.lc.line + 1}:{self.mapping.lc.col + 1}"
+
+
+def read_section(path: Path, name: str) -> Section:
+    """Read a YAML file whose top is a mapping.
+
+    Raises:
+        UsageError: The file cannot be read, is not YAML, repeats a key, or holds no mapping.
+    """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+    try:
+        mapping = YAML(typ="rt").load(path.read_text(encoding="utf-8"))
+    except MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
+        raise UsageError(f"not valid YAML: {error.problem}", where=where) from None
+    except (OSError, UnicodeDecodeError, YAMLError) as error:
+        raise UsageError(f"cannot read the file: {error}", where=name) from None
+    if not isinstance(mapping, dict):
+        raise UsageError("a mapping of keys to values is expected", where=f"{name}:1:1")
+    return Section(name, mapping)

@@ -1,0 +1,181 @@
+"""From a plan to an output in its place: checks, staging, engine, metadata, card, one rename."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from . import card
+from .checkpoints.checkpoint import FileCheckpoint
+from .checkpoints.companions import companions, copy_companions
+from .checkpoints.space import check_space
+from .checkpoints.staging import Staging, check_target
+from .checkpoints.writer import FileSink, render_index
+from .engine import Outcome, RunSettings, run
+from .errors import UsageError
+from .plan import Plan, folder_beside
+from .planning.layout import is_single_file
+from .provenance import fingerprint, metadata
+from .streaming.journal import Journal
+
+
+@dataclass(frozen=True)
+class WriteSettings:
+    """How to write; none of it changes a byte of the result.
+
+    Attributes:
+        force: Replace a former output of ours.
+        resume: Continue an unfinished run.
+        sync: Wait for the disk before the rename.
+        sha256: Hash whole files as well.
+        run: How to run the plan.
+    """
+
+    force: bool = False
+    resume: bool = False
+    sync: bool = True
+    sha256: bool = False
+    run: RunSettings = field(default_factory=RunSettings)
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written.
+
+    Attributes:
+        out: The output's path.
+        copied: Names of the files copied from the base or first model.
+        warnings: What the user should look at, the plan's warnings first.
+        notes: What happened besides.
+        sha256: Hash of every input and output file by its path, when asked for.
+    """
+
+    out: Path
+    outcome: Outcome
+    copied: list[str]
+    warnings: list[str]
+    notes: list[str]
+    seconds: float
+    sha256: dict[str, str]
+
+
+def check_output(plan: Plan, settings: WriteSettings) -> Path:
+    """Check everything about the output that can be known before a byte is read; return its path.
+
+    Raises:
+        UsageError: When the output is missing, in the way or an input.
+        MergeError: When the disk is too small.
+    """
+    out = plan.recipe.output.path
+    if out is None:
+        raise UsageError("there is no output path", hint="give -o OUT, or output: {path: …} in the recipe")
+    out = (plan.recipe.folder or Path()) / out.expanduser()
+    inputs = [path for source in plan.sources if isinstance(source, FileCheckpoint) for path in source.files]
+    check_target(out, inputs, is_folder=not is_single_file(out), force=settings.force)
+    card.check_card(out)
+    check_space(out, plan.bytes_written)
+    return out
+
+
+def write(plan: Plan, settings: WriteSettings) -> Written:
+    """Run a plan into its output path.
+
+    Raises:
+        MergeError: When anything fails; then there is no output, or the former one, and nothing else.
+    """
+    started = time.monotonic()
+    out = check_output(plan, settings)
+    staging = Staging(out, is_folder=not is_single_file(out))
+    staging.open(resume=settings.resume)
+    try:
+        notes = ["an unfinished earlier run to this output was discarded"] if staging.discarded else []
+        outcome, copied, hashes = _build(plan, settings, staging, out, notes)
+        warnings = plan.warnings + outcome.disagreements
+        text = card.render_card(plan, out, outcome.input_ids, outcome.output_id, warnings + _hash_lines(hashes))
+        _put(staging, out, text, settings)
+    finally:
+        staging.close()
+    return Written(out, outcome, copied, warnings, plan.notes + notes, time.monotonic() - started, hashes)
+
+
+def _build(
+    plan: Plan, settings: WriteSettings, staging: Staging, out: Path, notes: list[str]
+) -> tuple[Outcome, list[str], dict[str, str]]:
+    """Build everything but the card inside the staging folder."""
+    journal = Journal(staging.journal, fingerprint(plan, allow_nonfinite=settings.run.allow_nonfinite))
+    if settings.resume:
+        problem = journal.take_over()
+        notes.append(f"nothing to resume: {problem}" if problem else f"resumed: {len(journal.pieces)} pieces were done")
+        if problem:
+            staging.restart()
+    sink = FileSink(plan.files, staging.path, metadata(plan), keep=journal.continued)
+    try:
+        journal.start()
+        outcome = run(plan, sink, settings.run, journal)
+        sink.finish(metadata(plan, outcome.input_ids, outcome.output_id), sync=settings.sync)
+    finally:
+        sink.close()
+        journal.close()
+    copied = []
+    if not is_single_file(out):
+        copied = _complete_folder(plan, staging)
+    return outcome, copied, _sha256(plan, staging) if settings.sha256 else {}
+
+
+def _complete_folder(plan: Plan, staging: Staging) -> list[str]:
+    if len(plan.files) > 1:
+        stem = plan.files[0].name.rsplit("-", 3)[0]
+        staging.path(f"{stem}.safetensors.index.json").write_text(render_index(plan.files), "utf-8")
+    paths = companions(folder_beside(plan))
+    copy_companions(paths, staging.path(""), plan.recipe.output.dtype)
+    return [path.name for path in paths]
+
+
+def _put(staging: Staging, out: Path, text: str, settings: WriteSettings) -> None:
+    """Put output and card in place: the card of a single file comes after it, so it never describes nothing."""
+    if not is_single_file(out):
+        staging.path(card.CARD).write_text(text, "utf-8")
+        staging.commit(replace=settings.force, sync=settings.sync)
+        return
+    beside = staging.path(card.card_path(out).name)
+    beside.write_text(text, "utf-8")
+    staging.commit(replace=settings.force, sync=settings.sync, beside=beside)
+
+
+def _sha256(plan: Plan, staging: Staging) -> dict[str, str]:
+    inputs = [path for source in plan.sources if isinstance(source, FileCheckpoint) for path in source.files]
+    built = {file.name: staging.path(file.name) for file in plan.files}
+    return {name: _hash_file(path) for name, path in ({str(path): path for path in inputs} | built).items()}
+
+
+def _hash_file(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _hash_lines(hashes: dict[str, str]) -> list[str]:
+    return [f"sha256 of {Path(name).name}: `{value}`" for name, value in hashes.items()]
+
+
+def as_json(plan: Plan, written: Written) -> dict[str, Any]:
+    """Return what a merging command prints with ``--json``."""
+    return {
+        "out": str(written.out),
+        "output_id": written.outcome.output_id,
+        "inputs": [
+            {"model": source.location, "role": role, "content_id": identity}
+            for source, role, identity in zip(plan.sources, plan.roles, written.outcome.input_ids, strict=True)
+        ],
+        "tensors": dict(plan.counts) | {"skip": len(plan.skips)},
+        "bytes_read": plan.bytes_read,
+        "bytes_written": plan.bytes_written,
+        "pieces_reused": written.outcome.pieces_reused,
+        "copied_files": written.copied,
+        "warnings": written.warnings,
+        "notes": written.notes,
+        "seconds": round(written.seconds, 3),
+        "sha256": written.sha256,
+    }

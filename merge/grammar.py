@@ -1,0 +1,224 @@
+"""The recipe grammar: YAML ▸ `Recipe`. Every complaint names ``recipe.yaml:line:column``.
+
+A recipe is read strictly: a key that is not in the grammar is an error with a suggestion, never ignored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from .dtypes import parse_dtype
+from .errors import UsageError, suggest
+from .recipe import POLICIES, LayerRule, Merge, Model, OptionValue, Output, Placed, Recipe, parse_size
+from .section import Section, parse_section, read_section
+
+MERGE_KEYS = ("merge", "base", "models", "options", "layers", "then")
+RECIPE_KEYS = (*MERGE_KEYS, "keep", "missing", "mismatch", "seed", "output", "evaluate", "report", "name")
+OUTPUT_KEYS = ("path", "dtype", "max_shard_size")
+LAYER_KEYS = ("match", "options", "keep")
+# Part of the language, for methods that this version does not have: refused by name, not as unknown.
+_LATER = {"search": "searching coefficients", "data": "data for a method", "align": "alignment", "to": "alignment"}
+
+
+def read_recipe(path: Path, settings: Iterable[str] = ()) -> Recipe:
+    """Read a recipe file; relative paths in it count from its folder.
+
+    Args:
+        path: The YAML file.
+        settings: Overrides such as ``options.density=0.2``.
+
+    Raises:
+        UsageError: Whatever is wrong with it, with its place.
+    """
+    return _recipe(read_section(path, str(path)), settings, path.parent)
+
+
+def parse_recipe(text: str, name: str, folder: Path | None = None, settings: Iterable[str] = ()) -> Recipe:
+    """Read a recipe from text; `name` stands for the file in messages."""
+    return _recipe(parse_section(text, name), settings, folder)
+
+
+def _recipe(section: Section, settings: Iterable[str], folder: Path | None) -> Recipe:
+    for setting in settings:
+        _override(section, setting)
+    if "merge_method" in section.mapping:
+        hint = "write `merge: METHOD` in this tool's grammar; `merge new METHOD` prints an example"
+        raise UsageError("this is a mergekit recipe, which this version does not read", where=section.name, hint=hint)
+    _refuse_later(section)
+    section.check_keys(RECIPE_KEYS, ("merge", "models"))
+    merge = _merge(section)
+    report = section.text("report", "") if "report" in section.mapping else None
+    return Recipe(
+        merge,
+        keep=tuple(_texts(section, "keep")),
+        missing=_policy(section, "missing"),
+        mismatch=_policy(section, "mismatch"),
+        seed=_seed(section),
+        output=_output(section),
+        evaluate=tuple(_paths(section, "evaluate", folder)),
+        report=(folder or Path()) / report if report else None,
+        name=section.text("name", "") if "name" in section.mapping else None,
+        folder=folder,
+    )
+
+
+def _refuse_later(section: Section) -> None:
+    for key, what in _LATER.items():
+        if key in section.mapping:
+            raise UsageError(f"'{key}': this version has no {what}", where=section.where(key))
+
+
+def _merge(section: Section) -> Merge:
+    base = _model(section.mapping["base"], section.where("base"), section) if "base" in section.mapping else None
+    models = tuple(_model(item, where, section) for item, where in section.items("models"))
+    return Merge(
+        section.text("merge", ""),
+        models,
+        base,
+        _options(section, "options"),
+        tuple(_layer(item, where, section.name) for item, where in section.items("layers")),
+        tuple(_then(item, where, section.name) for item, where in section.items("then")),
+        section.where("merge"),
+    )
+
+
+def _model(item: Any, where: str, parent: Section) -> Model:
+    """Read a model: a location, ``{model: location or merge, per-model options}``, or a merge right away."""
+    if isinstance(item, str) and item:
+        return Model(item, {}, where)
+    if not isinstance(item, dict):
+        raise UsageError(f"a model is a path or a mapping with `model:`, not {item!r}", where=where)
+    section = Section(parent.name, item)
+    if "model" not in item:
+        return Model(_nested(section, where), {}, where)
+    _refuse_later(section)
+    options = _placed(section, but="model")
+    inner = item["model"]
+    if isinstance(inner, dict):
+        return Model(_nested(Section(parent.name, inner), section.where("model")), options, where)
+    return Model(section.text("model", ""), options, where)
+
+
+def _nested(section: Section, where: str) -> Merge:
+    _refuse_later(section)
+    if "merge" not in section.mapping:
+        hint = suggest(next(iter(section.mapping), ""), ("model", "merge"))
+        raise UsageError("expected `model:` or a nested `merge:`", where=where, hint=hint)
+    section.check_keys(MERGE_KEYS, ("merge", "models"))
+    return _merge(section)
+
+
+def _options(section: Section, key: str) -> Mapping[str, OptionValue]:
+    if key not in section.mapping:
+        return {}
+    return _placed(section.section(key))
+
+
+def _placed(section: Section, but: str = "") -> Placed:
+    names = [name for name in section.mapping if name != but]
+    return Placed({name: _plain(section.mapping[name]) for name in names}, {name: section.where(name) for name in names})
+
+
+def _layer(item: Any, where: str, name: str) -> LayerRule:
+    if not isinstance(item, dict):
+        raise UsageError("a layer rule is a mapping with `match:`", where=where)
+    section = Section(name, item)
+    section.check_keys(LAYER_KEYS, ("match",))
+    keep = item.get("keep")
+    if keep not in {None, "base"}:
+        raise UsageError(f"keep must be `base`, not {keep!r}", where=section.where("keep"))
+    if keep and "options" in item:
+        raise UsageError("a tensor that is kept has no options", where=section.where("options"))
+    return LayerRule(section.text("match", ""), _options(section, "options"), bool(keep), where)
+
+
+def _then(item: Any, where: str, name: str) -> tuple[str, Mapping[str, OptionValue]]:
+    if isinstance(item, str):
+        return item, {}
+    if not isinstance(item, dict) or len(item) != 1:
+        raise UsageError("a step under then: is `- METHOD: {options}`", where=where)
+    (method,) = item
+    section = Section(name, item)
+    return str(method), _options(section, method) if item[method] is not None else {}
+
+
+def _output(section: Section) -> Output:
+    if "output" not in section.mapping:
+        return Output()
+    if isinstance(section.mapping["output"], str):
+        return Output(Path(section.text("output", "")))
+    found = section.section("output")
+    found.check_keys(OUTPUT_KEYS)
+    path = Path(found.text("path", "")) if "path" in found.mapping else None
+    dtype = parse_dtype(found.text("dtype", ""), where=found.where("dtype")) if "dtype" in found.mapping else None
+    if "max_shard_size" not in found.mapping:
+        return Output(path, dtype)
+    size = parse_size(found.mapping["max_shard_size"], where=found.where("max_shard_size"))
+    return Output(path, dtype, size)
+
+
+def _policy(section: Section, key: str) -> Any:
+    value = section.mapping.get(key, "error")
+    if value not in POLICIES:
+        hint = suggest(str(value), POLICIES)
+        raise UsageError(f"{key} must be one of {', '.join(POLICIES)}, not '{value}'", where=section.where(key), hint=hint)
+    return str(value)
+
+
+def _seed(section: Section) -> int:
+    seed = section.mapping.get("seed", 0)
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise UsageError(f"seed must be a whole number from 0, not {seed!r}", where=section.where("seed"))
+    return int(seed)
+
+
+def _texts(section: Section, key: str) -> Iterable[str]:
+    if isinstance(section.mapping.get(key), str):
+        yield section.text(key, "")
+        return
+    for item, where in section.items(key):
+        if not isinstance(item, str) or not item:
+            raise UsageError(f"'{key}' holds {item!r}, which is no text", where=where)
+        yield str(item)
+
+
+def _paths(section: Section, key: str, folder: Path | None) -> Iterable[str]:
+    """Yield texts, turned into paths from the recipe's folder where a file stands there."""
+    for text in _texts(section, key):
+        path = (folder or Path()) / text
+        yield str(path) if path.exists() else text
+
+
+def _plain(value: Any) -> OptionValue:
+    """Return a YAML scalar or list as plain Python, without the parser's subclasses."""
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    for kind in (bool, int, float, str):
+        if isinstance(value, kind):
+            return kind(value)
+    return value
+
+
+def _override(section: Section, setting: str) -> None:
+    """Apply one ``a.b.0.c=value`` to the parsed YAML; the value is read as YAML itself."""
+    path, separator, text = setting.partition("=")
+    if not separator or not path:
+        raise UsageError(f"--set needs KEY=VALUE, not '{setting}'", hint="for example --set options.density=0.2")
+    value = parse_section(f"value: {text}\n", "--set").mapping["value"]
+    *parents, last = path.split(".")
+    target: Any = section.mapping
+    for part in parents:
+        target = target.setdefault(part, {}) if isinstance(target, dict) else _item(target, part, setting)
+    if isinstance(target, dict):
+        target[last] = value
+    else:
+        _item(target, last, setting)
+        target[int(last)] = value
+
+
+def _item(target: Any, part: str, setting: str) -> Any:
+    if isinstance(target, list) and part.isdigit() and int(part) < len(target):
+        return target[int(part)]
+    raise UsageError(f"--set {setting}: there is no '{part}'", hint="lists count from 0: models.0.weight=0.5")

@@ -1,0 +1,48 @@
+"""Model soup: the weighted average of models that were fine-tuned from one start.
+
+Wortsman et al. 2022, "Model soups: averaging weights of multiple fine-tuned models improves accuracy without
+increasing inference time", arXiv:2203.05482, section 2:
+
+    theta = sum_i w_i theta_i,    w_i = 1/k for the uniform soup
+
+The weights are used as given; only `normalize` divides them by their sum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..errors import UsageError
+from ..method import Array, Context, Method
+from ..options import Options, option
+
+
+class SoupOptions(Options):
+    """Options of the soup."""
+
+    weight: tuple[float, ...] = option(
+        lambda models: 1 / models, "Share of each model.", per_model=True, default_text="1/k"
+    )
+    normalize: bool = option(False, "Divide the weights by their sum.")
+
+
+class Soup(Method):
+    """Weighted average of the models' weights."""
+
+    options = SoupOptions
+    minimum_models = 2
+
+    def check(self, options: SoupOptions, models: int) -> None:
+        """Refuse weights that cannot be normalized."""
+        if options.normalize and sum(options.weight) == 0:
+            raise UsageError("the weights sum to 0 and cannot be normalized", hint="leave normalize off")
+
+    def merge(self, arrays: Sequence[Array], options: SoupOptions, context: Context) -> Array:
+        """Return sum_i w_i x_i, multiplied then added in the order of the models."""
+        divisor = sum(options.weight) if options.normalize else 1.0
+        average, *others = arrays
+        average *= options.weight[0] / divisor
+        for array, weight in zip(others, options.weight[1:], strict=True):
+            array *= weight / divisor
+            average += array
+        return average

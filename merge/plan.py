@@ -1,0 +1,212 @@
+"""A plan: everything that headers can tell about a merge. Dry run, progress total and ledger are this object."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .checkpoints.checkpoint import Source
+from .errors import UsageError
+from .planning.binding import Bound, BoundCall, bind, compile_pattern, leaves
+from .planning.layout import OutputFile, by_alignment, lay_out
+from .planning.names import Matched, match_names
+from .planning.opening import Opener
+from .planning.resolver import Resolver
+from .planning.rows import Policies, Row, RowBuilder, Skip
+from .planning.tensor_rules import refuse_quantised
+from .recipe import Merge, Model, Recipe
+from .registry import find_method
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A merge, decided tensor by tensor.
+
+    Attributes:
+        sources: The opened models, each once.
+        roles: The role of each source in words: ``base``, ``model 1`` …
+        reference: Position of the source that decides names, types and order.
+        first_model: Position of the source whose metadata the output keeps.
+        rows: What is computed; rows with an output in its order, then rows that are only read.
+        skips: Input tensors that are not in the output, with reasons.
+        files: The output's files.
+        warnings: What the user should look at.
+        notes: What was resolved or chosen.
+        positions: Position among the sources of every leaf model of the recipe, by its identity in memory.
+    """
+
+    recipe: Recipe
+    bound: Bound
+    sources: list[Source]
+    roles: list[str]
+    reference: int
+    first_model: int
+    rows: list[Row]
+    skips: list[Skip]
+    files: list[OutputFile]
+    warnings: list[str]
+    notes: list[str]
+    positions: dict[int, int]
+
+    @property
+    def bytes_read(self) -> int:
+        """Bytes of the inputs, each read once by the last pass."""
+        return sum(tensor.nbytes for row in self.rows for tensor in row.tensors if tensor)
+
+    @property
+    def bytes_written(self) -> int:
+        """Bytes of the output's tensors."""
+        return sum(file.nbytes for file in self.files)
+
+    @property
+    def counts(self) -> Counter[str]:
+        """Number of output tensors per action."""
+        return Counter(row.action for row in self.rows if row.action != "check")
+
+    def close(self) -> None:
+        """Close the sources."""
+        for source in self.sources:
+            source.close()
+
+
+def make_plan(recipe: Recipe) -> Plan:
+    """Plan a merge from headers alone.
+
+    Raises:
+        UsageError: When the request is wrong.
+        MergeError: When the models do not fit together.
+    """
+    return _plan(recipe, lambda opener: bind(recipe.merge, opener.open))
+
+
+def make_copy_plan(model: str, recipe: Recipe) -> Plan:
+    """Plan a copy of one model, with the recipe's output dtype and shards.
+
+    Raises:
+        MergeError: When the model is no sound checkpoint.
+    """
+    return _plan(recipe, lambda opener: opener.open(Model(model)))
+
+
+def _plan(recipe: Recipe, binder: Any) -> Plan:
+    opener = Opener(recipe.folder)
+    try:
+        bound = binder(opener)
+        return _plan_bound(recipe, bound, opener)
+    except BaseException:
+        opener.close()
+        raise
+
+
+def _plan_bound(recipe: Recipe, bound: Bound, opener: Opener) -> Plan:
+    opened = opener.sources
+    for source in opened:
+        refuse_quantised(source)
+    reference = next(leaves(bound))
+    first_model = _first_model(bound)
+    matched = [match_names(opened[reference], source) for source in opened]
+    builder = _row_builder(recipe, bound, opened, matched, reference)
+    ledger = builder.build()
+    rows, files = _place(ledger.rows, recipe, opened[reference])
+    warnings = _warnings(opener, recipe, bound, ledger.averaged)
+    notes = [f"{source.location}: {note}" for source in opened for note in source.notes]
+    notes += [f"{source.location} {note}" for source, match in zip(opened, matched, strict=True) for note in match.notes]
+    roles = _roles(bound, len(opened))
+    return Plan(recipe, bound, opened, roles, reference, first_model, rows, ledger.skips, files, warnings, notes, opener.positions)
+
+
+def _first_model(bound: Bound) -> int:
+    while isinstance(bound, BoundCall):
+        bound = bound.inputs[0]
+    return bound
+
+
+def _row_builder(
+    recipe: Recipe, bound: Bound, opened: list[Source], matched: list[Matched], reference: int
+) -> RowBuilder:
+    names = opened[reference].tensors
+    merged = Resolver(bound, names) if isinstance(bound, BoundCall) else None
+    averaged = Resolver(_average(bound), names) if isinstance(bound, BoundCall) else None
+    used = frozenset(_used(bound))
+    policies = Policies(recipe.missing, recipe.mismatch, recipe.output.dtype, _keeper(recipe, names))
+    return RowBuilder(opened, matched, reference, used, merged, averaged, policies)
+
+
+def _used(bound: Bound) -> set[int]:
+    """Return the sources whose values enter the result; the base of a method over weights does not."""
+    if isinstance(bound, int):
+        return {bound}
+    used = set().union(*(_used(child) for child in bound.inputs))
+    return used | (_used(bound.base) if bound.base is not None and bound.method.takes == "task_vectors" else set())
+
+
+def _average(bound: BoundCall) -> BoundCall:
+    """Return the plain average of the models, with their weights where they sum to something, for BatchNorm."""
+    while len(bound.inputs) == 1 and isinstance(bound.inputs[0], BoundCall):
+        bound = bound.inputs[0]
+    weights = bound.options.get("weight")
+    plain = weights and all(isinstance(weight, int | float) and weight >= 0 for weight in weights) and sum(weights)
+    options = {"weight": weights, "normalize": True} if plain else {}
+    inputs = tuple(_average(child) if isinstance(child, BoundCall) else child for child in bound.inputs)
+    return BoundCall(f"{bound.path}.average", find_method("soup"), inputs, None, options)
+
+
+def _keeper(recipe: Recipe, names: Any) -> Any:
+    """Return the test for tensors that stay as the reference has them, refusing patterns that match nothing."""
+    tests = [compile_pattern(pattern) for pattern in recipe.keep]
+    for pattern, test in zip(recipe.keep, tests, strict=True):
+        if not any(test(name) for name in names):
+            raise UsageError(f"the pattern '{pattern}' matches no tensor", hint="see the names with: merge inspect")
+    for rule in recipe.merge.layers:
+        test = compile_pattern(rule.match, rule.where)
+        if not any(test(name) for name in names):
+            raise UsageError(f"the pattern '{rule.match}' matches no tensor", where=rule.where)
+    return (lambda name: any(test(name) for test in tests)) if tests else (lambda name: False)
+
+
+def _place(rows: list[Row], recipe: Recipe, reference: Source) -> tuple[list[Row], list[OutputFile]]:
+    """Give every row with an output its file and offset; the rows that are only read follow."""
+    written = [row for row in rows if row.action != "check"]
+    order = by_alignment([(row.name, row.dtype, row.shape) for row in written])
+    ordered = [written[number] for number in order]
+    name = getattr(reference, "weights_name", "model.safetensors")
+    files = lay_out([(row.name, row.dtype, row.shape) for row in ordered], recipe.output, name)
+    places = [(number, slot.begin) for number, file in enumerate(files) for slot in file.slots]
+    placed = [row._replace(file=file, begin=begin) for row, (file, begin) in zip(ordered, places, strict=True)]
+    return placed + [row for row in rows if row.action == "check"], files
+
+
+def _warnings(opener: Opener, recipe: Recipe, bound: Bound, averaged: int) -> list[str]:
+    warnings = [f"{location} is given more than once" for location in opener.repeated]
+    if averaged:
+        warnings.append(f"{averaged} BatchNorm statistics are averaged, not recalibrated: reset them with data")
+    if recipe.seed and isinstance(bound, BoundCall) and not _seeded(recipe.merge):
+        warnings.append(f"{bound.method.name} draws no random numbers: the seed has no effect")
+    return warnings
+
+
+def _seeded(merge: Merge) -> bool:
+    nested = [model.model for model in merge.models if isinstance(model.model, Merge)]
+    return find_method(merge.method).seeded or any(_seeded(child) for child in nested)
+
+
+def _roles(bound: Bound, count: int) -> list[str]:
+    roles = [""] * count
+    base = bound.base if isinstance(bound, BoundCall) else None
+    while isinstance(bound, BoundCall) and len(bound.inputs) == 1 and isinstance(bound.inputs[0], BoundCall):
+        bound = bound.inputs[0]
+    inputs: Sequence[Bound] = bound.inputs if isinstance(bound, BoundCall) else [bound]
+    for number, child in enumerate(inputs, start=1):
+        for leaf in leaves(child):
+            roles[leaf] = roles[leaf] or f"model {number}"
+    for leaf in leaves(base) if base is not None else ():
+        roles[leaf] = "base"
+    return roles
+
+
+def folder_beside(plan: Plan) -> Path | None:
+    """Return the folder from which config and tokenizer are copied: the reference's."""
+    return getattr(plan.sources[plan.reference], "folder", None)

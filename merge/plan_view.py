@@ -1,0 +1,84 @@
+"""A plan for people and for programs: what ``--dry-run`` prints."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from .checkpoints.companions import companions
+from .checkpoints.space import human
+from .plan import Plan, folder_beside
+from .planning.layout import is_single_file
+from .program import Call, calls
+from .provenance import described
+
+SHOWN_SKIPS = 20
+
+
+def _copied(plan: Plan) -> list[str]:
+    path = plan.recipe.output.path
+    return [] if path is None or is_single_file(path) else [file.name for file in companions(folder_beside(plan))]
+
+
+def _reads(plan: Plan) -> int:
+    """Return how often the inputs are read: once, plus once per round of reductions that is certain to run."""
+    rounds = {
+        2 for row in plan.rows if row.expression for call in calls(row.expression) if isinstance(call, Call) and call.reductions
+    }
+    return 1 + max(rounds, default=0)
+
+
+def render_plan(plan: Plan) -> str:
+    """Return the plan as text."""
+    lines = [f"{role or 'also':8s} {source.location}  ({len(source.tensors):,} tensors)" for role, source in zip(plan.roles, plan.sources, strict=True)]
+    counts = ", ".join(f"{count:,} {action}" for action, count in sorted(plan.counts.items(), reverse=True))
+    dtypes = Counter(row.dtype for row in plan.rows if row.action != "check")
+    lines += [f"tensors  {counts}", f"types    {', '.join(f'{count:,} {dtype}' for dtype, count in dtypes.most_common())}"]
+    reasons = Counter(f"{row.action}: {row.reason}" for row in plan.rows if row.reason)
+    lines += [f"         {count:,} {reason}" for reason, count in reasons.most_common()]
+    lines += [f"read     {human(plan.bytes_read)}" + (f", {_reads(plan)} times" if _reads(plan) > 1 else "")]
+    lines += [f"write    {human(plan.bytes_written)} to {plan.recipe.output.path}, {len(plan.files)} file(s)"]
+    lines += [f"copy     {', '.join(copied)}" for copied in [_copied(plan)] if copied]
+    lines += [
+        f"skip     '{skip.name}' of {plan.sources[skip.source].location}: {skip.reason}" for skip in plan.skips[:SHOWN_SKIPS]
+    ]
+    if len(plan.skips) > SHOWN_SKIPS:
+        lines.append(f"skip     and {len(plan.skips) - SHOWN_SKIPS:,} more; --json lists all")
+    lines += [f"note     {note}" for note in plan.notes] + [f"warning  {warning}" for warning in plan.warnings]
+    return "\n".join(lines)
+
+
+def plan_as_json(plan: Plan) -> dict[str, Any]:
+    """Return the plan as plain data, every tensor of every input accounted for."""
+    locations = [source.location for source in plan.sources]
+    return {
+        "out": str(plan.recipe.output.path),
+        "recipe": described(plan, locations),
+        "models": [
+            {"model": source.location, "role": role, "tensors": len(source.tensors)}
+            for source, role in zip(plan.sources, plan.roles, strict=True)
+        ],
+        "counts": dict(plan.counts) | {"skip": len(plan.skips)},
+        "bytes_read": plan.bytes_read,
+        "reads": _reads(plan),
+        "bytes_written": plan.bytes_written,
+        "files": [{"name": file.name, "bytes": file.nbytes, "tensors": len(file.slots)} for file in plan.files],
+        "tensors": [
+            {
+                "name": row.name,
+                "dtype": row.dtype,
+                "shape": list(row.shape),
+                "action": row.action,
+                "reason": row.reason,
+                "from": {locations[source]: tensor.name for source, tensor in enumerate(row.tensors) if tensor},
+            }
+            for row in plan.rows
+            if row.action != "check"
+        ],
+        "skipped": [
+            {"model": locations[skip.source], "tensor": skip.name, "reason": skip.reason} for skip in plan.skips
+        ],
+        "copied_files": _copied(plan),
+        "notes": plan.notes,
+        "warnings": plan.warnings,
+    }

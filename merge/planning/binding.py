@@ -1,0 +1,167 @@
+"""Bind a recipe to what exists: methods are found, options checked, models opened. Weights are not touched."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from ..errors import UsageError, suggest
+from ..method import Method
+from ..options import Declaration, check_name
+from ..recipe import LayerRule, Merge, Model, OptionValue, place_of
+from ..registry import find_method
+
+
+@dataclass(frozen=True, eq=False)
+class BoundRule:
+    """A layer rule whose pattern is compiled and whose options are checked."""
+
+    matches: Callable[[str], object]
+    rule: LayerRule
+    options: Mapping[str, OptionValue]
+
+
+@dataclass(frozen=True, eq=False)
+class BoundCall:
+    """A method with its sources and checked options; inputs are positions of sources or calls of their own."""
+
+    path: str
+    method: Method
+    inputs: tuple[Bound, ...]
+    base: Bound | None
+    options: Mapping[str, OptionValue]
+    rules: tuple[BoundRule, ...] = ()
+    where: str | None = None
+
+
+Bound = BoundCall | int
+OpenModel = Callable[[Model], int]
+
+
+def leaves(bound: Bound) -> Iterator[int]:
+    """Yield the sources below, the base of every call first."""
+    if isinstance(bound, int):
+        yield bound
+    else:
+        for child in ([bound.base] if bound.base is not None else []) + list(bound.inputs):
+            yield from leaves(child)
+
+
+def compile_pattern(pattern: str, where: str | None = None) -> Callable[[str], object]:
+    """Turn a glob, or a regular expression between slashes, into a test of a tensor name.
+
+    Raises:
+        UsageError: When the expression is broken.
+    """
+    if len(pattern) > 1 and pattern[0] == pattern[-1] == "/":
+        try:
+            return re.compile(pattern[1:-1]).search
+        except re.error as error:
+            raise UsageError(f"'{pattern}' is no regular expression: {error}", where=where) from None
+    return re.compile(fnmatch.translate(pattern)).match
+
+
+def bind(merge: Merge, open_model: OpenModel, *, base: Bound | None = None, path: str = "merge") -> BoundCall:
+    """Bind a merge and everything nested in it.
+
+    Args:
+        merge: The merge.
+        open_model: Opens a leaf and returns its position among the sources.
+        base: The enclosing merge's base, which a nested merge without its own uses.
+        path: Where the merge stands in the recipe.
+
+    Raises:
+        UsageError: For unknown methods and options, wrong values, and models that do not fit the method.
+    """
+    try:
+        method = find_method(merge.method)
+    except UsageError as error:
+        raise UsageError(error.what, where=merge.where, hint=error.hint) from None
+    _check_count(method, merge)
+    declared = method.options.declarations
+    options = dict(_checked(merge.options, declared, method.name, merge.where))
+    options |= _per_model(merge, declared, method.name)
+    if merge.base is not None:
+        base = _bind_model(merge.base, open_model, None, f"{path}.base")
+    inputs = tuple(
+        _bind_model(model, open_model, base, f"{path}.models[{number}]") for number, model in enumerate(merge.models)
+    )
+    if method.takes == "task_vectors" and base is None:
+        raise UsageError(f"{method.name} needs a base", where=merge.where, hint="give --base, or base: in a recipe")
+    rules = tuple(_bind_rule(rule, declared, method.name) for rule in merge.layers)
+    bound = BoundCall(path, method, inputs, base, options, rules, merge.where)
+    return _bind_then(merge, bound)
+
+
+def _bind_model(model: Model, open_model: OpenModel, base: Bound | None, path: str) -> Bound:
+    return bind(model.model, open_model, base=base, path=path) if isinstance(model.model, Merge) else open_model(model)
+
+
+def _check_count(method: Method, merge: Merge) -> None:
+    count, least, most = len(merge.models), method.minimum_models, method.maximum_models
+    if count < least or (most is not None and count > most):
+        wanted = f"exactly {least}" if least == most else f"at least {least}" if count < least else f"at most {most}"
+        given = "one model" if count == 1 else f"{count} models"
+        raise UsageError(f"{method.name} merges {wanted} models, but {given} was given", where=merge.where)
+
+
+def _checked(
+    given: Mapping[str, OptionValue], declared: Mapping[str, Declaration], method: str, where: str | None
+) -> Iterator[tuple[str, OptionValue]]:
+    """Yield the shared options, checked; a list is a course over depth and every value of it is checked."""
+    for name, value in given.items():
+        place = place_of(given, name, where)
+        check_name(name, declared, method, place)
+        if declared[name].per_model:
+            hint = f"write '{name}' beside each model, or {declared[name].flag} on the command line"
+            raise UsageError(f"'{name}' of {method} has one value per model", where=place, hint=hint)
+        yield name, _check_value(value, declared[name], place)
+
+
+def _check_value(value: OptionValue, declaration: Declaration, where: str | None) -> OptionValue:
+    if not isinstance(value, list | tuple):
+        return declaration.check(value, where)
+    if declaration.type is not float or len(value) < 2:
+        raise UsageError(f"{declaration.name} takes no list of {len(value)} values", where=where)
+    return [declaration.check(item, where) for item in value]
+
+
+def _per_model(merge: Merge, declared: Mapping[str, Declaration], method: str) -> dict[str, OptionValue]:
+    """Gather each per-model option into a tuple with one value per model, None where the default counts."""
+    known = {name: declaration for name, declaration in declared.items() if declaration.per_model}
+    for model in merge.models:
+        for name in model.options:
+            if name not in known:
+                hint = suggest(name, known) or ("it belongs under options:" if name in declared else None)
+                place = place_of(model.options, name, model.where)
+                raise UsageError(f"{method} has no option '{name}' per model", where=place, hint=hint)
+    found: dict[str, OptionValue] = {}
+    for name, declaration in known.items():
+        if any(name in model.options for model in merge.models):
+            found[name] = tuple(
+                _check_value(model.options[name], declaration, place_of(model.options, name, model.where))
+                if name in model.options
+                else None
+                for model in merge.models
+            )
+    return found
+
+
+def _bind_rule(rule: LayerRule, declared: Mapping[str, Declaration], method: str) -> BoundRule:
+    options = dict(_checked(rule.options, declared, method, rule.where))
+    return BoundRule(compile_pattern(rule.match, rule.where), rule, options)
+
+
+def _bind_then(merge: Merge, bound: BoundCall) -> BoundCall:
+    """Wrap the outcome in each modifier: a method over the one task vector outcome minus base."""
+    for name, options in merge.then:
+        method = find_method(name)
+        if method.takes != "task_vectors" or method.minimum_models > 1:
+            raise UsageError(f"{name} cannot follow under then:", where=merge.where, hint="it merges several models")
+        if bound.base is None:
+            raise UsageError("then: changes outcome minus base and needs a base", where=merge.where, hint="add base:")
+        checked = dict(_checked(options, method.options.declarations, method.name, merge.where))
+        bound = BoundCall(f"{bound.path}.then", method, (bound,), bound.base, checked, (), merge.where)
+    return bound

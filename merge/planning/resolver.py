@@ -1,0 +1,139 @@
+"""Resolve the options of every call to the numbers of one tensor, and share the result among equal tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import UsageError
+from ..options import Declaration, Options
+from ..program import Call, Expression, Input
+from ..recipe import OptionValue
+from .binding import Bound, BoundCall, BoundRule
+from .depth import interpolate, relative_depth, stack_sizes
+
+
+class Resolver:
+    """Builds the expression of a tensor from the bound recipe.
+
+    Args:
+        bound: The recipe.
+        names: All output names, from which the sizes of the stacks are counted.
+    """
+
+    def __init__(self, bound: BoundCall, names: Mapping[str, object]) -> None:
+        self._bound = bound
+        self._plain = not _varies(bound)
+        self._stacks = {} if self._plain else stack_sizes(names)
+        self._calls: dict[object, Call] = {}
+        self._everywhere: Expression | None = None
+
+    def expression(self, name: str, absent: frozenset[int] = frozenset()) -> Expression | None:
+        """Return what is computed for this tensor when some sources lack it; None when nothing is left.
+
+        Raises:
+            UsageError: For a course over depth on a tensor outside every stack.
+        """
+        if not self._plain or absent:
+            return self._build(self._bound, name, absent)
+        if self._everywhere is None:
+            self._everywhere = self._build(self._bound, name, absent)
+        return self._everywhere
+
+    def _build(self, bound: Bound, name: str, absent: frozenset[int]) -> Expression | None:
+        if isinstance(bound, int):
+            return None if bound in absent else Input(bound)
+        rule = next((rule for rule in bound.rules if rule.matches(name)), None)
+        base = self._build(bound.base, name, absent) if bound.base is not None else None
+        if rule and rule.rule.keep:
+            return base or self._build(bound.inputs[0], name, absent)
+        inputs = [self._build(child, name, absent) for child in bound.inputs]
+        present = tuple(number for number, child in enumerate(inputs) if child is not None)
+        if not present or (bound.method.takes == "task_vectors" and base is None):
+            return None
+        depth = self._depth(bound, rule, name)
+        children = tuple(child for child in inputs if child is not None)
+        used_base = base if bound.method.takes == "task_vectors" else None
+        key = (bound, rule, depth, present, children, used_base)
+        if key not in self._calls:
+            options = resolve_options(bound, rule, depth, present)
+            self._calls[key] = Call(bound.path, bound.method, options, children, used_base)
+        return self._calls[key]
+
+    def _depth(self, bound: BoundCall, rule: BoundRule | None, name: str) -> float | None:
+        """Return the tensor's depth where an option depends on it, else None, so that equal tensors share a call."""
+        given = dict(bound.options) | dict(rule.options if rule else {})
+        if not any(_is_course(value) for value in given.values()):
+            return None
+        depth = relative_depth(name, self._stacks)
+        if depth is None:
+            courses = next(option for option, value in given.items() if _is_course(value))
+            raise UsageError(
+                f"'{courses}' is a list over depth, but '{name}' is in no stack of blocks",
+                where=rule.rule.where if rule else bound.where,
+                hint="match only tensors inside blocks, or give one value",
+            )
+        return depth
+
+
+def _varies(bound: Bound) -> bool:
+    if isinstance(bound, int):
+        return False
+    children = [*bound.inputs, *([bound.base] if bound.base is not None else [])]
+    return bool(bound.rules) or any(map(_is_course, bound.options.values())) or any(map(_varies, children))
+
+
+def _is_course(value: OptionValue) -> bool:
+    return isinstance(value, list) or (isinstance(value, tuple) and any(isinstance(item, list) for item in value))
+
+
+def resolve_options(bound: BoundCall, rule: BoundRule | None, depth: float | None, present: tuple[int, ...]) -> Options:
+    """Return the method's options with every default, depth and per-model value filled in.
+
+    Raises:
+        UsageError: When the method refuses the combination.
+    """
+    given = dict(bound.options) | dict(rule.options if rule else {})
+    values = {
+        name: _per_model(declaration, given.get(name), bound, depth, present)
+        if declaration.per_model
+        else _at_depth(given.get(name, declaration.default), depth)
+        for name, declaration in bound.method.options.declarations.items()
+    }
+    options = bound.method.options(**values)
+    try:
+        bound.method.check(options, len(present))
+    except UsageError as error:
+        raise UsageError(error.what, where=error.where or bound.where, hint=error.hint) from None
+    return options
+
+
+def _at_depth(value: Any, depth: float | None) -> Any:
+    return interpolate(value, depth) if isinstance(value, list) and depth is not None else value
+
+
+def _per_model(
+    declaration: Declaration, given: Any, bound: BoundCall, depth: float | None, present: tuple[int, ...]
+) -> tuple[float, ...]:
+    """Return one value per present model.
+
+    Averages over fewer models keep the sum of the weights: a model that lacks the tensor leaves its share to the
+    others. Task vectors need no such thing; an absent one is 0.
+    """
+    count = len(bound.inputs)
+    default = declaration.default
+    if given is None and callable(default):
+        return (default(len(present)),) * len(present)
+    filled = [default(count) if callable(default) else default] * count if given is None else list(given)
+    resolved = [_at_depth(_filled(value, declaration, count), depth) for value in filled]
+    kept = [resolved[number] for number in present]
+    if len(present) < count and bound.method.takes == "weights" and sum(kept):
+        factor = sum(resolved) / sum(kept)
+        kept = [value * factor for value in kept]
+    return tuple(kept)
+
+
+def _filled(value: Any, declaration: Declaration, count: int) -> Any:
+    if value is not None:
+        return value
+    return declaration.default(count) if callable(declaration.default) else declaration.default

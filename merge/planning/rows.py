@@ -1,0 +1,249 @@
+"""One row per output tensor, one reasoned skip per input tensor that goes nowhere: the ledger of a merge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+from ..checkpoints.checkpoint import Source
+from ..checkpoints.header import TensorInfo
+from ..dtypes import DTYPES
+from ..errors import MergeError
+from ..program import Expression, Input, sources
+from ..recipe import Policy
+from .names import Matched
+from .resolver import Resolver
+from .tensor_rules import treatment
+
+Action = Literal["merge", "average", "copy", "check"]
+SHOWN = 8  # names listed in a message before "and … more"
+
+
+class Row(NamedTuple):
+    """What becomes of one tensor.
+
+    Attributes:
+        action: ``merge``; ``average`` (BatchNorm statistics); ``copy`` (bit for bit, or cast); ``check``: an input
+            tensor that is read for its content id only and has no output.
+        expression: What is computed; an `Input` alone for a copy; None for a check.
+        tensors: The tensor of every source that is read for this row, by position of the source.
+        reason: Why it is not merged, or an empty string.
+        file, begin: Place in the output: number of the file, offset within its data.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    action: Action
+    expression: Expression | None
+    tensors: tuple[TensorInfo | None, ...]
+    reason: str = ""
+    file: int = -1
+    begin: int = 0
+
+
+class Skip(NamedTuple):
+    """An input tensor that is not in the output, and why; `twin` is the tensor that it should equal."""
+
+    source: int
+    name: str
+    reason: str
+    twin: str | None = None
+
+
+@dataclass
+class Ledger:
+    """Every tensor of every input: in a row, or skipped for a reason."""
+
+    rows: list[Row] = field(default_factory=list)
+    skips: list[Skip] = field(default_factory=list)
+    averaged: int = 0
+
+
+@dataclass(frozen=True)
+class Policies:
+    """The choices that decide about tensors which do not simply merge."""
+
+    missing: Policy
+    mismatch: Policy
+    dtype: str | None
+    kept: Callable[[str], object]
+
+
+class RowBuilder:
+    """Builds the ledger of a merge.
+
+    Args:
+        opened: The sources.
+        matched: Each source's tensors under the reference's names, in the same order.
+        reference: Position of the source that decides names, types, shapes and order.
+        used: Sources whose tensors are merged; the others serve types and copies.
+        merged, averaged: What is computed for parameters and for BatchNorm statistics.
+        policies: The choices.
+    """
+
+    def __init__(
+        self,
+        opened: Sequence[Source],
+        matched: Sequence[Matched],
+        reference: int,
+        used: frozenset[int],
+        merged: Resolver | None,
+        averaged: Resolver | None,
+        policies: Policies,
+    ) -> None:
+        self._opened, self._matched, self._reference, self._used = opened, matched, reference, used
+        self._merged, self._averaged, self._policies = merged, averaged, policies
+        self._problems: dict[str, list[str]] = {"missing": [], "mismatch": []}
+        self.ledger = Ledger()
+
+    def build(self) -> Ledger:
+        """Return the ledger.
+
+        Raises:
+            MergeError: When tensors are missing or differ in shape and the policy is ``error``.
+        """
+        mappings = [matched.tensors for matched in self._matched]
+        for name, known in self._opened[self._reference].tensors.items():
+            self._add(name, known, tuple(mapping.get(name) for mapping in mappings))
+        self._add_extra()
+        for policy, problems in self._problems.items():
+            if problems:
+                raise _refusal(policy, problems)
+        self._add_checks()
+        return self.ledger
+
+    def _add(self, name: str, known: TensorInfo, tensors: tuple[TensorInfo | None, ...]) -> None:
+        action, reason = treatment(name, known.dtype, known.shape)
+        if self._policies.kept(name):
+            return self._row(name, known, "copy", Input(self._reference), tensors, "kept", known.dtype)
+        if action == "copy":
+            return self._row(name, known, "copy", Input(self._reference), tensors, reason, known.dtype)
+        absent = frozenset(source for source in self._used if tensors[source] is None)
+        if absent:
+            return self._add_by_policy("missing", name, known, tensors, absent)
+        for tensor in tensors:
+            if tensor is not None and tensor.shape != known.shape:
+                unlike = [source for source in self._used if (t := tensors[source]) and t.shape != known.shape]
+                return self._add_by_policy("mismatch", name, known, tensors, frozenset(unlike))
+        return self._add_merged(name, known, tensors, action, reason, frozenset())
+
+    def _add_merged(
+        self,
+        name: str,
+        known: TensorInfo,
+        tensors: tuple[TensorInfo | None, ...],
+        action: Action,
+        reason: str,
+        absent: frozenset[int],
+    ) -> None:
+        resolver = self._averaged if action == "average" else self._merged
+        expression = resolver.expression(name, absent) if resolver else Input(self._reference)
+        if expression is None:
+            self._problems["missing"].append(f"'{name}' ({self._opened[self._reference].location} alone has it)")
+            return
+        if isinstance(expression, Input):
+            action, reason = "copy", reason or ("kept" if self._merged else "cast")
+        self.ledger.averaged += action == "average"
+        self._check_kinds(name, tensors)
+        self._row(name, known, action, expression, tensors, reason, self._policies.dtype or known.dtype)
+
+    def _row(
+        self,
+        name: str,
+        known: TensorInfo,
+        action: Action,
+        expression: Expression,
+        tensors: tuple[TensorInfo | None, ...],
+        reason: str,
+        dtype: str,
+    ) -> None:
+        self.ledger.rows.append(Row(name, dtype, known.shape, action, expression, tensors, reason))
+
+    def _check_kinds(self, name: str, tensors: Iterable[TensorInfo | None]) -> None:
+        for source, tensor in enumerate(tensors):
+            if tensor is not None and DTYPES[tensor.dtype].kind != "float":
+                where = self._opened[source].location
+                raise MergeError(f"tensor '{name}' is {tensor.dtype} here and floating elsewhere", where=where)
+
+    def _add_by_policy(
+        self,
+        kind: Literal["missing", "mismatch"],
+        name: str,
+        known: TensorInfo,
+        tensors: tuple[TensorInfo | None, ...],
+        unfit: frozenset[int],
+    ) -> None:
+        policy = self._policies.missing if kind == "missing" else self._policies.mismatch
+        reason = f"{'absent from' if kind == 'missing' else 'of another shape in'} {self._locations(unfit)}"
+        if policy == "error":
+            self._problems[kind].append(f"'{name}' {reason}{self._shapes(known, tensors) if kind == 'mismatch' else ''}")
+        elif policy == "skip":
+            present = (source for source, tensor in enumerate(tensors) if tensor is not None)
+            self.ledger.skips += [Skip(source, tensors[source].name, reason) for source in present]  # type: ignore[union-attr]
+        elif policy == "base" and tensors[self._reference] is not None:
+            self._row(name, known, "copy", Input(self._reference), tensors, f"from the base: {reason}", known.dtype)
+        elif policy == "base":
+            holders = (source for source, tensor in enumerate(tensors) if tensor is not None)
+            self.ledger.skips += [Skip(source, name, "not in the base") for source in holders]
+        else:
+            fit = tuple(None if source in unfit else tensor for source, tensor in enumerate(tensors))
+            action, why = treatment(name, known.dtype, known.shape)
+            self._add_merged(name, known, fit, action, why or f"averaged where present: {reason}", unfit)
+            self._skip_unlike(unfit, tensors, reason)
+
+    def _skip_unlike(self, unfit: frozenset[int], tensors: Sequence[TensorInfo | None], reason: str) -> None:
+        for source in sorted(unfit):
+            tensor = tensors[source]
+            if tensor is not None:
+                self.ledger.skips.append(Skip(source, tensor.name, reason))
+
+    def _add_extra(self) -> None:
+        """Decide about tensors that the reference does not have; each name once, whoever has it."""
+        seen: set[str] = set()
+        for source, matched in enumerate(self._matched):
+            for name, twin in matched.tied.items():
+                self.ledger.skips.append(Skip(source, name, f"tied to '{twin}', which is merged", twin))
+            for name in matched.extra:
+                if name not in seen:
+                    seen.add(name)
+                    tensors = tuple(
+                        opened.tensors[name] if name in other.extra else None
+                        for opened, other in zip(self._opened, self._matched, strict=True)
+                    )
+                    self._add_foreign(name, self._opened[source].tensors[name], tensors)
+
+    def _add_foreign(self, name: str, known: TensorInfo, tensors: tuple[TensorInfo | None, ...]) -> None:
+        absent = frozenset(source for source in self._used | {self._reference} if tensors[source] is None)
+        unlike = frozenset(source for source, tensor in enumerate(tensors) if tensor and tensor.shape != known.shape)
+        self._add_by_policy("missing", name, known, tensors, absent | unlike)
+
+    def _add_checks(self) -> None:
+        """Every input's content id covers all of its tensors, so those that no row reads are read for it."""
+        read = {(source, t.name) for row in self.ledger.rows for source, t in enumerate(row.tensors) if t}
+        if len(read) == sum(len(source.tensors) for source in self._opened):
+            return
+        for source, opened in enumerate(self._opened):
+            for tensor in opened.tensors.values():
+                if (source, tensor.name) not in read:
+                    tensors = tuple(tensor if other == source else None for other in range(len(self._opened)))
+                    self.ledger.rows.append(Row(tensor.name, tensor.dtype, tensor.shape, "check", None, tensors))
+
+    def _locations(self, sources_: Iterable[int]) -> str:
+        return ", ".join(self._opened[source].location for source in sorted(sources_))
+
+    def _shapes(self, known: TensorInfo, tensors: Sequence[TensorInfo | None]) -> str:
+        unlike = next(tensor for tensor in tensors if tensor is not None and tensor.shape != known.shape)
+        return f" ({list(unlike.shape)} instead of {list(known.shape)})"
+
+
+def _refusal(kind: str, problems: list[str]) -> MergeError:
+    shown = "; ".join(problems[:SHOWN]) + (f"; and {len(problems) - SHOWN} more" if len(problems) > SHOWN else "")
+    what = {"missing": "tensors are not in all models", "mismatch": "tensors differ in shape"}[kind]
+    return MergeError(f"{len(problems)} {what}: {shown}", hint=f"choose --{kind} base, skip or average-present")
+
+
+def sources_of(expression: Expression | None) -> frozenset[int]:
+    """Return the sources that an expression uses."""
+    return frozenset(sources(expression)) if expression is not None else frozenset()

@@ -1,0 +1,78 @@
+"""What happens to a tensor because of what it is. The one place where names and types decide that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from ..checkpoints.checkpoint import Source
+from ..dtypes import DTYPES
+from ..errors import MergeError
+
+Treatment = Literal["merge", "average", "copy"]
+
+# BatchNorm's statistics are no parameters: a task vector of them means nothing, so they are averaged.
+_RUNNING_STATISTICS = ("running_mean", "running_var")
+# Floating buffers that are constants of the architecture. Some hold -inf, so arithmetic would spoil them.
+_CONSTANTS = (
+    "attn_mask",
+    "attention_mask",
+    "causal_mask",
+    "masked_bias",
+    "attn.bias",
+    "rotary_emb.inv_freq",
+    "position_ids",
+)
+_PACKED = {
+    ".qweight": "GPTQ or AWQ",
+    ".qzeros": "GPTQ or AWQ",
+    ".absmax": "bitsandbytes",
+    ".quant_map": "bitsandbytes",
+    ".SCB": "bitsandbytes",
+    ".weight_scale_inv": "block-scaled 8-bit floats",
+    ".weight_scale": "scaled 8-bit floats",
+    ".weight_packed": "compressed-tensors",
+}
+_DEQUANTISE = "merge the unquantised checkpoints and quantise the result"
+
+
+def treatment(name: str, dtype: str, shape: tuple[int, ...]) -> tuple[Treatment, str]:
+    """Return what happens to a tensor and why, from the reference's name, type and shape."""
+    kind = DTYPES[dtype].kind
+    if kind != "float":
+        return "copy", f"{'no arithmetic on' if kind == 'opaque' else kind} {dtype}"
+    if name.endswith(_RUNNING_STATISTICS):
+        return "average", "BatchNorm statistics"
+    if name.endswith(_CONSTANTS) and not (name.endswith("attn.bias") and len(shape) < 2):
+        return "copy", "constant buffer"
+    return "merge", ""
+
+
+def is_constant(name: str) -> bool:
+    """Tell whether a tensor may rightly hold infinities: an attention mask."""
+    return name.endswith(_CONSTANTS)
+
+
+def refuse_quantised(source: Source) -> None:
+    """Refuse packed weights, on which arithmetic would give noise.
+
+    Raises:
+        MergeError: Naming the scheme and the first such tensor.
+    """
+    stated = source.config.get("quantization_config")
+    if isinstance(stated, Mapping):
+        scheme = stated.get("quant_method", "an unnamed scheme")
+        raise _quantised(source, f"its config.json states quantised weights ({scheme})")
+    for name in source.tensors:
+        scheme = _packed_scheme(name)
+        if scheme:
+            raise _quantised(source, f"tensor '{name}' looks like packed weights ({scheme})")
+
+
+def _packed_scheme(name: str) -> Any:
+    end = name.rfind(".")
+    return _PACKED.get(name[end:]) if end >= 0 else None
+
+
+def _quantised(source: Source, what: str) -> MergeError:
+    return MergeError(what, where=source.location, hint=_DEQUANTISE)

@@ -1,0 +1,33 @@
+"""A progress bar on stderr when that is a terminal; nothing otherwise."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+Advance = Callable[[int], None]
+
+
+@contextmanager
+def progress_bar(total: int, label: str, *, quiet: bool = False) -> Iterator[Advance]:
+    """Show how many of so many bytes were read, the speed and the time left.
+
+    Args:
+        total: Bytes.
+        label: What is being done.
+        quiet: Show nothing.
+
+    Yields:
+        The function to call with every number of bytes read, from any thread.
+    """
+    if quiet or not sys.stderr.isatty():
+        yield lambda nbytes: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(label, total=total)
+        yield lambda nbytes: bar.advance(task, nbytes)

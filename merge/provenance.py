@@ -1,0 +1,106 @@
+"""What an output says of itself: tool, recipe, and content ids of what went in and came out.
+
+Content ids stand where a recipe names locations, so that the same merge gives the same file wherever its inputs
+lie. They are known when the last byte is written; until then placeholders of the same width hold their place.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import xxhash
+
+from .checkpoints.staging import OUR_KEY
+from .content_id import PLACEHOLDER
+from .plan import Plan
+from .recipe import Merge, Model, Recipe
+from .registry import find_method
+from .version import __version__
+
+TOOL = f"merge-checkpoints {__version__}"
+NameOf = Callable[[Model], str]
+
+
+def describe(recipe: Recipe, name_of: NameOf) -> dict[str, Any]:
+    """Return a recipe as the mapping that its YAML would give, with every default of the top method spelled out.
+
+    Args:
+        recipe: The recipe.
+        name_of: What stands for a model: its location or its content id.
+    """
+    found = _describe_merge(recipe.merge, name_of)
+    declared = find_method(recipe.merge.method).options.declarations.values()
+    defaults = {option.name: option.default for option in declared if not option.per_model}
+    found["options"] = defaults | dict(recipe.merge.options)
+    found |= {"keep": list(recipe.keep)} if recipe.keep else {}
+    found |= {"missing": recipe.missing} if recipe.missing != "error" else {}
+    found |= {"mismatch": recipe.mismatch} if recipe.mismatch != "error" else {}
+    found |= {"seed": recipe.seed} if find_method(recipe.merge.method).seeded else {}
+    found |= {"output": {"dtype": recipe.output.dtype}} if recipe.output.dtype else {}
+    return found
+
+
+def _describe_merge(merge: Merge, name_of: NameOf) -> dict[str, Any]:
+    found: dict[str, Any] = {"merge": merge.method}
+    if merge.base is not None:
+        found["base"] = _describe_model(merge.base, name_of)
+    found["models"] = [
+        {"model": _describe_model(model, name_of)} | dict(model.options) for model in merge.models
+    ]
+    if merge.options:
+        found["options"] = dict(merge.options)
+    if merge.layers:
+        found["layers"] = [
+            {"match": rule.match} | ({"keep": "base"} if rule.keep else {"options": dict(rule.options)})
+            for rule in merge.layers
+        ]
+    if merge.then:
+        found["then"] = [{name: dict(options)} for name, options in merge.then]
+    return found
+
+
+def _describe_model(model: Model, name_of: NameOf) -> Any:
+    return _describe_merge(model.model, name_of) if isinstance(model.model, Merge) else name_of(model)
+
+
+def describe_copy(model: str, dtype: str | None) -> dict[str, Any]:
+    """Return what stands for a recipe where one model was only copied or cast."""
+    return {"cast": model, "output": {"dtype": dtype}}
+
+
+def described(plan: Plan, names: list[str]) -> dict[str, Any]:
+    """Return the plan's recipe with these names in place of its sources."""
+    if not isinstance(plan.bound, int):
+        return describe(plan.recipe, lambda model: names[plan.positions[id(model)]])
+    return describe_copy(names[plan.bound], plan.recipe.output.dtype)
+
+
+def metadata(plan: Plan, input_ids: list[str] | None = None, output_id: str = PLACEHOLDER) -> dict[str, str]:
+    """Return the metadata of the output's files; without ids, of the same length with placeholders."""
+    ids = input_ids or [PLACEHOLDER] * len(plan.sources)
+    recipe = json.dumps(described(plan, ids), sort_keys=True, ensure_ascii=False)
+    inherited = {
+        key: value for key, value in plan.sources[plan.first_model].metadata.items() if not key.startswith("merge.")
+    }
+    return inherited | {
+        "format": "pt",
+        "merge.tool": TOOL,
+        "merge.recipe": recipe,
+        "merge.recipe_hash": xxhash.xxh3_128_hexdigest(recipe.encode()),
+        "merge.inputs": json.dumps(ids),
+        OUR_KEY: output_id,
+    }
+
+
+def fingerprint(plan: Plan, *, allow_nonfinite: bool) -> str:
+    """Return what must be equal for an unfinished run to be continued: tool, recipe, inputs, layout."""
+    facts: Mapping[str, Any] = {
+        "tool": TOOL,
+        "recipe": described(plan, [source.location for source in plan.sources]),
+        "inputs": [[list(identity) for identity in source.identities] for source in plan.sources],
+        "files": [[file.name, file.nbytes, len(file.slots)] for file in plan.files],
+        "allow_nonfinite": allow_nonfinite,
+    }
+    return xxhash.xxh3_128_hexdigest(json.dumps(facts, sort_keys=True).encode())

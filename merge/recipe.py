@@ -1,0 +1,120 @@
+"""A recipe: what to merge and how, as plain data. Flags, YAML and the Python API all end in one of these."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from .errors import UsageError
+
+Policy = Literal["error", "base", "skip", "average-present"]
+POLICIES: tuple[Policy, ...] = ("error", "base", "skip", "average-present")
+OptionValue = Any  # a scalar, or a list of numbers interpolated over depth
+DEFAULT_SHARD_BYTES = 5 * 10**9
+
+
+class Placed(dict[str, OptionValue]):
+    """Options as a file gives them, with the ``recipe.yaml:line:column`` of each."""
+
+    def __init__(self, options: Mapping[str, OptionValue], places: Mapping[str, str]) -> None:
+        super().__init__(options)
+        self.places = dict(places)
+
+
+def place_of(options: Mapping[str, OptionValue], name: str, otherwise: str | None) -> str | None:
+    """Return where an option was given, if a file gave it."""
+    return options.places.get(name, otherwise) if isinstance(options, Placed) else otherwise
+
+
+@dataclass(frozen=True)
+class LayerRule:
+    """Options for the tensors whose names match; ``keep`` copies them from the base instead.
+
+    Attributes:
+        match: A glob, or a regular expression between slashes.
+        where: ``recipe.yaml:12:5``, for messages.
+    """
+
+    match: str
+    options: Mapping[str, OptionValue] = field(default_factory=dict)
+    keep: bool = False
+    where: str | None = None
+
+
+@dataclass(frozen=True)
+class Model:
+    """One model of a merge: a location, tensors in memory, or a merge of its own; with its per-model options."""
+
+    model: str | Mapping[str, Any] | Merge
+    options: Mapping[str, OptionValue] = field(default_factory=dict)
+    where: str | None = None
+
+
+@dataclass(frozen=True)
+class Merge:
+    """A method over models.
+
+    Attributes:
+        then: Methods over one task vector, applied in turn to outcome minus base.
+    """
+
+    method: str
+    models: tuple[Model, ...]
+    base: Model | None = None
+    options: Mapping[str, OptionValue] = field(default_factory=dict)
+    layers: tuple[LayerRule, ...] = ()
+    then: tuple[tuple[str, Mapping[str, OptionValue]], ...] = ()
+    where: str | None = None
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where the result goes and in which form; `dtype` is a format code such as ``BF16``."""
+
+    path: Path | None = None
+    dtype: str | None = None
+    max_shard_size: int = DEFAULT_SHARD_BYTES
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A whole merge: the tree of methods, the policies, the output, and what to do afterwards.
+
+    Attributes:
+        keep: Patterns of tensors that come from the base (or the first model) untouched.
+        missing: What happens to a tensor that only some models have.
+        mismatch: What happens to a tensor whose shapes differ.
+        evaluate: Benchmarks to run on the result.
+        report: Folder for the report.
+        folder: Folder from which relative paths in the recipe count; None is the current one.
+    """
+
+    merge: Merge
+    keep: tuple[str, ...] = ()
+    missing: Policy = "error"
+    mismatch: Policy = "error"
+    seed: int = 0
+    output: Output = field(default_factory=Output)
+    evaluate: tuple[str, ...] = ()
+    report: Path | None = None
+    name: str | None = None
+    folder: Path | None = None
+
+
+_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+_UNITS |= {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
+
+
+def parse_size(text: str | int, *, where: str | None = None) -> int:
+    """Turn ``5GB``, ``200MiB`` or a number of bytes into bytes.
+
+    Raises:
+        UsageError: For anything else, and for less than one byte.
+    """
+    match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([A-Za-z]*)\s*", str(text))
+    if not match or match[2].upper() not in _UNITS or float(match[1]) * _UNITS[match[2].upper()] < 1:
+        raise UsageError(f"'{text}' is no size", where=where, hint="write 5GB, 200MB or a number of bytes")
+    return int(float(match[1]) * _UNITS[match[2].upper()])

@@ -1,0 +1,70 @@
+"""Finds the methods: every module of `merge.methods`, and the entry-point group `merge.methods` of other packages."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from functools import cache
+from types import ModuleType
+
+from . import methods
+from .errors import MergeError, UsageError, suggest
+from .method import Method
+
+ENTRY_POINTS = "merge.methods"
+
+
+def canonical(name: str) -> str:
+    """Return a method's name as it is listed: in method names ``_`` and ``-`` are the same."""
+    return name.replace("_", "-")
+
+
+@cache
+def built_in_names() -> tuple[str, ...]:
+    """Return the names of the methods in this package, without importing them."""
+    return tuple(sorted(canonical(module.name) for module in pkgutil.iter_modules(methods.__path__)))
+
+
+@cache
+def _plug_ins() -> dict[str, object]:
+    from importlib.metadata import entry_points
+
+    return {canonical(entry.name): entry for entry in entry_points(group=ENTRY_POINTS)}
+
+
+def method_names() -> list[str]:
+    """Return the names of all methods, those of other packages included."""
+    return sorted({*built_in_names(), *_plug_ins()})
+
+
+@cache
+def find_method(name: str) -> Method:
+    """Return the method of this name.
+
+    Raises:
+        UsageError: For an unknown name, with a suggestion.
+        MergeError: When another package's method cannot be imported.
+    """
+    wanted = canonical(name)
+    if wanted in built_in_names():
+        return _method_in(importlib.import_module(f"{methods.__name__}.{wanted.replace('-', '_')}"))
+    entry = _plug_ins().get(wanted)
+    if entry is None:
+        names = method_names()
+        raise UsageError(f"unknown method '{name}'", hint=suggest(wanted, names) or f"known: {', '.join(names)}")
+    try:
+        loaded = entry.load()  # type: ignore[attr-defined]
+    except Exception as error:
+        raise MergeError(f"the method '{wanted}' of another package cannot be imported: {error}") from error
+    return _method_in(loaded) if isinstance(loaded, ModuleType) else loaded()  # type: ignore[no-any-return]
+
+
+def _method_in(module: ModuleType) -> Method:
+    found = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, Method) and value.__module__ == module.__name__
+    ]
+    if len(found) != 1:
+        raise MergeError(f"{module.__name__} must define exactly one Method, not {len(found)}")
+    return found[0]()

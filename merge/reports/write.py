@@ -1,0 +1,67 @@
+"""A report's folder: three files, each there whole or not at all, and nobody else's files touched."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from merge.errors import MergeError
+from merge.reports.document import document
+from merge.reports.render import html, markdown
+
+NAMES = ("results.json", "report.md", "report.html")
+PARTIAL = ".partial"
+
+
+def write_report(directory: Path, report: Mapping[str, Any]) -> list[Path]:
+    """Write ``results.json``, ``report.md`` and ``report.html``, replacing an earlier report.
+
+    Args:
+        directory: Made if it is not there.
+        report: ``title``, ``results`` and ``comparisons`` of an evaluation, ``models``, ``merge`` (how a checkpoint
+            was made) and ``environment``; each may be absent. JSON values only.
+
+    Returns:
+        The three files.
+
+    Raises:
+        MergeError: The folder holds files that are not a report's, cannot be written, or a number is nan or infinite.
+    """
+    check_directory(directory)
+    arranged = document(report)
+    texts = (_json(report, directory), markdown(arranged), html(arranged))
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        return [_replace(directory / name, text) for name, text in zip(NAMES, texts, strict=True)]
+    except OSError as error:
+        raise MergeError(f"the report cannot be written: {error.strerror}", where=str(directory)) from None
+
+
+def check_directory(directory: Path) -> None:
+    """Raise MergeError when a report cannot go to this folder: it is a file, or holds something else."""
+    if not directory.exists():
+        return
+    if not directory.is_dir():
+        raise MergeError("a folder is needed for the report, this is a file", where=str(directory))
+    ours = {*NAMES, *(name + PARTIAL for name in NAMES)}
+    foreign = sorted(path.name for path in directory.iterdir() if path.name not in ours)
+    if foreign:
+        hint = "choose a new or empty folder"
+        raise MergeError(f"the folder holds other files, such as {foreign[0]}", where=str(directory), hint=hint)
+
+
+def _json(report: Mapping[str, Any], directory: Path) -> str:
+    try:
+        return json.dumps(report, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+    except ValueError:
+        raise MergeError("a number of the report is nan or infinite", where=str(directory)) from None
+
+
+def _replace(path: Path, text: str) -> Path:
+    partial = path.with_name(path.name + PARTIAL)
+    partial.write_text(text, encoding="utf-8", newline="\n")
+    os.replace(partial, path)  # noqa: PTH105
+    return path

@@ -1,0 +1,111 @@
+"""Arithmetic on the CPU with numpy and ml_dtypes, in buffers that are allocated once and stay in the cache."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..checkpoints.files import Buffer
+from ..dtypes import DTYPES, numpy_dtype
+from .half import half_to_single
+from .rounding import round_to_odd
+
+_SIGNED = {1: np.int8, 2: np.int16, 4: np.int32, 8: np.int64}
+_UNSIGNED = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
+
+
+class NumpyBackend:
+    """One worker's buffers and conversions.
+
+    Args:
+        allow_nonfinite: Whether inputs may hold infinities and NaN; otherwise the caller checks before it loads.
+
+    Attributes:
+        xp: The namespace that method bodies use.
+    """
+
+    def __init__(self, *, allow_nonfinite: bool = False) -> None:
+        from array_api_compat import numpy as namespace
+
+        self.xp = namespace
+        self._raw: dict[object, np.ndarray[Any, Any]] = {}
+        self._scratch: dict[tuple[int, str], np.ndarray[Any, Any]] = {}
+        self._taken = 0
+        self._finite = not allow_nonfinite
+
+    def raw(self, key: object, nbytes: int) -> Buffer:
+        """Return the byte buffer of this key with this length; its contents stay until it is asked for again."""
+        buffer = self._raw.get(key)
+        if buffer is None or len(buffer) < nbytes:
+            buffer = self._raw[key] = np.empty(nbytes, "u1")
+        return memoryview(buffer)[:nbytes]
+
+    def begin(self) -> None:
+        """Start a chunk: every array that `load` handed out may be reused."""
+        self._taken = 0
+
+    def load(self, raw: Buffer, dtype: str, accumulator: str) -> Any:
+        """Return the numbers in a byte buffer as an array of the accumulator's type, to be overwritten freely."""
+        values = np.frombuffer(raw, numpy_dtype(dtype))
+        out = self._take(len(values), accumulator)
+        if dtype == "F16" and accumulator == "F32" and self._finite:
+            half_to_single(values, out)
+        else:
+            np.copyto(out, values)
+        return out
+
+    def _take(self, count: int, dtype: str) -> Any:
+        key = (self._taken, dtype)
+        self._taken += 1
+        array = self._scratch.get(key)
+        if array is None or len(array) < count:
+            array = self._scratch[key] = np.empty(count, numpy_dtype(dtype))
+        return array[:count]
+
+    def store(self, array: Any, dtype: str) -> Buffer:
+        """Return the bytes of an array in the output's type, rounded once, to nearest even."""
+        target = numpy_dtype(dtype)
+        raw = self.raw("out", len(array) * target.itemsize)
+        out = np.frombuffer(raw, target)
+        if array.dtype == np.float64 and target.itemsize < 4 and dtype != "F16":
+            array = round_to_odd(array, np)  # ml_dtypes would round twice, by way of float32
+        with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+            np.copyto(out, array, casting="unsafe")
+        return raw
+
+    def first_nonfinite(self, raw: Buffer, dtype: str) -> int | None:
+        """Return the position of the first infinity or NaN in a byte buffer, or None."""
+        infinity = DTYPES[dtype].infinity
+        values = np.frombuffer(raw, numpy_dtype(dtype))
+        if not len(values):
+            return None
+        if infinity is not None:
+            width = values.dtype.itemsize
+            # As integers, patterns that are not finite are the largest of each sign: two maxima find any.
+            positive, negative = np.frombuffer(raw, _SIGNED[width]).max(), np.frombuffer(raw, _UNSIGNED[width]).max()
+            if int(positive) < infinity and int(negative) < infinity + (1 << (8 * width - 1)):
+                return None
+        bad = np.flatnonzero(~np.isfinite(values))
+        return int(bad[0]) if len(bad) else None
+
+    def magnitude_bits(self, array: Any, bits: int) -> Any:
+        """Return the magnitudes as unsigned integers of 32 or 64 bits, in the order of the magnitudes."""
+        if bits == 64:
+            return np.abs(array, dtype=np.float64).view(np.uint64)
+        return np.abs(array).view(np.uint32)
+
+    def digits(self, keys: Any, shift: int, prefix: int) -> Any:
+        """Count, among keys whose bits above ``shift + 16`` equal the prefix, the 16 bits from ``shift``."""
+        top = shift + 16 == keys.dtype.itemsize * 8
+        chosen = keys if top else keys[(keys >> (shift + 16)) == prefix]
+        digits = chosen >> shift if top else (chosen >> shift) & 0xFFFF
+        return np.bincount(digits.astype(np.intp, copy=False), minlength=2**16)
+
+    def count_equal(self, keys: Any, value: int) -> int:
+        """Count the keys that equal a value."""
+        return int(np.count_nonzero(keys == value))
+
+    def keep_first(self, mask: Any, equal: Any, quota: int) -> None:
+        """Set in the mask the first ``quota`` places where ``equal`` is true."""
+        mask[np.flatnonzero(equal)[:quota]] = True

@@ -1,0 +1,128 @@
+"""Cut a plan's rows into pieces of work, the same for any number of threads and any chunk size.
+
+A piece is what one worker does at a time and what the journal records. Small neighbours that lie side by side in
+every input and in the output, and need the same arithmetic, form one span that is read and written as one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from ..dtypes import DTYPES
+from ..planning.rows import Row
+from ..program import Expression, Input, is_positional
+
+PIECE_ELEMENTS = 4 * 2**20  # a whole number of hash blocks for every width
+SMALL_ELEMENTS = 2**15  # rows up to this size are joined with their neighbours
+
+
+class Span(NamedTuple):
+    """Elements ``start`` to ``stop`` of one row, or several whole rows that are processed as one.
+
+    Attributes:
+        first, last: Rows, the last one excluded.
+        start, stop: Elements, counted from the first row's first; bytes for copies.
+    """
+
+    first: int
+    last: int
+    start: int
+    stop: int
+
+
+Piece = list[Span]
+
+
+def width(row: Row) -> int:
+    """Return the bytes per element of a row's output: 1 where bytes are only copied or hashed."""
+    return 1 if moves_bytes(row) else DTYPES[row.dtype].bits // 8
+
+
+def moves_bytes(row: Row) -> bool:
+    """Tell whether a row only moves bytes: a copy without a cast, or a check."""
+    if row.expression is None:
+        return True
+    if not isinstance(row.expression, Input):
+        return False
+    tensor = row.tensors[row.expression.source]
+    return tensor is None or tensor.dtype == row.dtype
+
+
+def elements(row: Row) -> int:
+    """Return the number of elements of a row (bytes where bytes are only moved)."""
+    if moves_bytes(row):
+        return max(tensor.nbytes for tensor in row.tensors if tensor)
+    count = 1
+    for size in row.shape:
+        count *= size
+    return count
+
+
+def cut(rows: Sequence[Row]) -> list[Piece]:
+    """Cut all rows into pieces, in their order."""
+    pieces: list[Piece] = [[]]
+    room = PIECE_ELEMENTS
+    for span in _spans(rows):
+        start = span.start
+        while start < span.stop:
+            if room <= 0 or (room < PIECE_ELEMENTS and span.stop - start > room and span.last - span.first == 1):
+                pieces.append([])  # a large row starts a piece, so that its pieces end at hash blocks
+                room = PIECE_ELEMENTS
+            stop = span.stop if span.last - span.first > 1 else min(span.stop, start + PIECE_ELEMENTS)
+            pieces[-1].append(span._replace(start=start, stop=stop))
+            room -= stop - start
+            start = stop
+    return [piece for piece in pieces if piece]
+
+
+def _spans(rows: Sequence[Row]) -> Iterator[Span]:
+    """Yield whole rows, small neighbours joined; rows without elements are left out."""
+    first, total = 0, 0
+    positional = _Positional()
+    for number, row in enumerate(rows):
+        count = elements(row)
+        joins = (
+            0 < count <= SMALL_ELEMENTS
+            and 0 < total < PIECE_ELEMENTS
+            and total // max(number - first, 1) <= SMALL_ELEMENTS
+            and _adjacent(rows[number - 1], row)
+            and not positional.of(row.expression)
+        )
+        if not joins:
+            if total:
+                yield Span(first, number, 0, total)
+            first, total = number, 0
+        total += count
+    if total:
+        yield Span(first, len(rows), 0, total)
+
+
+class _Positional:
+    """Remembers the answer for the last expression, since neighbours mostly share theirs."""
+
+    def __init__(self) -> None:
+        self._last: tuple[Expression | None, bool] = (None, False)
+
+    def of(self, expression: Expression | None) -> bool:
+        if expression is not self._last[0]:
+            self._last = (expression, expression is not None and is_positional(expression))
+        return self._last[1]
+
+
+def _adjacent(row: Row, following: Row) -> bool:
+    """Tell whether two rows can be processed as one: the same arithmetic, side by side everywhere."""
+    same = row.expression is following.expression and row.dtype == following.dtype and row.file == following.file
+    if not same or following.expression is None or isinstance(following.expression, Input):
+        return False
+    for tensor, next_tensor in zip(row.tensors, following.tensors, strict=True):
+        if tensor is None or next_tensor is None:
+            if tensor is not next_tensor:
+                return False
+        elif (
+            tensor.start + tensor.nbytes != next_tensor.start
+            or tensor.file != next_tensor.file
+            or tensor.dtype != next_tensor.dtype
+        ):
+            return False
+    return True

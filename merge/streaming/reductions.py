@@ -1,0 +1,117 @@
+"""Reductions over whole tensors: the k-th largest magnitude by radix selection, in rounds over all pieces.
+
+A round looks at 16 bits of the magnitudes, from the top; a float32 needs two, a float64 four. One more round
+finds where to stop among equal magnitudes, only where not all of them count. All counts are whole numbers, so the
+outcome does not depend on pieces, threads or their order.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any, NamedTuple, Protocol
+
+DIGIT_BITS = 16
+BLOCK_ELEMENTS = 2**16  # equal magnitudes are counted per block of a row
+
+
+class Threshold(NamedTuple):
+    """Which entries are the largest: all above `value`, and the equal ones before a cut.
+
+    Attributes:
+        value: The smallest magnitude that counts.
+        row, block, quota: Equal ones count in all rows and blocks before these, and the first `quota` of them in
+            this block. A row of -1 says that all equal ones count.
+    """
+
+    value: float
+    row: int = -1
+    block: int = 0
+    quota: int = 0
+
+
+class Backend(Protocol):
+    """The part of a backend that reductions use."""
+
+    def magnitude_bits(self, array: Any, bits: int) -> Any:
+        """Return the magnitudes as integers in their order."""
+
+    def digits(self, keys: Any, shift: int, prefix: int) -> Any:
+        """Count the values of one 16-bit digit."""
+
+    def count_equal(self, keys: Any, value: int) -> int:
+        """Count the keys that equal a value."""
+
+
+class Selection:
+    """Finds the threshold of the `count` largest magnitudes, round by round.
+
+    Args:
+        count: How many entries count.
+        bits: Width of the floats that are ranked: 32 or 64.
+    """
+
+    def __init__(self, count: int, bits: int) -> None:
+        self._bits, self._shift = bits, bits - DIGIT_BITS
+        self._prefix = 0
+        self._remaining = count  # of the entries that share the prefix found so far
+        self._counts: Any = None
+        self._equal: dict[tuple[int, int], int] = {}  # row and block to the number of entries equal to the threshold
+        self.threshold: Threshold | None = None if count else Threshold(float("inf"))
+
+    @property
+    def counts_ties(self) -> bool:
+        """Whether the round at hand counts equal entries per block."""
+        return self._shift < 0
+
+    def observe(self, array: Any, row: int, first: int, backend: Backend) -> Any:
+        """Return what this round learns from one chunk; safe to call from several threads.
+
+        Args:
+            array: Entries of a row; a chunk that starts at a block border.
+            row: The row.
+            first: Position of the chunk's first entry in the row.
+            backend: The backend that the array belongs to.
+        """
+        keys = backend.magnitude_bits(array, self._bits)
+        if not self.counts_ties:
+            return backend.digits(keys, self._shift, self._prefix)
+        return {
+            (row, (first + start) // BLOCK_ELEMENTS): found
+            for start in range(0, len(keys), BLOCK_ELEMENTS)
+            if (found := backend.count_equal(keys[start : start + BLOCK_ELEMENTS], self._prefix))
+        }
+
+    def absorb(self, observed: Any) -> None:
+        """Add what one chunk contributed to this round."""
+        if self.counts_ties:
+            self._equal |= observed
+        else:
+            self._counts = observed if self._counts is None else self._counts + observed
+
+    def advance(self) -> None:
+        """End the round; afterwards `threshold` is set, or another round is wanted."""
+        if self.counts_ties:
+            self.threshold = self._cut()
+            return
+        falling = self._counts[::-1].cumsum()
+        position = int(falling.searchsorted(self._remaining))
+        digit, above = len(self._counts) - 1 - position, int(falling[position] - self._counts[::-1][position])
+        equal = int(self._counts[digit])
+        self._prefix = self._prefix << DIGIT_BITS | digit
+        self._remaining -= above
+        self._shift -= DIGIT_BITS
+        self._counts = None
+        if self._shift < 0 and (equal == self._remaining or self._prefix == 0):
+            self.threshold = Threshold(self._value())  # all equal ones count, or they are zeros and do not matter
+
+    def _value(self) -> float:
+        form = ("<I", "<f") if self._bits == 32 else ("<Q", "<d")
+        return float(struct.unpack(form[1], struct.pack(form[0], self._prefix))[0])
+
+    def _cut(self) -> Threshold:
+        remaining = self._remaining
+        for (row, block), found in sorted(self._equal.items()):
+            if found >= remaining:
+                return Threshold(self._value(), row, block, remaining)
+            remaining -= found
+        raise AssertionError("fewer equal entries than the histogram counted")

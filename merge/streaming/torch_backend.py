@@ -1,0 +1,108 @@
+"""The same arithmetic on torch, for ``--device cuda``.
+
+Every worker owns pinned buffers and a stream, so that one worker's transfers overlap another's arithmetic: with
+two workers, that is a double buffer. Multiply and add stay separate kernels, so results equal the CPU's bit for
+bit for elementwise methods.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..checkpoints.files import Buffer
+from ..dtypes import torch_dtype
+from .rounding import round_to_odd
+
+
+class TorchBackend:
+    """One worker's buffers, stream and conversions.
+
+    Args:
+        device: A torch device name: ``cuda``, ``cuda:1`` or ``cpu``.
+    """
+
+    def __init__(self, device: str) -> None:
+        import torch
+        from array_api_compat import torch as namespace
+
+        self.xp, self._torch = namespace, torch
+        self._device = torch.device(device)
+        self._cuda = self._device.type == "cuda"
+        self._stream = torch.cuda.Stream(self._device) if self._cuda else None
+        self._raw: dict[object, Any] = {}
+
+    def raw(self, key: object, nbytes: int) -> Buffer:
+        """Return the byte buffer of this key with this length, in pinned memory where transfers profit from it."""
+        buffer = self._raw.get(key)
+        if buffer is None or len(buffer) < nbytes:
+            buffer = self._raw[key] = self._torch.empty(nbytes, dtype=self._torch.uint8, pin_memory=self._cuda)
+        return memoryview(buffer.numpy())[:nbytes]
+
+    def begin(self) -> None:
+        """Start a chunk; what was sent from the buffers before has arrived, since `store` waits for it."""
+        if self._stream is not None:
+            self._torch.cuda.set_stream(self._stream)
+
+    def load(self, raw: Buffer, dtype: str, accumulator: str) -> Any:
+        """Send a byte buffer to the device and return its numbers in the accumulator's type."""
+        values = self._torch.frombuffer(raw, dtype=torch_dtype(dtype))
+        sent = values.to(self._device, non_blocking=True) if self._cuda else values
+        return sent.to(torch_dtype(accumulator), copy=True)
+
+    def store(self, array: Any, dtype: str) -> Buffer:
+        """Round once to the output's type, to nearest even, fetch the bytes and wait for them."""
+        target = torch_dtype(dtype)
+        if array.dtype == self._torch.float64 and target.itemsize < 4:
+            array = round_to_odd(array, self._torch)  # torch rounds by way of float32
+        rounded = array.to(target).view(self._torch.uint8)
+        raw = self.raw("out", len(rounded))
+        self._torch.frombuffer(raw, dtype=self._torch.uint8).copy_(rounded, non_blocking=self._cuda)
+        if self._stream is not None:
+            self._stream.synchronize()
+        return raw
+
+    def first_nonfinite(self, raw: Buffer, dtype: str) -> int | None:
+        """Return the position of the first infinity or NaN in a byte buffer, or None. Runs on the CPU."""
+        if not len(raw):
+            return None
+        values = self._torch.frombuffer(raw, dtype=torch_dtype(dtype))
+        values = values if values.dtype.itemsize > 1 else values.to(self._torch.float32)
+        bad = (~self._torch.isfinite(values)).nonzero()
+        return int(bad[0]) if len(bad) else None
+
+    def magnitude_bits(self, array: Any, bits: int) -> Any:
+        """Return the magnitudes as integers of 32 or 64 bits, in the order of the magnitudes."""
+        torch = self._torch
+        return array.to(torch.float64).abs().view(torch.int64) if bits == 64 else array.abs().view(torch.int32)
+
+    def digits(self, keys: Any, shift: int, prefix: int) -> Any:
+        """Count, among keys whose bits above ``shift + 16`` equal the prefix, the 16 bits from ``shift``."""
+        top = shift + 16 == keys.dtype.itemsize * 8
+        chosen = keys if top else keys[(keys >> (shift + 16)) == prefix]
+        return self._torch.bincount((chosen >> shift) & 0xFFFF, minlength=2**16).cpu().numpy()
+
+    def count_equal(self, keys: Any, value: int) -> int:
+        """Count the keys that equal a value."""
+        return int((keys == value).sum())
+
+    def keep_first(self, mask: Any, equal: Any, quota: int) -> None:
+        """Set in the mask the first ``quota`` places where ``equal`` is true."""
+        mask[equal.nonzero()[:quota, 0]] = True
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that this machine or this torch does not have.
+
+    Raises:
+        UsageError: Saying which devices there are.
+    """
+    import torch
+
+    from ..errors import UsageError
+
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        count = torch.cuda.device_count()
+        hint = f"{count} CUDA devices are visible" if count else "no CUDA device is visible; leave --device out"
+        raise UsageError(f"the device '{device}' cannot be used: {str(error).splitlines()[0]}", hint=hint) from None

@@ -1,0 +1,299 @@
+"""One worker: reads, converts, calls the methods, rounds, writes. It owns its buffers and shares nothing mutable."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from ..checkpoints.checkpoint import Source
+from ..checkpoints.files import Buffer
+from ..content_id import BlockHasher, digest
+from ..dtypes import DTYPES, accumulator
+from ..errors import MergeError
+from ..planning.rows import Row
+from ..planning.tensor_rules import is_constant
+from ..program import Call, Expression, Input, calls
+from .pieces import Piece, Span, elements, moves_bytes
+from .reductions import BLOCK_ELEMENTS, Selection, Threshold
+
+SelectionKey = tuple[str, int, int]  # path of the call, model, row (or -1 for the whole checkpoint)
+SpanDigests = list[list[bytes]]  # per source that the span reads, then the output
+
+
+class Cancelled(Exception):
+    """Another worker failed or the user asked to stop."""
+
+
+class Sink(Protocol):
+    """Where output bytes go."""
+
+    def write(self, row: Row, offset: int, buffer: Buffer) -> None:
+        """Take bytes of a row, and of the rows that follow it in the file when the buffer is longer."""
+
+
+class Setting(NamedTuple):
+    """What all workers of a run share, read only."""
+
+    rows: Sequence[Row]
+    sources: Sequence[Source]
+    sink: Sink
+    thresholds: Mapping[SelectionKey, Threshold]
+    chunk_elements: int
+    allow_nonfinite: bool
+    stop: threading.Event
+    advance: Callable[[int], None]
+
+
+class _Chunk(NamedTuple):
+    """Consecutive elements of one row, or whole rows; `rows` has the number of elements of each."""
+
+    row: int
+    first: int
+    count: int
+    parts: Sequence[int]
+
+
+class Worker:
+    """Processes pieces one after the other.
+
+    Args:
+        setting: What the run shares.
+        backend: This worker's own backend.
+    """
+
+    def __init__(self, setting: Setting, backend: Any) -> None:
+        self._setting, self._backend = setting, backend
+
+    def process(self, piece: Piece) -> list[SpanDigests]:
+        """Compute and write a piece; return the digests of what was read and written, span by span.
+
+        Raises:
+            MergeError: Naming tensor and file, when reading, arithmetic or writing fails.
+        """
+        return [self._process_span(span) for span in piece]
+
+    def reduce(self, piece: Piece, selections: Mapping[SelectionKey, Selection]) -> list[tuple[SelectionKey, Any]]:
+        """Observe the inputs of every call with unfinished selections on this piece."""
+        observed = []
+        for span in piece:
+            row = self._setting.rows[span.first]
+            if isinstance(row.expression, Call):
+                for chunk in self._chunks(span):
+                    observed += self._observe(row, chunk, selections)
+        return observed
+
+    def _observe(
+        self, row: Row, chunk: _Chunk, selections: Mapping[SelectionKey, Selection]
+    ) -> Iterator[tuple[SelectionKey, Any]]:
+        wanted = [call for call in calls(row.expression) if call.reductions]  # type: ignore[arg-type]
+        read = False
+        for call in wanted:
+            keys = [selection_key(call, model, chunk.row) for model in range(len(call.inputs))]
+            if not any(selections[key].threshold is None for key in keys if key in selections):
+                continue
+            if not read:
+                self._read_all(row, chunk, hashers=None)
+                read = True
+            self._backend.begin()
+            for key, array in zip(keys, self._inputs(call, row, chunk), strict=True):
+                if selections[key].threshold is None:
+                    yield key, selections[key].observe(array, chunk.row, chunk.first, self._backend)
+
+    def _chunks(self, span: Span) -> Iterator[_Chunk]:
+        """Cut a span into chunks that fit the buffers: pieces of one row, or as many whole small rows as fit."""
+        limit, rows = self._setting.chunk_elements, self._setting.rows
+        if span.last - span.first == 1:
+            limit *= 4 if moves_bytes(rows[span.first]) else 1
+            for start in range(span.start, span.stop, limit):
+                yield _Chunk(span.first, start, min(limit, span.stop - start), ())
+            return
+        first, parts, total = span.first, [], 0
+        for number in range(span.first, span.last):
+            count = elements(rows[number])
+            if total + count > limit:
+                yield _Chunk(first, 0, total, parts)
+                first, parts, total = number, [], 0
+            parts.append(count)
+            total += count
+        yield _Chunk(first, 0, total, parts)
+
+    def _process_span(self, span: Span) -> SpanDigests:
+        row = self._setting.rows[span.first]
+        read = [source for source, tensor in enumerate(row.tensors) if tensor]
+        single = span.last - span.first == 1
+        hashers: dict[int, Any] = {source: BlockHasher() if single else _RowHasher() for source in (*read, -1)}
+        for chunk in self._chunks(span):
+            row = self._setting.rows[chunk.row]
+            raws = self._read_all(row, chunk, hashers)
+            if row.expression is not None:
+                self._write(row, chunk, self._outcome(row, chunk, raws), hashers[-1])
+        return [hashers[source].finish() for source in (*read, -1)]
+
+    def _read_all(self, row: Row, chunk: _Chunk, hashers: Mapping[int, Any] | None) -> dict[int, Buffer]:
+        """Read the chunk of every source into its buffer, hash it and look for what is not finite."""
+        if self._setting.stop.is_set():
+            raise Cancelled
+        raws = {}
+        total = 0
+        for source, tensor in enumerate(row.tensors):
+            if tensor is None:
+                continue
+            bits = 8 if moves_bytes(row) else DTYPES[tensor.dtype].bits
+            if moves_bytes(row) and chunk.first >= tensor.nbytes:
+                continue  # copies from models that disagree in type: the shorter one is already through
+            size = chunk.count * bits // 8
+            size = min(size, tensor.nbytes - chunk.first) if moves_bytes(row) else size
+            raw = self._backend.raw(source, size)
+            self._setting.sources[source].read_into(tensor, chunk.first * bits // 8, raw)
+            total += size
+            if hashers is not None:
+                hashers[source].update(raw, *_part_bytes(chunk, bits))
+                self._check_finite(raw, row, chunk, source)
+            raws[source] = raw
+        self._setting.advance(total if hashers is not None else 0)
+        return raws
+
+    def _check_finite(self, raw: Buffer, row: Row, chunk: _Chunk, source: int) -> None:
+        """Refuse infinities and NaN in what is merged or copied; masks may hold them, and unused tensors."""
+        tensor = row.tensors[source]
+        if self._setting.allow_nonfinite or tensor is None or row.expression is None:
+            return
+        if DTYPES[tensor.dtype].kind != "float" or (row.action == "copy" and not self._is_copied(row, source)):
+            return
+        step = DTYPES[tensor.dtype].bits // 8
+        whole = raw[: len(raw) // step * step]
+        position = self._backend.first_nonfinite(whole, tensor.dtype)
+        if position is not None and not is_constant(row.name):
+            name = self._name_at(chunk, position, source)
+            raise MergeError(
+                f"tensor '{name}' holds an infinity or NaN",
+                where=self._setting.sources[source].location,
+                hint="--allow-nonfinite merges it anyway",
+            )
+
+    @staticmethod
+    def _is_copied(row: Row, source: int) -> bool:
+        return isinstance(row.expression, Input) and row.expression.source == source
+
+    def _name_at(self, chunk: _Chunk, position: int, source: int | None = None) -> str:
+        """Return the name of the tensor that holds this element of a chunk."""
+        number = chunk.row
+        for count in chunk.parts:
+            if position < count:
+                break
+            position -= count
+            number += 1
+        row = self._setting.rows[number]
+        tensor = row.tensors[source] if source is not None else None
+        return tensor.name if tensor else row.name
+
+    def _outcome(self, row: Row, chunk: _Chunk, raws: Mapping[int, Buffer]) -> Buffer:
+        """Return the output bytes of a chunk."""
+        if moves_bytes(row) and isinstance(row.expression, Input):
+            return raws[row.expression.source]
+        self._backend.begin()
+        assert row.expression is not None  # noqa: S101 - checks were answered by the caller
+        try:
+            array = self._evaluate(row.expression, row, chunk)
+        except MergeError:
+            raise
+        except Exception as error:
+            raise MergeError(f"the method failed on tensor '{row.name}' of shape {list(row.shape)}: {error}") from error
+        out: Buffer = self._backend.store(array, row.dtype)
+        if not self._setting.allow_nonfinite:
+            position = self._backend.first_nonfinite(out, row.dtype)
+            if position is not None:
+                raise self._overflow(self._name_at(chunk, position), row.dtype)
+        return out
+
+    @staticmethod
+    def _overflow(name: str, dtype: str) -> MergeError:
+        largest = f"the result of tensor '{name}' is beyond the largest {dtype} number"
+        return MergeError(largest, hint="choose a wider --dtype, or --allow-nonfinite writes it as infinity or NaN")
+
+    def _evaluate(self, expression: Expression, row: Row, chunk: _Chunk) -> Any:
+        if isinstance(expression, Input):
+            tensor = row.tensors[expression.source]
+            assert tensor is not None  # noqa: S101 - the planner uses present tensors only
+            raw = self._backend.raw(expression.source, chunk.count * DTYPES[tensor.dtype].bits // 8)
+            return self._backend.load(raw, tensor.dtype, _accumulator_of(row))
+        arrays = self._inputs(expression, row, chunk, keep_base=True)
+        base = arrays.pop() if expression.base is not None else None
+        context = ChunkContext(self._backend, expression, chunk, self._setting.thresholds)
+        outcome = expression.method.merge(arrays, expression.options, context)
+        if base is not None:
+            outcome += base
+        return outcome
+
+    def _inputs(self, call: Call, row: Row, chunk: _Chunk, *, keep_base: bool = False) -> list[Any]:
+        """Return what the method is called with; the base follows at the end where it is wanted."""
+        arrays = [self._evaluate(child, row, chunk) for child in call.inputs]
+        if call.base is None:
+            return arrays
+        base = self._evaluate(call.base, row, chunk)
+        for array in arrays:
+            array -= base
+        return [*arrays, base] if keep_base else arrays
+
+    def _write(self, row: Row, chunk: _Chunk, out: Buffer, hasher: Any) -> None:
+        bits = 8 if moves_bytes(row) else DTYPES[row.dtype].bits
+        hasher.update(out, *_part_bytes(chunk, bits))
+        self._setting.sink.write(row, chunk.first * bits // 8, out)
+
+
+class _RowHasher:
+    """Hashes small whole rows that lie side by side in one buffer; same verbs as the block hasher."""
+
+    def __init__(self) -> None:
+        self._digests: list[bytes] = []
+
+    def update(self, data: Buffer, *sizes: int) -> None:
+        start = 0
+        for size in sizes:
+            self._digests.append(digest(data[start : start + size]))
+            start += size
+
+    def finish(self) -> list[bytes]:
+        return self._digests
+
+
+def _part_bytes(chunk: _Chunk, bits: int) -> list[int]:
+    return [count * bits // 8 for count in chunk.parts]
+
+
+def _accumulator_of(row: Row) -> str:
+    return accumulator([tensor.dtype for tensor in row.tensors if tensor])
+
+
+def selection_key(call: Call, model: int, row: int) -> SelectionKey:
+    """Return the key of a call's selection for one model: its own per row, or one for the whole checkpoint."""
+    return call.path, model, row if call.reductions[0].scope == "tensor" else -1
+
+
+class ChunkContext:
+    """What a method may ask about the chunk that it is called with; see `merge.method.Context`."""
+
+    def __init__(
+        self, backend: Any, call: Call, chunk: _Chunk, thresholds: Mapping[SelectionKey, Threshold]
+    ) -> None:
+        self._backend, self._call, self._chunk, self._thresholds = backend, call, chunk, thresholds
+        self.xp = backend.xp
+
+    def largest(self, array: Any, model: int) -> Any:
+        """Return the mask of the entries that count as largest, exactly as many as were asked for."""
+        threshold = self._thresholds[selection_key(self._call, model, self._chunk.row)]
+        magnitudes = self.xp.abs(array)
+        chunk_place = (self._chunk.row, self._chunk.first // BLOCK_ELEMENTS)
+        cut_place = (threshold.row, threshold.block)
+        last_block = (self._chunk.first + max(self._chunk.count - 1, 0)) // BLOCK_ELEMENTS
+        if threshold.row < 0 or (self._chunk.row, last_block) < cut_place:
+            return magnitudes >= threshold.value
+        mask = magnitudes > threshold.value
+        if chunk_place <= cut_place:
+            start = threshold.block * BLOCK_ELEMENTS - self._chunk.first
+            equal = magnitudes == threshold.value
+            mask[:start] |= equal[:start]
+            stop = start + BLOCK_ELEMENTS
+            self._backend.keep_first(mask[start:stop], equal[start:stop], threshold.quota)
+        return mask
