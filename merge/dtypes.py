@@ -6,6 +6,7 @@ headers can be read and planned without any of the three.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, Literal, NamedTuple
 
 from .errors import UsageError, suggest
@@ -85,6 +86,7 @@ def accumulator(codes: list[str]) -> str:
     return "F64" if any(DTYPES[code].bits > 16 for code in codes) else "F32"
 
 
+@cache
 def numpy_dtype(code: str) -> Any:
     """Return the numpy dtype of a format code (from ml_dtypes where numpy has none)."""
     import ml_dtypes
@@ -94,6 +96,7 @@ def numpy_dtype(code: str) -> Any:
     return numpy.dtype(getattr(numpy, name, None) or getattr(ml_dtypes, name)) if name else numpy.dtype("u1")
 
 
+@cache
 def torch_dtype(code: str) -> Any:
     """Return the torch dtype of a format code, or None where torch has none."""
     import torch

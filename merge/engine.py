@@ -158,7 +158,7 @@ class _Run:
             open_ = {key: selection for key, selection in selections.items() if selection.threshold is None}
             concerned = [piece for _, piece in group if self._concerns(piece, open_)]
             for _, observed in crew.map(lambda worker, piece: worker.reduce(piece, selections), concerned):
-                for key, value in observed:
+                for key, value in observed.items():
                     selections[key].absorb(value)
             for selection in open_.values():
                 selection.advance()

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from merge.demo.run import run_demo
+from .run import run_demo
 
 __all__ = ["run_demo"]

@@ -8,7 +8,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from merge.errors import MergeError
+from ..errors import MergeError
 
 BENCHMARK = "digits"
 
@@ -40,7 +40,7 @@ def run_command(arguments: list[str]) -> None:
     Raises:
         MergeError: The command failed; it has said why.
     """
-    from merge.cli import main
+    from ..cli import main
 
     line = shlex.join(["merge", *arguments])
     _say(f"\n$ {line}")
@@ -57,8 +57,8 @@ def _check_empty(directory: Path) -> None:
 def _train_all(directory: Path, seed: int) -> list[str]:
     import torch
 
-    from merge.demo.training import BASE, TUNED, new_model, save, train
-    from merge.evaluation.data import load_digits
+    from ..evaluation.data import load_digits
+    from .training import BASE, TUNED, new_model, save, train
 
     data = load_digits("train")
     images, labels = torch.from_numpy(data.images), torch.from_numpy(data.labels)

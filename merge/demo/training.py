@@ -109,7 +109,7 @@ def augment(images: Tensor, schedule: Schedule, generator: Generator) -> Tensor:
 
 def save(model: Any, folder: str) -> None:
     """Save a model as a transformers folder: ``config.json`` and ``model.safetensors``."""
-    from merge.evaluation.architecture import quiet_transformers
+    from ..evaluation.quiet import quiet_transformers
 
     with quiet_transformers():
         model.save_pretrained(folder)

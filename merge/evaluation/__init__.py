@@ -6,8 +6,8 @@ is the one that all the others are compared with.
 
 from __future__ import annotations
 
-from merge.evaluation.results import ComparisonRow, Evaluation, EvaluationDocument, ResultRow
-from merge.evaluation.run import evaluate
-from merge.evaluation.table import render_table
+from .results import ComparisonRow, Evaluation, EvaluationDocument, ResultRow
+from .run import evaluate
+from .table import render_table
 
 __all__ = ["ComparisonRow", "Evaluation", "EvaluationDocument", "ResultRow", "evaluate", "render_table"]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
-from merge.errors import MergeError, UsageError
+from ..errors import MergeError
+from .quiet import quiet_transformers
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,29 +17,6 @@ TEXT_TOWER = ("text_model.", "text_projection.", "logit_scale")
 # Buffers that some library versions save and others do not; they hold no knowledge.
 OPTIONAL_BUFFERS = ("num_batches_tracked", "position_ids")
 NAMES_SHOWN = 5
-
-
-def configuration(model: str, override: str | None, fallback: Path | None) -> Any:
-    """Return the transformers configuration of a checkpoint.
-
-    Args:
-        model: The checkpoint as given: a file or a folder.
-        override: What ``--model`` says: a folder, or ``hf:NAME``; goes first.
-        fallback: The folder that the benchmark names, used when no ``config.json`` lies beside the weights.
-
-    Raises:
-        UsageError: Nothing says what architecture the checkpoint has.
-        MergeError: The configuration cannot be read.
-    """
-    from transformers import AutoConfig
-
-    name, _, revision = _config_source(model, override, fallback).partition("@")
-    try:
-        with quiet_transformers():
-            return AutoConfig.from_pretrained(name, revision=revision or "main", trust_remote_code=False)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        first_line = str(error).strip().partition("\n")[0]
-        raise MergeError(f"cannot read the configuration: {first_line}", where=name) from None
 
 
 def build(config: Any, tensors: Mapping[str, Tensor], *, where: str) -> Any:
@@ -67,30 +43,6 @@ def build(config: Any, tensors: Mapping[str, Tensor], *, where: str) -> Any:
             raise MergeError(f"{model_class.__name__} cannot take the weights: {first_line}", where=where) from None
     _check(loading, model_class.__name__, is_clip_tower=_is_clip(config), where=where)
     return model.eval()
-
-
-def _config_source(model: str, override: str | None, fallback: Path | None) -> str:
-    if override is not None:
-        return _override_source(override)
-    path = Path(model)
-    beside = path if path.is_dir() else path.parent
-    for folder in (beside, fallback):
-        if folder is not None and (folder / "config.json").is_file():
-            return str(folder)
-    if fallback is not None:
-        raise UsageError("the benchmark's 'model' has no config.json", where=str(fallback))
-    hint = "name the folder of its architecture: --model DIR, or 'model:' in the benchmark"
-    raise UsageError("no config.json beside the weights", where=model, hint=hint)
-
-
-def _override_source(override: str) -> str:
-    kind, colon, name = override.partition(":")
-    if colon and kind == "hf":
-        return name
-    if (Path(override) / "config.json").is_file():
-        return override
-    what = f"--model '{override}' is neither a folder with a config.json nor hf:NAME"
-    raise UsageError(what, hint="this version builds transformers models only")
 
 
 def _is_clip(config: Any) -> bool:
@@ -147,21 +99,3 @@ def _some(names: Collection[str]) -> str:
     shown = sorted(names)[:NAMES_SHOWN]
     rest = len(names) - len(shown)
     return ", ".join(shown) + (f" and {rest} more" if rest else "")
-
-
-@contextmanager
-def quiet_transformers() -> Iterator[None]:
-    """Hold back progress bars and loading notes: whatever they would say is checked here and raised."""
-    import logging
-
-    from transformers.utils import logging as notes
-
-    verbosity, bar = notes.get_verbosity(), notes.is_progress_bar_enabled()
-    notes.set_verbosity(logging.CRITICAL)
-    notes.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        yield
-    finally:
-        notes.set_verbosity(verbosity)
-        if bar:
-            notes.enable_progress_bar()  # type: ignore[no-untyped-call]

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from merge.evaluation.results import NO_DATA_USED, ComparisonRow, Ensemble, ResultRow
+from .results import NO_DATA_USED, ComparisonRow, Ensemble, ResultRow
 
 if TYPE_CHECKING:
-    from merge.evaluation.data import LabelledImages
-    from merge.evaluation.scoring import Outcome
-    from merge.evaluation.specification import Benchmark
+    from .data import LabelledImages
+    from .scoring import Outcome
+    from .specification import Benchmark
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ def assess(
     models: Sequence[str], benchmark: Benchmark, settings: Settings
 ) -> tuple[list[ResultRow], list[ComparisonRow]]:
     """Evaluate the models, and their ensemble if one is asked for, and compare them with the first model."""
-    from merge.evaluation.data import load_images
-    from merge.evaluation.significance import compare
+    from .data import load_images
+    from .significance import compare
 
     data = load_images(benchmark.data)
     assessed = _assess_models(models, benchmark, data, settings)
@@ -51,9 +51,9 @@ def assess(
 def _assess_models(
     models: Sequence[str], benchmark: Benchmark, data: LabelledImages, settings: Settings
 ) -> list[Assessed]:
-    from merge.evaluation.classifier import load_classifier
-    from merge.evaluation.heads import read_head
-    from merge.evaluation.scoring import Average, run, score
+    from .classifier import load_classifier
+    from .heads import read_head
+    from .scoring import Average, run, score
 
     head = read_head(benchmark, settings.device)
     average = Average(settings.ensemble, []) if settings.ensemble else None
@@ -73,7 +73,7 @@ def _assess_models(
 
 
 def _rows(assessed: Assessed, benchmark: Benchmark, data: LabelledImages, seed: int) -> list[ResultRow]:
-    from merge.evaluation.metrics import measure
+    from .metrics import measure
 
     return [
         {

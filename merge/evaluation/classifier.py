@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from merge.errors import MergeError, UsageError
-from merge.evaluation.images import ImageFormat
+from ..errors import MergeError, UsageError
+from .images import ImageFormat
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from merge.evaluation.heads import FixedHead
-    from merge.evaluation.specification import Benchmark
+    from .heads import FixedHead
+    from .specification import Benchmark
 
 OWN_HEAD = "own"
 
@@ -81,8 +81,9 @@ def load_classifier(
         MergeError: The checkpoint cannot be read or does not fit its architecture.
         UsageError: Nothing says what architecture it has, or nothing gives it a head.
     """
-    from merge.evaluation.architecture import build, configuration
-    from merge.evaluation.weights import identity, read_tensors, weight_files
+    from .architecture import build
+    from .configuration import configuration
+    from .weights import identity, read_tensors, weight_files
 
     files = weight_files(model)
     config = configuration(model, override, benchmark.model)

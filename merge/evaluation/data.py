@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from merge.errors import UsageError, suggest
+from ..errors import UsageError, suggest
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from merge.evaluation.specification import DataSource
+    from .specification import DataSource
 
 CHANNEL_COUNTS = (1, 3, 4)
 DIGITS_HELD_OUT = 0.3

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from merge.errors import MergeError, UsageError, suggest
+from ..errors import MergeError, UsageError, suggest
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from merge.evaluation.specification import Benchmark, Head
+    from .specification import Benchmark, Head
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def read_head(benchmark: Benchmark, device: str) -> FixedHead | None:
     Raises:
         UsageError: The file holds no such tensor, or not one of a head's shape.
     """
-    from merge.evaluation.weights import read_tensors
+    from .weights import read_tensors
 
     head = benchmark.head
     if head is None:

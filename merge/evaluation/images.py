@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from merge.errors import UsageError
+from ..errors import UsageError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from merge.evaluation.specification import Benchmark
+    from .specification import Benchmark
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from merge.evaluation.scoring import Outcome
+    from .scoring import Outcome
 
 CONFIDENCE = 0.95
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypedDict
+from typing import Literal
+
+from typing_extensions import TypedDict  # pydantic reads this one on every Python
 
 Ensemble = Literal["logits", "probs"]
 
-# Merging so far reads weights alone. The field is on every row so that a reader never has to guess.
+# Merging so far reads weights alone. The field is on every row so that a reader need not guess.
 NO_DATA_USED = "none"
 
 

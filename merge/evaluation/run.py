@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import cast, get_args
 
-from merge.errors import MergeError, UsageError, suggest
-from merge.evaluation.assess import Settings, assess
-from merge.evaluation.results import Ensemble, Evaluation
-from merge.evaluation.specification import read_benchmark
-from merge.evaluation.weights import weight_files
+from ..errors import MergeError, UsageError, suggest
+from .assess import Settings, assess
+from .results import Ensemble, Evaluation
+from .specification import read_benchmark
+from .weights import weight_files
 
 
 def evaluate(
@@ -98,13 +98,13 @@ def _device(name: str) -> str:
 
 
 def _check_report_directory(directory: Path) -> None:
-    from merge.reports import check_directory
+    from ..reports import check_directory
 
     check_directory(directory)
 
 
 def _write_report(evaluation: Evaluation, models: Sequence[str], directory: Path) -> None:
-    from merge.reports import describe_environment, write_report
+    from ..reports import describe_environment, write_report
 
     identities = {row["model"]: row["identity"] for row in evaluation.results if row["model"] in models}
     described = [{"name": Path(name).name, "location": name, "identity": text} for name, text in identities.items()]

@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from merge.errors import MergeError
-from merge.evaluation.images import batches
+from ..errors import MergeError
+from .images import batches
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from merge.evaluation.classifier import Classifier
-    from merge.evaluation.data import LabelledImages
-    from merge.evaluation.results import Ensemble
-    from merge.evaluation.specification import Benchmark
+    from .classifier import Classifier
+    from .data import LabelledImages
+    from .results import Ensemble
+    from .specification import Benchmark
 
 
 @dataclass(frozen=True)

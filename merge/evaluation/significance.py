@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from merge.evaluation.results import ComparisonRow
+from .results import ComparisonRow
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from merge.evaluation.scoring import Outcome
+    from .scoring import Outcome
 
 TEST = "exact McNemar"
 

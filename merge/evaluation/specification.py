@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from merge.errors import UsageError, suggest
-from merge.evaluation.section import Section, read_section
+from ..errors import UsageError, suggest
+from ..section import Section, read_section
 
 KEYS = ("name", "kind", "data", "model", "head", "normalize", "logit_scale")
 DATA_KEYS = ("path", "split", "images", "labels")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from merge.evaluation.results import ComparisonRow, Evaluation, ResultRow
+    from .results import ComparisonRow, Evaluation, ResultRow
 
 LEFT_ALIGNED = 3  # the columns of names; numbers go to the right
 

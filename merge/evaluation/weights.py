@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from merge.errors import MergeError
+from ..errors import MergeError
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -42,21 +42,22 @@ class Ties(Method):
     def merge(self, arrays: Sequence[Array], options: TiesOptions, context: Context) -> Array:
         """Return the merged task vector of one piece."""
         xp = context.xp
-        votes, positive, negative, positive_weight, negative_weight = (xp.zeros_like(arrays[0]) for _ in range(5))
+        votes = xp.zeros_like(arrays[0])
         for model, (task_vector, weight) in enumerate(zip(arrays, options.weight, strict=True)):
             if options.density < 1:
                 task_vector *= context.largest(task_vector, model)
             task_vector *= weight
             votes += task_vector
-            positive += xp.clip(task_vector, 0, None)
-            negative += xp.clip(task_vector, None, 0)
+        sign = xp.copysign(xp.ones_like(votes), votes)
+        total, divisor = xp.zeros_like(votes), xp.zeros_like(votes)
+        for task_vector, weight in zip(arrays, options.weight, strict=True):
+            task_vector *= sign  # now positive exactly where it agrees with the majority
             if options.normalize:
-                positive_weight += xp.astype(task_vector > 0, votes.dtype) * weight
-                negative_weight += xp.astype(task_vector < 0, votes.dtype) * weight
-        elected = votes >= 0
-        merged = xp.where(elected, positive, negative)
+                divisor += xp.astype(task_vector > 0, votes.dtype) * weight
+            total += xp.clip(task_vector, 0, None)
+        total *= sign
         if options.normalize:
-            divisor = xp.where(elected, positive_weight, negative_weight)
-            merged /= xp.where(divisor == 0, xp.ones_like(divisor), divisor)
-        merged *= options.scale
-        return merged
+            divisor += divisor == 0  # where nothing agrees, the sum is 0 as well
+            total /= divisor
+        total *= options.scale
+        return total

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from merge.reports.values import percent, text_of, title_of
+from .values import percent, text_of, title_of
 
 Row = Mapping[str, Any]
 
 REPORTING_ONLY = (
-    "These numbers report; they did not choose anything: no model, weight or option was selected on the data below. "
+    "These numbers only report: the evaluation selected no model, weight or option on the data below. "
     "Values are fractions with their 95 % interval, the loss is in nats."
 )
 COMPARISON = (
@@ -53,7 +53,7 @@ def document(report: Mapping[str, Any]) -> Document:
         *_comparisons(report.get("comparisons", ())),
         *_facts("Merge", report.get("merge")),
         *_models(report.get("models", ())),
-        *_facts("Environment", report.get("environment")),
+        *_facts("Environment", report.get("environment"), heading=str),
     ]
     return Document(title=text_of(report.get("title", "Report")), sections=sections)
 
@@ -99,7 +99,9 @@ def _models(models: Sequence[Row]) -> list[Section]:
     return [Section("Models", table=Table([title_of(key) for key in keys], rows))]
 
 
-def _facts(title: str, facts: Mapping[str, Any] | None) -> Iterable[Section]:
+def _facts(
+    title: str, facts: Mapping[str, Any] | None, *, heading: Callable[[str], str] = title_of
+) -> Iterable[Section]:
     if facts:
-        rows = [[title_of(key), text_of(value)] for key, value in facts.items()]
+        rows = [[heading(key), text_of(value)] for key, value in facts.items()]
         yield Section(title, table=Table(["What", "Value"], rows))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from importlib import metadata
 
-from merge.version import __version__
+from ..version import __version__
 
 LIBRARIES = ("numpy", "torch", "transformers", "safetensors", "scikit-learn", "scipy")
 

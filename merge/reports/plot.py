@@ -6,7 +6,7 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from merge.reports.values import title_of
+from .values import title_of
 
 LONGEST_LABEL = 32  # longer names keep their end, which tells models apart
 NO_METADATA: dict[str, None] = dict.fromkeys(("Date", "Creator", "Format", "Type"))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from merge.reports.document import Document
-from merge.reports.plot import error_bars
+from .document import Document
+from .plot import error_bars
 
 TEMPLATES = Path(__file__).parent / "templates"
 # Backslash keeps these from being read as Markdown or HTML, in a table cell as in a heading.

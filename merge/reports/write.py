@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from merge.errors import MergeError
-from merge.reports.document import document
-from merge.reports.render import html, markdown
+from ..errors import MergeError
+from .document import document
+from .render import html, markdown
 
 NAMES = ("results.json", "report.md", "report.html")
 PARTIAL = ".partial"

@@ -95,12 +95,21 @@ class NumpyBackend:
             return np.abs(array, dtype=np.float64).view(np.uint64)
         return np.abs(array).view(np.uint32)
 
-    def digits(self, keys: Any, shift: int, prefix: int) -> Any:
-        """Count, among keys whose bits above ``shift + 16`` equal the prefix, the 16 bits from ``shift``."""
-        top = shift + 16 == keys.dtype.itemsize * 8
-        chosen = keys if top else keys[(keys >> (shift + 16)) == prefix]
-        digits = chosen >> shift if top else (chosen >> shift) & 0xFFFF
-        return np.bincount(digits.astype(np.intp, copy=False), minlength=2**16)
+    def add_digits(self, counts: Any, keys: Any, shift: int, prefix: int) -> None:
+        """Count, among keys whose bits above ``shift + 16`` equal the prefix, the values of the 16 bits from ``shift``.
+
+        Args:
+            counts: 65,536 counts, to which these are added.
+            keys: Magnitudes as integers.
+            shift: Position of the lowest of the 16 bits.
+            prefix: The bits above them.
+        """
+        if shift + 16 == keys.dtype.itemsize * 8:
+            found = np.bincount((keys >> shift).astype(np.intp))
+            counts[: len(found)] += found
+            return
+        chosen = keys[(keys >> (shift + 16)) == prefix]
+        np.add.at(counts, (chosen >> shift) & 0xFFFF, 1)
 
     def count_equal(self, keys: Any, value: int) -> int:
         """Count the keys that equal a value."""

@@ -35,8 +35,8 @@ class Backend(Protocol):
     def magnitude_bits(self, array: Any, bits: int) -> Any:
         """Return the magnitudes as integers in their order."""
 
-    def digits(self, keys: Any, shift: int, prefix: int) -> Any:
-        """Count the values of one 16-bit digit."""
+    def add_digits(self, counts: Any, keys: Any, shift: int, prefix: int) -> None:
+        """Add the counts of the values of one 16-bit digit."""
 
     def count_equal(self, keys: Any, value: int) -> int:
         """Count the keys that equal a value."""
@@ -63,10 +63,17 @@ class Selection:
         """Whether the round at hand counts equal entries per block."""
         return self._shift < 0
 
-    def observe(self, array: Any, row: int, first: int, backend: Backend) -> Any:
-        """Return what this round learns from one chunk; safe to call from several threads.
+    def empty(self) -> Any:
+        """Return what `observe` adds to in this round."""
+        import numpy
+
+        return {} if self.counts_ties else numpy.zeros(2**DIGIT_BITS, numpy.int64)
+
+    def observe(self, seen: Any, array: Any, row: int, first: int, backend: Backend) -> None:
+        """Add what this round learns from one chunk; safe to call from several threads with a `seen` of their own.
 
         Args:
+            seen: Made by `empty`.
             array: Entries of a row; a chunk that starts at a block border.
             row: The row.
             first: Position of the chunk's first entry in the row.
@@ -74,19 +81,19 @@ class Selection:
         """
         keys = backend.magnitude_bits(array, self._bits)
         if not self.counts_ties:
-            return backend.digits(keys, self._shift, self._prefix)
-        return {
-            (row, (first + start) // BLOCK_ELEMENTS): found
-            for start in range(0, len(keys), BLOCK_ELEMENTS)
-            if (found := backend.count_equal(keys[start : start + BLOCK_ELEMENTS], self._prefix))
-        }
+            backend.add_digits(seen, keys, self._shift, self._prefix)
+            return
+        for start in range(0, len(keys), BLOCK_ELEMENTS):
+            found = backend.count_equal(keys[start : start + BLOCK_ELEMENTS], self._prefix)
+            if found:
+                seen[row, (first + start) // BLOCK_ELEMENTS] = found
 
-    def absorb(self, observed: Any) -> None:
-        """Add what one chunk contributed to this round."""
+    def absorb(self, seen: Any) -> None:
+        """Add what one piece contributed to this round."""
         if self.counts_ties:
-            self._equal |= observed
+            self._equal |= seen
         else:
-            self._counts = observed if self._counts is None else self._counts + observed
+            self._counts = seen if self._counts is None else self._counts + seen
 
     def advance(self) -> None:
         """End the round; afterwards `threshold` is set, or another round is wanted."""

@@ -75,11 +75,11 @@ class TorchBackend:
         torch = self._torch
         return array.to(torch.float64).abs().view(torch.int64) if bits == 64 else array.abs().view(torch.int32)
 
-    def digits(self, keys: Any, shift: int, prefix: int) -> Any:
-        """Count, among keys whose bits above ``shift + 16`` equal the prefix, the 16 bits from ``shift``."""
+    def add_digits(self, counts: Any, keys: Any, shift: int, prefix: int) -> None:
+        """Count, among keys whose bits above ``shift + 16`` equal the prefix, the values of the 16 bits from ``shift``."""
         top = shift + 16 == keys.dtype.itemsize * 8
         chosen = keys if top else keys[(keys >> (shift + 16)) == prefix]
-        return self._torch.bincount((chosen >> shift) & 0xFFFF, minlength=2**16).cpu().numpy()
+        counts += self._torch.bincount((chosen >> shift) & 0xFFFF, minlength=2**16).cpu().numpy()
 
     def count_equal(self, keys: Any, value: int) -> int:
         """Count the keys that equal a value."""

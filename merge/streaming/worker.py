@@ -73,32 +73,37 @@ class Worker:
         """
         return [self._process_span(span) for span in piece]
 
-    def reduce(self, piece: Piece, selections: Mapping[SelectionKey, Selection]) -> list[tuple[SelectionKey, Any]]:
+    def reduce(self, piece: Piece, selections: Mapping[SelectionKey, Selection]) -> dict[SelectionKey, Any]:
         """Observe the inputs of every call with unfinished selections on this piece."""
-        observed = []
+        seen: dict[SelectionKey, Any] = {}
         for span in piece:
             row = self._setting.rows[span.first]
-            if isinstance(row.expression, Call):
-                for chunk in self._chunks(span):
-                    observed += self._observe(row, chunk, selections)
-        return observed
+            wanted = [
+                call
+                for call in _reducing(row.expression)
+                if any(selections[key].threshold is None for key in _keys(call, span.first) if key in selections)
+            ]
+            for chunk in self._chunks(span) if wanted else ():
+                self._read_all(row, chunk, hashers=None)
+                for call in wanted:
+                    self._observe(call, row, chunk, selections, seen)
+        return seen
 
     def _observe(
-        self, row: Row, chunk: _Chunk, selections: Mapping[SelectionKey, Selection]
-    ) -> Iterator[tuple[SelectionKey, Any]]:
-        wanted = [call for call in calls(row.expression) if call.reductions]  # type: ignore[arg-type]
-        read = False
-        for call in wanted:
-            keys = [selection_key(call, model, chunk.row) for model in range(len(call.inputs))]
-            if not any(selections[key].threshold is None for key in keys if key in selections):
-                continue
-            if not read:
-                self._read_all(row, chunk, hashers=None)
-                read = True
-            self._backend.begin()
-            for key, array in zip(keys, self._inputs(call, row, chunk), strict=True):
-                if selections[key].threshold is None:
-                    yield key, selections[key].observe(array, chunk.row, chunk.first, self._backend)
+        self,
+        call: Call,
+        row: Row,
+        chunk: _Chunk,
+        selections: Mapping[SelectionKey, Selection],
+        seen: dict[SelectionKey, Any],
+    ) -> None:
+        self._backend.begin()
+        for key, array in zip(_keys(call, chunk.row), self._inputs(call, row, chunk), strict=True):
+            selection = selections.get(key)
+            if selection is not None and selection.threshold is None:
+                if key not in seen:
+                    seen[key] = selection.empty()
+                selection.observe(seen[key], array, chunk.row, chunk.first, self._backend)
 
     def _chunks(self, span: Span) -> Iterator[_Chunk]:
         """Cut a span into chunks that fit the buffers: pieces of one row, or as many whole small rows as fit."""
@@ -264,6 +269,14 @@ def _part_bytes(chunk: _Chunk, bits: int) -> list[int]:
 
 def _accumulator_of(row: Row) -> str:
     return accumulator([tensor.dtype for tensor in row.tensors if tensor])
+
+
+def _reducing(expression: Expression | None) -> list[Call]:
+    return [call for call in calls(expression) if call.reductions] if expression is not None else []
+
+
+def _keys(call: Call, row: int) -> list[SelectionKey]:
+    return [selection_key(call, model, row) for model in range(len(call.inputs))]
 
 
 def selection_key(call: Call, model: int, row: int) -> SelectionKey:

@@ -1,0 +1,60 @@
+"""What architecture a checkpoint has: the transformers configuration of the first place that has one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ..errors import MergeError, UsageError
+from .quiet import quiet_transformers
+
+MAIN = "main"  # the hub's default revision
+
+
+def configuration(model: str, override: str | None, fallback: Path | None) -> Any:
+    """Return the transformers configuration of a checkpoint.
+
+    Args:
+        model: The checkpoint as given: a file or a folder.
+        override: What ``--model`` says: a folder, or ``hf:NAME``; goes first.
+        fallback: The folder that the benchmark names, used when no ``config.json`` lies beside the weights.
+
+    Raises:
+        UsageError: Nothing says what architecture the checkpoint has.
+        MergeError: The configuration cannot be read.
+    """
+    from transformers import AutoConfig
+
+    name, revision = _config_source(model, override, fallback)
+    try:
+        with quiet_transformers():
+            return AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=False)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        first_line = str(error).strip().partition("\n")[0]
+        raise MergeError(f"cannot read the configuration: {first_line}", where=name) from None
+
+
+def _config_source(model: str, override: str | None, fallback: Path | None) -> tuple[str, str]:
+    """Return a folder or a name on the hub, and the hub's revision of it."""
+    if override is not None:
+        return _override_source(override)
+    path = Path(model)
+    beside = path if path.is_dir() else path.parent
+    for folder in (beside, fallback):
+        if folder is not None and (folder / "config.json").is_file():
+            return str(folder), MAIN
+    if fallback is not None:
+        raise UsageError("the benchmark's 'model' has no config.json", where=str(fallback))
+    hint = "name the folder of its architecture: --model DIR, or 'model:' in the benchmark"
+    raise UsageError("no config.json beside the weights", where=model, hint=hint)
+
+
+def _override_source(override: str) -> tuple[str, str]:
+    kind, colon, name = override.partition(":")
+    if colon and kind == "hf":
+        name, _, revision = name.partition("@")
+        return name, revision or MAIN
+    if (Path(override) / "config.json").is_file():
+        return override, MAIN
+    what = f"--model '{override}' is neither a folder with a config.json nor hf:NAME"
+    raise UsageError(what, hint="this version builds transformers models only")
