@@ -68,15 +68,15 @@ def checkpoint_id(tensors: Iterable[TensorInfo], digests: Mapping[str, bytes]) -
     )
 
 
-def id_of_source(tensors: Mapping[str, TensorInfo], read: Callable[[TensorInfo, int, Buffer], None]) -> str:
-    """Return the content id of a checkpoint by reading all of it through ``read(tensor, offset, buffer)``."""
+def tensor_digests(tensors: Iterable[TensorInfo], read: Callable[[TensorInfo, int, Buffer], None]) -> dict[str, bytes]:
+    """Return the digest of every tensor by reading all of them through ``read(tensor, offset, buffer)``."""
     buffer = memoryview(bytearray(BLOCK_BYTES))
     found = {}
-    for tensor in tensors.values():
+    for tensor in tensors:
         blocks = []
         for offset in range(0, tensor.nbytes, BLOCK_BYTES):
             part = buffer[: min(BLOCK_BYTES, tensor.nbytes - offset)]
             read(tensor, offset, part)
             blocks.append(digest(part))
         found[tensor.name] = tensor_digest(blocks)
-    return checkpoint_id(tensors.values(), found)
+    return found

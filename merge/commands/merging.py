@@ -10,6 +10,7 @@ from ..engine import RunSettings
 from ..plan import Plan, make_plan
 from ..plan_view import plan_as_json, render_plan
 from ..progress import progress_bar
+from ..provenance import described
 from ..recipe import Recipe
 from .flags import MergeFlags
 from .show import say, say_json, warn
@@ -25,12 +26,20 @@ def perform(recipe: Recipe, flags: MergeFlags, plan: Plan | None = None) -> None
     try:
         settings = _settings(flags)
         execute.check_output(plan, settings)
+        _check_report(plan)
         if flags.dry_run:
             say_json(plan_as_json(plan)) if flags.json_ else say(render_plan(plan), flags)
             return
         _run(plan, settings, flags)
     finally:
         plan.close()
+
+
+def _check_report(plan: Plan) -> None:
+    if plan.recipe.report is not None:
+        from ..reports import check_directory
+
+        check_directory(plan.recipe.report)
 
 
 def _settings(flags: MergeFlags, advance: Any = None) -> execute.WriteSettings:
@@ -84,5 +93,6 @@ def _report(plan: Plan, found: dict[str, Any], evaluation: Any, flags: MergeFlag
 
     directory = plan.recipe.report
     assert directory is not None  # noqa: S101 - the caller asked
-    paths = report_merge(plan, found, evaluation, directory)
+    recipe = described(plan, [source.location for source in plan.sources])
+    paths = report_merge(found, recipe, evaluation.as_json() if evaluation else None, directory)
     say(f"report: {', '.join(str(path) for path in paths)}", flags)

@@ -1,0 +1,137 @@
+"""The Python API: what the command line does, as functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .checkpoints.resolve import open_checkpoint
+from .checkpoints.writer import MemorySink
+from .dtypes import DTYPES, numpy_dtype, torch_dtype
+from .engine import RunSettings, run
+from .errors import UsageError
+from .execute import WriteSettings, Written, write
+from .grammar import read_recipe
+from .plan import make_plan
+from .planning.layout import nbytes_of
+from .recipe import Merge, Model, Recipe
+from .registry import find_method
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def merge(recipe: Recipe | str | Path, *, out: Path | str | None = None, settings: WriteSettings | None = None) -> Written:
+    """Run a recipe into its output path.
+
+    Args:
+        recipe: A recipe, or the path of a YAML file.
+        out: Output path instead of the recipe's; counts from the current folder.
+        settings: Force, resume, threads, device and the like.
+
+    Raises:
+        MergeError: When anything fails; then nothing is written.
+    """
+    found = recipe if isinstance(recipe, Recipe) else read_recipe(Path(recipe))
+    if out is not None:
+        found = replace(found, output=replace(found.output, path=Path(out).absolute()))
+    plan = make_plan(found)
+    try:
+        return write(plan, settings or WriteSettings())
+    finally:
+        plan.close()
+
+
+def merge_state_dicts(
+    models: Sequence[Mapping[str, Any]],
+    *,
+    method: str = "soup",
+    base: Mapping[str, Any] | None = None,
+    dtype: str | None = None,
+    settings: RunSettings | None = None,
+    **options: Any,
+) -> dict[str, Any]:
+    """Merge state dicts of torch tensors or numpy arrays in memory.
+
+    Args:
+        models: The state dicts; they are not changed.
+        method: Name of the method.
+        base: The base's state dict, for methods over task vectors.
+        dtype: Type of the outcome's floating tensors; by default the base's, else the first model's.
+        settings: How to run it.
+        options: The method's options; a per-model option takes one value per model.
+
+    Returns:
+        A state dict in the order of the base or first model: torch tensors where that holds torch tensors, else
+        numpy arrays.
+
+    Raises:
+        MergeError: When the models do not fit together.
+    """
+    recipe = _recipe(models, method, base, dtype, options)
+    plan = make_plan(recipe)
+    sink = MemorySink(plan.files)
+    run(plan, sink, settings or RunSettings())
+    reference = base if base is not None else models[0]
+    as_torch = any(hasattr(array, "detach") for array in reference.values())
+    rows = {row.name: row for row in plan.rows if row.action != "check"}
+    ordered = [rows[name] for name in [*reference, *(name for name in rows if name not in reference)] if name in rows]
+    return {row.name: _array(sink.bytes_of(row, nbytes_of(row.dtype, row.shape)), row, as_torch) for row in ordered}
+
+
+def _recipe(
+    models: Sequence[Mapping[str, Any]],
+    method: str,
+    base: Mapping[str, Any] | None,
+    dtype: str | None,
+    options: Mapping[str, Any],
+) -> Recipe:
+    from .dtypes import parse_dtype
+
+    declared = find_method(method).options.declarations
+    per_model = {name: value for name, value in options.items() if name in declared and declared[name].per_model}
+    for name, value in per_model.items():
+        if not isinstance(value, Sequence) or len(value) != len(models):
+            raise UsageError(f"'{name}' needs one value for each of the {len(models)} models")
+    entries = tuple(
+        Model(model, {name: value[number] for name, value in per_model.items()}) for number, model in enumerate(models)
+    )
+    shared = {name: value for name, value in options.items() if name not in per_model}
+    recipe = Recipe(Merge(method, entries, Model(base) if base is not None else None, shared))
+    return replace(recipe, output=replace(recipe.output, dtype=parse_dtype(dtype) if dtype else None))
+
+
+def _array(raw: memoryview, row: Any, as_torch: bool) -> Any:
+    import numpy
+
+    if not as_torch:
+        return numpy.frombuffer(bytearray(raw), numpy_dtype(row.dtype)).reshape(row.shape)
+    import torch
+
+    if not len(raw):
+        return torch.empty(row.shape, dtype=torch_dtype(row.dtype))
+    return torch.frombuffer(bytearray(raw), dtype=torch_dtype(row.dtype)).reshape(row.shape)
+
+
+def load(location: str | Path) -> dict[str, Tensor]:
+    """Load a checkpoint, a file or a folder with shards, as a state dict of torch tensors.
+
+    Raises:
+        MergeError: When it cannot be read, or torch lacks one of its types.
+    """
+    opened = open_checkpoint(str(location))
+    try:
+        found = {}
+        for tensor in opened.tensors.values():
+            if DTYPES[tensor.dtype].torch is None:
+                raise UsageError(f"torch has no type for '{tensor.name}' ({tensor.dtype})", where=str(location))
+            raw = bytearray(tensor.nbytes)
+            opened.read_into(tensor, 0, memoryview(raw))
+            found[tensor.name] = _array(memoryview(raw), tensor, True)
+        return found
+    finally:
+        opened.close()
+
+

@@ -1,0 +1,21 @@
+"""``merge demo``: the whole line on data that comes with the tool."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+PANEL = "Start here"
+
+
+def command(
+    directory: Annotated[Path, typer.Argument(help="A new folder.", metavar="[DIR]")] = Path("merge-demo"),
+    seed: Annotated[int, typer.Option("--seed", help="Seed of weights and data order.", min=0)] = 0,
+    traceback: Annotated[bool, typer.Option("--traceback", help="Show where an error came from.")] = False,
+) -> None:
+    """Train three small models on handwritten digits, soup them, evaluate, write a report."""
+    from ..demo import run_demo
+
+    run_demo(directory, seed=seed)

@@ -1,0 +1,54 @@
+"""``merge diff``: how far apart are two checkpoints?"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ..documents import DiffDocument, TensorDifference
+from .show import say_json
+
+PANEL = "Checkpoints"
+
+
+def command(
+    a: Annotated[str, typer.Argument(help="A checkpoint.", metavar="A")],
+    b: Annotated[str, typer.Argument(help="Another.", metavar="B")],
+    base: Annotated[str | None, typer.Option("--base", help="Their common base: compares task vectors too.")] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print machine-readable output on stdout.")] = False,
+    traceback: Annotated[bool, typer.Option("--traceback", help="Show where an error came from.")] = False,
+) -> None:
+    """Compare two checkpoints: distances, cosines and, with a base, sign conflicts of their task vectors."""
+    from ..inspection import diff
+
+    found = diff(a, b, base)
+    say_json(found) if json_ else typer.echo(_render(found))
+
+
+def _render(found: DiffDocument) -> str:
+    if found["identical"]:
+        return f"{found['a']} and {found['b']} hold the same numbers"
+    whole: TensorDifference = {
+        "name": "all tensors",
+        "relative_l2": found["relative_l2"],
+        "largest": max((tensor["largest"] for tensor in found["tensors"]), default=0.0),
+        "cosine": found["cosine"],
+        "task_cosine": found["task_cosine"],
+        "sign_conflicts": found["sign_conflicts"],
+    }
+    rows = [whole, *sorted(found["tensors"], key=lambda tensor: -tensor["relative_l2"])]
+    width = max(len(row["name"]) for row in rows)
+    lines = [f"{row['name']:{width}s}  {_numbers(row)}" for row in rows]
+    lines += [f"only in {found['a']}: {name}" for name in found["only_in_a"]]
+    lines += [f"only in {found['b']}: {name}" for name in found["only_in_b"]]
+    lines += [f"another shape or kind: {name}" for name in found["unlike"]]
+    return "\n".join(lines)
+
+
+def _numbers(row: TensorDifference) -> str:
+    text = f"distance {row['relative_l2']:.4g}  largest {row['largest']:.4g}"
+    for key, label in (("cosine", "cosine"), ("task_cosine", "task cosine")):
+        value = row[key]  # type: ignore[literal-required]
+        text += f"  {label} {value:.6f}" if value is not None else ""
+    return text + (f"  sign conflicts {row['sign_conflicts']:.1%}" if row["sign_conflicts"] is not None else "")

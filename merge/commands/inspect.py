@@ -1,0 +1,41 @@
+"""``merge inspect``: what is in a checkpoint?"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ..checkpoints.space import human
+from ..documents import InspectDocument
+from .show import say_json
+
+PANEL = "Checkpoints"
+
+
+def command(
+    model: Annotated[str, typer.Argument(help="A checkpoint file or folder.", metavar="MODEL")],
+    values: Annotated[bool, typer.Option("--values/--no-values", help="Read the weights for norms and extremes.")] = True,
+    json_: Annotated[bool, typer.Option("--json", help="Print machine-readable output on stdout.")] = False,
+    traceback: Annotated[bool, typer.Option("--traceback", help="Show where an error came from.")] = False,
+) -> None:
+    """Show a checkpoint's tensors, types, norms and metadata."""
+    from ..inspection import inspect
+
+    found = inspect(model, values=values)
+    say_json(found) if json_ else typer.echo(_render(found))
+
+
+def _render(found: InspectDocument) -> str:
+    lines = [f"{found['model']}: {found['parameters']:,} parameters, {human(found['bytes'])}, {len(found['tensors'])} tensors"]
+    lines += [f"  types: {', '.join(f'{count} {dtype}' for dtype, count in found['dtypes'].items())}"]
+    lines += [f"  {key}: {value if len(value) <= 200 else value[:197] + '…'}" for key, value in found["metadata"].items()]
+    width = max((len(tensor["name"]) for tensor in found["tensors"]), default=0)
+    for tensor in found["tensors"]:
+        facts = f"{tensor['dtype']:9s} {'x'.join(map(str, tensor['shape'])) or 'scalar':16s}"
+        if tensor["l2_norm"] is not None:
+            facts += f" norm {tensor['l2_norm']:.4g}  range [{tensor['minimum']:.3g}, {tensor['maximum']:.3g}]"
+        if tensor["nonfinite"]:
+            facts += f"  NOT FINITE: {tensor['nonfinite']}"
+        lines.append(f"  {tensor['name']:{width}s}  {facts}")
+    return "\n".join(lines + [f"  note: {note}" for note in found["notes"]])

@@ -1,0 +1,60 @@
+"""``merge methods``: what there is to choose from."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from ..method import Method
+from ..registry import find_method, method_names
+from .show import say_json
+
+PANEL = "Recipes"
+
+
+def command(
+    name: Annotated[str | None, typer.Argument(help="Show one method's options.", metavar="[NAME]")] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print machine-readable output.")] = False,
+) -> None:
+    """List the methods, or one method's options."""
+    found = [find_method(name)] if name else [find_method(known) for known in method_names()]
+    if json_:
+        say_json([describe_method(method) for method in found])
+    elif name:
+        typer.echo(_describe(found[0]))
+    else:
+        typer.echo("\n".join(f"{method.name:18s} {method.summary}" for method in found))
+
+
+def describe_method(method: Method) -> dict[str, Any]:
+    """Return a method's declaration as plain data."""
+    return {
+        "name": method.name,
+        "summary": method.summary,
+        "takes": method.takes,
+        "models": [method.minimum_models, method.maximum_models],
+        "options": [
+            {
+                "name": option.name,
+                "flag": option.flag,
+                "type": option.type.__name__,
+                "default": option.shown_default,
+                "range": option.range,
+                "per_model": option.per_model,
+                "help": option.help,
+            }
+            for option in method.options.declarations.values()
+        ],
+    }
+
+
+def _describe(method: Method) -> str:
+    """Return the method's source note (paper and formula) and its options."""
+    import inspect
+
+    lines = [inspect.getmodule(type(method)).__doc__ or "", "Options:"]  # type: ignore[union-attr]
+    for option in method.options.declarations.values():
+        facts = ", ".join(part for part in (f"default {option.shown_default}", option.range) if part)
+        lines.append(f"  {option.flag:18s} {option.help} ({facts})")
+    return "\n".join(lines)

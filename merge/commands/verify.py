@@ -1,0 +1,51 @@
+"""``merge verify``: does the merge repeat?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from ..documents import VerifyDocument
+from .show import say, say_json
+
+PANEL = "Checkpoints"
+
+
+@dataclass(frozen=True)
+class _Voice:
+    json_: bool
+    quiet: bool = False
+
+
+def command(
+    out: Annotated[str, typer.Argument(help="The output of a merge.", metavar="OUT")],
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = "auto",
+    threads: Annotated[int | None, typer.Option("--threads", help="Workers.", min=1)] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print machine-readable output on stdout.")] = False,
+    traceback: Annotated[bool, typer.Option("--traceback", help="Show where an error came from.")] = False,
+) -> None:
+    """Repeat a merge from its inputs and compare every tensor."""
+    from ..engine import RunSettings
+    from ..verify import verify
+
+    found = verify(out, RunSettings(device, threads))
+    say(_render(found), _Voice(json_))
+    if json_:
+        say_json(found)
+    if not found["repeats"]:
+        raise typer.Exit(1)
+
+
+def _render(found: VerifyDocument) -> str:
+    if found["repeats"]:
+        return f"{found['out']} repeats: {found['tensors']} tensors, content id {found['output_id_found']}\n" + (
+            f"This proves {found['proves']}."
+        )
+    lines = [f"{found['out']} does not repeat"]
+    lines += [f"  input changed since: {location}" for location in found["changed_inputs"]]
+    lines += [f"  tensor differs: {name}" for name in found["differing_tensors"]]
+    if found["output_id_found"] != found["output_id_recorded"]:
+        lines.append("  the file's tensors do not match the content id in its metadata")
+    return "\n".join(lines)

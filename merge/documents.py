@@ -1,0 +1,167 @@
+"""The shapes of what the commands print with ``--json``, published by ``merge schema``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from typing_extensions import TypedDict
+
+
+class PlannedModel(TypedDict):
+    """One input of a plan."""
+
+    model: str
+    role: str
+    tensors: int
+
+
+class PlannedFile(TypedDict):
+    """One file of the output."""
+
+    name: str
+    bytes: int
+    tensors: int
+
+
+PlannedTensor = TypedDict(
+    "PlannedTensor",
+    {"name": str, "dtype": str, "shape": list[int], "action": str, "reason": str, "from": dict[str, str]},
+)
+
+
+class SkippedTensor(TypedDict):
+    """One input tensor that is not in the output."""
+
+    model: str
+    tensor: str
+    reason: str
+
+
+class PlanDocument(TypedDict):
+    """What ``--dry-run --json`` prints."""
+
+    out: str
+    recipe: dict[str, Any]
+    models: list[PlannedModel]
+    counts: dict[str, int]
+    bytes_read: int
+    reads: int
+    bytes_written: int
+    files: list[PlannedFile]
+    tensors: list[PlannedTensor]
+    skipped: list[SkippedTensor]
+    copied_files: list[str]
+    notes: list[str]
+    warnings: list[str]
+
+
+class MergedModel(TypedDict):
+    """One input of a merge."""
+
+    model: str
+    role: str
+    content_id: str
+
+
+class MergeDocument(TypedDict):
+    """What a merging command prints."""
+
+    out: str
+    output_id: str
+    inputs: list[MergedModel]
+    tensors: dict[str, int]
+    bytes_read: int
+    bytes_written: int
+    pieces_reused: int
+    copied_files: list[str]
+    warnings: list[str]
+    notes: list[str]
+    seconds: float
+    sha256: dict[str, str]
+
+
+class TensorSummary(TypedDict):
+    """One tensor, looked at; statistics are None for types without arithmetic and for ``--no-values``."""
+
+    name: str
+    dtype: str
+    shape: list[int]
+    l2_norm: float | None
+    mean: float | None
+    minimum: float | None
+    maximum: float | None
+    zeros: int | None
+    nonfinite: int | None
+
+
+class InspectDocument(TypedDict):
+    """What ``merge inspect`` prints."""
+
+    model: str
+    files: list[str]
+    metadata: dict[str, str]
+    content_id: str | None
+    parameters: int
+    bytes: int
+    dtypes: dict[str, int]
+    tensors: list[TensorSummary]
+    notes: list[str]
+
+
+class TensorDifference(TypedDict):
+    """One tensor of two models; with a base also their task vectors."""
+
+    name: str
+    relative_l2: float
+    largest: float
+    cosine: float | None
+    task_cosine: float | None
+    sign_conflicts: float | None
+
+
+class DiffDocument(TypedDict):
+    """What ``merge diff`` prints: totals over all tensors, then tensor by tensor."""
+
+    a: str
+    b: str
+    base: str | None
+    identical: bool
+    relative_l2: float
+    cosine: float | None
+    task_cosine: float | None
+    sign_conflicts: float | None
+    only_in_a: list[str]
+    only_in_b: list[str]
+    unlike: list[str]
+    tensors: list[TensorDifference]
+
+
+class VerifyDocument(TypedDict):
+    """What ``merge verify`` prints."""
+
+    out: str
+    repeats: bool
+    output_id_recorded: str | None
+    output_id_found: str
+    output_id_repeated: str
+    changed_inputs: list[str]
+    differing_tensors: list[str]
+    tensors: int
+    proves: str
+
+
+def _evaluation() -> Any:
+    from .evaluation.results import EvaluationDocument
+
+    return EvaluationDocument
+
+
+DOCUMENTS: dict[str, Callable[[], Any]] = {
+    "plan": lambda: PlanDocument,
+    "merge": lambda: MergeDocument,
+    "inspect": lambda: InspectDocument,
+    "diff": lambda: DiffDocument,
+    "verify": lambda: VerifyDocument,
+    "eval": _evaluation,
+}

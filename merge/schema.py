@@ -1,0 +1,103 @@
+"""JSON Schemas: of recipes, for completion in editors, and of what the commands print with ``--json``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .recipe import POLICIES
+from .registry import find_method, method_names
+
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_TEXT = {"type": "string", "minLength": 1}
+
+
+def recipe_schema() -> dict[str, Any]:
+    """Return the schema of a recipe: one branch per method, since options belong to methods."""
+    branches = [_merge_branch(name, nested=False) for name in method_names()]
+    nested = [_merge_branch(name, nested=True) for name in method_names()]
+    return {
+        "$schema": _DIALECT,
+        "title": "Recipe of merge",
+        "oneOf": branches,
+        "$defs": {"nested": {"oneOf": nested}},
+    }
+
+
+def _merge_branch(name: str, *, nested: bool) -> dict[str, Any]:
+    method = find_method(name)
+    declared = method.options.declarations
+    shared = {key: option.schema() for key, option in declared.items() if not option.per_model}
+    beside = {key: option.schema() for key, option in declared.items() if option.per_model}
+    options = {"type": "object", "properties": shared, "additionalProperties": False}
+    models: dict[str, Any] = {"type": "array", "items": _model(beside), "minItems": method.minimum_models}
+    if method.maximum_models is not None:
+        models["maxItems"] = method.maximum_models
+    properties: dict[str, Any] = {
+        "merge": {"enum": sorted({name, name.replace("-", "_")}), "description": method.summary},
+        "base": {"anyOf": [_TEXT, _model({})]},
+        "models": models,
+        "options": options,
+        "layers": {"type": "array", "items": _layer(options)},
+        "then": {"type": "array", "items": {"anyOf": [_TEXT, {"type": "object", "maxProperties": 1}]}},
+    }
+    required = ["merge", "models"] + (["base"] if method.takes == "task_vectors" and not nested else [])
+    more = {} if nested else _top()
+    return {
+        "type": "object",
+        "properties": properties | more,
+        "required": required,
+        "additionalProperties": False,
+    }
+
+
+def _model(beside: dict[str, Any]) -> dict[str, Any]:
+    nested = {"$ref": "#/$defs/nested"}
+    placed = {
+        "type": "object",
+        "properties": {"model": {"anyOf": [_TEXT, nested]}} | beside,
+        "required": ["model"],
+        "additionalProperties": False,
+    }
+    return {"anyOf": [_TEXT, placed, nested]}
+
+
+def _layer(options: dict[str, Any]) -> dict[str, Any]:
+    properties = {"match": _TEXT, "options": options, "keep": {"const": "base"}}
+    return {"type": "object", "properties": properties, "required": ["match"], "additionalProperties": False}
+
+
+def _top() -> dict[str, Any]:
+    texts = {"anyOf": [_TEXT, {"type": "array", "items": _TEXT}]}
+    policy = {"enum": list(POLICIES), "default": "error"}
+    output = {
+        "type": "object",
+        "properties": {"path": _TEXT, "dtype": _TEXT, "max_shard_size": {"type": ["string", "integer"]}},
+        "additionalProperties": False,
+    }
+    return {
+        "keep": texts,
+        "missing": policy,
+        "mismatch": policy,
+        "seed": {"type": "integer", "minimum": 0},
+        "output": {"anyOf": [_TEXT, output]},
+        "evaluate": texts,
+        "report": _TEXT,
+        "name": _TEXT,
+    }
+
+
+def _printed(name: str) -> Callable[[], dict[str, Any]]:
+    def make() -> dict[str, Any]:
+        from pydantic import TypeAdapter
+
+        from . import documents
+
+        return TypeAdapter(documents.DOCUMENTS[name]()).json_schema()
+
+    return make
+
+
+SCHEMAS: dict[str, Callable[[], dict[str, Any]]] = {"recipe": recipe_schema} | {
+    name: _printed(name) for name in ("plan", "merge", "inspect", "diff", "verify", "eval")
+}

@@ -1,0 +1,86 @@
+"""Repeat a merge from its inputs and compare it with what was written, tensor by tensor."""
+
+from __future__ import annotations
+
+import json
+
+from .card import card_path, recipe_text
+from .checkpoints.checkpoint import FileCheckpoint
+from .checkpoints.resolve import open_checkpoint
+from .checkpoints.staging import OUR_KEY
+from .checkpoints.writer import NullSink
+from .content_id import checkpoint_id, tensor_digests
+from .documents import VerifyDocument
+from .engine import Outcome, RunSettings, run
+from .errors import MergeError
+from .grammar import parse_recipe
+from .plan import Plan, make_copy_plan, make_plan
+from .planning.layout import is_single_file
+from .recipe import Merge, Output, Recipe
+from .section import parse_section
+from .streaming.digests import OUTPUT
+
+PROVES = "that the same tool makes the same bytes from the same inputs; not that the merge is a good one"
+
+
+def verify(location: str, settings: RunSettings) -> VerifyDocument:
+    """Re-derive every tensor of an output from the inputs that its card names.
+
+    Args:
+        location: The output, a file or a folder.
+        settings: How to run; none of it changes the verdict.
+
+    Raises:
+        MergeError: When the output has no card or recipe, or an input cannot be read.
+    """
+    out = open_checkpoint(location)
+    try:
+        if OUR_KEY not in out.metadata:
+            raise MergeError("this is no output of a merge: its metadata names none", where=location)
+        plan = _plan(out)
+        try:
+            outcome = run(plan, NullSink(), RunSettings(settings.device, settings.threads, None, True, settings.advance))
+            return _compare(out, plan, outcome)
+        finally:
+            plan.close()
+    finally:
+        out.close()
+
+
+def _plan(out: FileCheckpoint) -> Plan:
+    file = out.files[0]
+    path = file if is_single_file(file) and card_path(file).is_file() else file.parent
+    text, folder = recipe_text(path), card_path(path).parent
+    name = f"{card_path(path)} (recipe)"
+    section = parse_section(text, name)
+    if "cast" in section.mapping:
+        dtype = (section.mapping.get("output") or {}).get("dtype")
+        recipe = Recipe(Merge("cast", ()), output=Output(None, dtype), folder=folder)
+        return make_copy_plan(str(section.mapping["cast"]), recipe)
+    return make_plan(parse_recipe(text, name, folder))
+
+
+def _compare(out: FileCheckpoint, plan: Plan, outcome: Outcome) -> VerifyDocument:
+    found = tensor_digests(out.tensors.values(), out.read_into)
+    repeated = {row.name: outcome.digests.of(OUTPUT, row.name) for row in plan.rows if row.action != "check"}
+    differing = sorted(name for name in found.keys() | repeated.keys() if found.get(name) != repeated.get(name))
+    recorded = out.metadata.get(OUR_KEY)
+    known = json.loads(out.metadata.get("merge.inputs", "[]"))
+    changed = [
+        source.location
+        for source, before, now in zip(plan.sources, known, outcome.input_ids, strict=False)
+        if before != now
+    ]
+    found_id = checkpoint_id(out.tensors.values(), found)
+    return {
+        "out": out.location,
+        "repeats": not differing and found_id == recorded == outcome.output_id,
+        "output_id_recorded": recorded,
+        "output_id_found": found_id,
+        "output_id_repeated": outcome.output_id,
+        "changed_inputs": changed,
+        "differing_tensors": differing,
+        "tensors": len(found),
+        "proves": PROVES,
+    }
+
