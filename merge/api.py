@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def merge(recipe: Recipe | str | Path, *, out: Path | str | None = None, settings: WriteSettings | None = None) -> Written:
+def merge(
+    recipe: Recipe | str | Path, *, out: Path | str | None = None, settings: WriteSettings | None = None
+) -> Written:
     """Run a recipe into its output path.
 
     Args:
@@ -133,5 +135,3 @@ def load(location: str | Path) -> dict[str, Tensor]:
         return found
     finally:
         opened.close()
-
-

@@ -102,7 +102,7 @@ def dump_yaml(value: Any) -> str:
     """Return YAML in block style, keys in the order of the mapping."""
     from ruamel.yaml import YAML
 
-    yaml = YAML(typ="safe", pure=True)
+    yaml: Any = YAML(typ="safe", pure=True)
     yaml.default_flow_style = False
     yaml.sort_base_mapping_type_on_output = False
     stream = io.StringIO()
@@ -123,4 +123,3 @@ def recipe_text(out: Path) -> str:
     if match is None:
         raise MergeError("the model card holds no recipe", where=str(path))
     return match[1]
-

@@ -179,7 +179,9 @@ class _Run:
         """Return a selection for every call, model and row (or checkpoint) of the group that is not known yet."""
         counts: dict[SelectionKey, int] = {}
         wanted: dict[SelectionKey, Reduction] = {}
-        for number in sorted({number for _, piece in group for span in piece for number in range(span.first, span.last)}):
+        for number in sorted(
+            {number for _, piece in group for span in piece for number in range(span.first, span.last)}
+        ):
             row = self._plan.rows[number]
             for call in _reducing_calls(row.expression):
                 for model in range(len(call.inputs)):

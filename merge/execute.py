@@ -10,7 +10,7 @@ from typing import Any
 
 from . import card
 from .checkpoints.checkpoint import FileCheckpoint
-from .checkpoints.companions import companions, copy_companions
+from .checkpoints.companions import CARD, companions, copy_companions
 from .checkpoints.space import check_space
 from .checkpoints.staging import Staging, check_target
 from .checkpoints.writer import FileSink, render_index
@@ -137,7 +137,7 @@ def _complete_folder(plan: Plan, staging: Staging) -> list[str]:
 def _put(staging: Staging, out: Path, text: str, settings: WriteSettings) -> None:
     """Put output and card in place: the card of a single file comes after it, so it never describes nothing."""
     if not is_single_file(out):
-        staging.path(card.CARD).write_text(text, "utf-8")
+        staging.path(CARD).write_text(text, "utf-8")
         staging.commit(replace=settings.force, sync=settings.sync)
         return
     beside = staging.path(card.card_path(out).name)

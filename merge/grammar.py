@@ -118,7 +118,9 @@ def _options(section: Section, key: str) -> Mapping[str, OptionValue]:
 
 def _placed(section: Section, but: str = "") -> Placed:
     names = [name for name in section.mapping if name != but]
-    return Placed({name: _plain(section.mapping[name]) for name in names}, {name: section.where(name) for name in names})
+    return Placed(
+        {name: _plain(section.mapping[name]) for name in names}, {name: section.where(name) for name in names}
+    )
 
 
 def _layer(item: Any, where: str, name: str) -> LayerRule:
@@ -163,7 +165,9 @@ def _policy(section: Section, key: str) -> Any:
     value = section.mapping.get(key, "error")
     if value not in POLICIES:
         hint = suggest(str(value), POLICIES)
-        raise UsageError(f"{key} must be one of {', '.join(POLICIES)}, not '{value}'", where=section.where(key), hint=hint)
+        raise UsageError(
+            f"{key} must be one of {', '.join(POLICIES)}, not '{value}'", where=section.where(key), hint=hint
+        )
     return str(value)
 
 

@@ -108,8 +108,8 @@ class _Sums(NamedTuple):
     task_aa: float = 0.0
     task_bb: float = 0.0
     task_ab: float = 0.0
-    conflicts: int = 0
-    moved: int = 0
+    conflicts: float = 0
+    moved: float = 0
 
     def __add__(self, other: object) -> _Sums:
         assert isinstance(other, _Sums)  # noqa: S101 - private

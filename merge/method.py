@@ -80,7 +80,7 @@ class Method(ABC):
         """The first line of the class docstring."""
         return (type(self).__doc__ or "").strip().splitlines()[0]
 
-    def check(self, options: Any, models: int) -> None:
+    def check(self, options: Any, models: int) -> None:  # noqa: B027 - a hook; most methods need none
         """Refuse options that are sound one by one but not together.
 
         Raises:

@@ -44,7 +44,11 @@ class Declaration:
     @property
     def shown_default(self) -> str:
         """The default in words, for help and docs."""
-        return self.default_text or str(self.default).lower() if self.type is bool else str(self.default_text or self.default)
+        return (
+            self.default_text or str(self.default).lower()
+            if self.type is bool
+            else str(self.default_text or self.default)
+        )
 
     @property
     def range(self) -> str:

@@ -113,9 +113,24 @@ def _plan_bound(recipe: Recipe, bound: Bound, opener: Opener) -> Plan:
     rows, files = _place(ledger.rows, recipe, opened[reference])
     warnings = _warnings(opener, recipe, bound, ledger.averaged)
     notes = [f"{source.location}: {note}" for source in opened for note in source.notes]
-    notes += [f"{source.location} {note}" for source, match in zip(opened, matched, strict=True) for note in match.notes]
+    notes += [
+        f"{source.location} {note}" for source, match in zip(opened, matched, strict=True) for note in match.notes
+    ]
     roles = _roles(bound, len(opened))
-    return Plan(recipe, bound, opened, roles, reference, first_model, rows, ledger.skips, files, warnings, notes, opener.positions)
+    return Plan(
+        recipe,
+        bound,
+        opened,
+        roles,
+        reference,
+        first_model,
+        rows,
+        ledger.skips,
+        files,
+        warnings,
+        notes,
+        opener.positions,
+    )
 
 
 def _first_model(bound: Bound) -> int:

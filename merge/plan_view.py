@@ -23,24 +23,35 @@ def _copied(plan: Plan) -> list[str]:
 def _reads(plan: Plan) -> int:
     """Return how often the inputs are read: once, plus once per round of reductions that is certain to run."""
     rounds = {
-        2 for row in plan.rows if row.expression for call in calls(row.expression) if isinstance(call, Call) and call.reductions
+        2
+        for row in plan.rows
+        if row.expression
+        for call in calls(row.expression)
+        if isinstance(call, Call) and call.reductions
     }
     return 1 + max(rounds, default=0)
 
 
 def render_plan(plan: Plan) -> str:
     """Return the plan as text."""
-    lines = [f"{role or 'also':8s} {source.location}  ({len(source.tensors):,} tensors)" for role, source in zip(plan.roles, plan.sources, strict=True)]
+    lines = [
+        f"{role or 'also':8s} {source.location}  ({len(source.tensors):,} tensors)"
+        for role, source in zip(plan.roles, plan.sources, strict=True)
+    ]
     counts = ", ".join(f"{count:,} {action}" for action, count in sorted(plan.counts.items(), reverse=True))
     dtypes = Counter(row.dtype for row in plan.rows if row.action != "check")
-    lines += [f"tensors  {counts}", f"types    {', '.join(f'{count:,} {dtype}' for dtype, count in dtypes.most_common())}"]
+    lines += [
+        f"tensors  {counts}",
+        f"types    {', '.join(f'{count:,} {dtype}' for dtype, count in dtypes.most_common())}",
+    ]
     reasons = Counter(f"{row.action}: {row.reason}" for row in plan.rows if row.reason)
     lines += [f"         {count:,} {reason}" for reason, count in reasons.most_common()]
     lines += [f"read     {human(plan.bytes_read)}" + (f", {_reads(plan)} times" if _reads(plan) > 1 else "")]
     lines += [f"write    {human(plan.bytes_written)} to {plan.recipe.output.path}, {len(plan.files)} file(s)"]
     lines += [f"copy     {', '.join(copied)}" for copied in [_copied(plan)] if copied]
     lines += [
-        f"skip     '{skip.name}' of {plan.sources[skip.source].location}: {skip.reason}" for skip in plan.skips[:SHOWN_SKIPS]
+        f"skip     '{skip.name}' of {plan.sources[skip.source].location}: {skip.reason}"
+        for skip in plan.skips[:SHOWN_SKIPS]
     ]
     if len(plan.skips) > SHOWN_SKIPS:
         lines.append(f"skip     and {len(plan.skips) - SHOWN_SKIPS:,} more; --json lists all")

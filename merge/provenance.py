@@ -46,9 +46,7 @@ def _describe_merge(merge: Merge, name_of: NameOf) -> dict[str, Any]:
     found: dict[str, Any] = {"merge": merge.method}
     if merge.base is not None:
         found["base"] = _describe_model(merge.base, name_of)
-    found["models"] = [
-        {"model": _describe_model(model, name_of)} | dict(model.options) for model in merge.models
-    ]
+    found["models"] = [{"model": _describe_model(model, name_of)} | dict(model.options) for model in merge.models]
     if merge.options:
         found["options"] = dict(merge.options)
     if merge.layers:

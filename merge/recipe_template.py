@@ -17,7 +17,9 @@ def recipe_template(method: Method) -> str:
     lines.append(f"{'' if needed else '# '}base: ./base    # {note}")
     lines.append("models:           # files or folders; relative paths count from this file")
     lines += [f"  - {{model: ./tuned-{number}{beside}}}" for number in range(1, count + 1)]
-    lines += [f"                  # {option.name}: {option.help} Default: {option.shown_default}." for option in per_model]
+    lines += [
+        f"                  # {option.name}: {option.help} Default: {option.shown_default}." for option in per_model
+    ]
     if own:
         lines.append("options:")
         lines += [

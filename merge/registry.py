@@ -6,6 +6,7 @@ import importlib
 import pkgutil
 from functools import cache
 from types import ModuleType
+from typing import Any
 
 from . import methods
 from .errors import MergeError, UsageError, suggest
@@ -26,7 +27,7 @@ def built_in_names() -> tuple[str, ...]:
 
 
 @cache
-def _plug_ins() -> dict[str, object]:
+def _plug_ins() -> dict[str, Any]:
     from importlib.metadata import entry_points
 
     return {canonical(entry.name): entry for entry in entry_points(group=ENTRY_POINTS)}
@@ -53,10 +54,10 @@ def find_method(name: str) -> Method:
         names = method_names()
         raise UsageError(f"unknown method '{name}'", hint=suggest(wanted, names) or f"known: {', '.join(names)}")
     try:
-        loaded = entry.load()  # type: ignore[attr-defined]
+        loaded = entry.load()
     except Exception as error:
         raise MergeError(f"the method '{wanted}' of another package cannot be imported: {error}") from error
-    return _method_in(loaded) if isinstance(loaded, ModuleType) else loaded()  # type: ignore[no-any-return]
+    return _method_in(loaded) if isinstance(loaded, ModuleType) else loaded()
 
 
 def _method_in(module: ModuleType) -> Method:

@@ -65,12 +65,13 @@ class Section:
 
     def items(self, key: str) -> Iterator[tuple[Any, str]]:
         """Yield every item of the list under a key with its ``file:line:column``. Raises UsageError if it is none."""
-        value = self.mapping.get(key, [])
+        value: Any = self.mapping.get(key, [])
         if not isinstance(value, list):
             raise UsageError(f"'{key}' must be a list, not {value!r}", where=self.where(key))
+        places: Any = getattr(value, "lc", None)  # none on a list that `--set` gave
         for number, item in enumerate(value):
             try:
-                line, column = value.lc.item(number)
+                line, column = places.item(number)
                 yield item, f"{self.name}:{line + 1}:{column + 1}"
             except (AttributeError, KeyError, TypeError):
                 yield item, self.where(key)

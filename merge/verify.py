@@ -39,7 +39,9 @@ def verify(location: str, settings: RunSettings) -> VerifyDocument:
             raise MergeError("this is no output of a merge: its metadata names none", where=location)
         plan = _plan(out)
         try:
-            outcome = run(plan, NullSink(), RunSettings(settings.device, settings.threads, None, True, settings.advance))
+            outcome = run(
+                plan, NullSink(), RunSettings(settings.device, settings.threads, None, True, settings.advance)
+            )
             return _compare(out, plan, outcome)
         finally:
             plan.close()
@@ -83,4 +85,3 @@ def _compare(out: FileCheckpoint, plan: Plan, outcome: Outcome) -> VerifyDocumen
         "tensors": len(found),
         "proves": PROVES,
     }
-

@@ -138,7 +138,9 @@ def _check_layout(tensors: list[TensorInfo], base: int, file_size: int, where: s
         missing = position - file_size
         raise MergeError(f"the file is truncated: {missing:,} bytes are missing", where=where, hint="copy it again")
     if position < file_size:
-        raise MergeError(f"{file_size - position:,} bytes follow the last tensor", where=where, hint="the file is damaged")
+        raise MergeError(
+            f"{file_size - position:,} bytes follow the last tensor", where=where, hint="the file is damaged"
+        )
 
 
 def render_entries(tensors: Iterable[tuple[str, str, tuple[int, ...], int, int]]) -> bytes:

@@ -25,7 +25,9 @@ class MemoryCheckpoint:
         self.config: Mapping[str, Any] = {}
         self.identities: list[FileIdentity] = []
         self._bytes: dict[str, Buffer] = {}
-        self.tensors = {name: self._add(number, name, array) for number, (name, array) in enumerate(state.items())}
+        self.tensors: Mapping[str, TensorInfo] = {
+            name: self._add(number, name, array) for number, (name, array) in enumerate(state.items())
+        }
 
     def _add(self, number: int, name: str, array: Any) -> TensorInfo:
         code = _CODES.get(str(getattr(array, "dtype", None)).removeprefix("torch."))
@@ -51,4 +53,4 @@ def as_bytes(array: Any) -> Buffer:
 
         flat = array.detach().cpu().contiguous().reshape(-1)
         array = flat.view(torch.uint8).numpy() if flat.numel() else numpy.empty(0, "u1")
-    return memoryview(numpy.ascontiguousarray(array).reshape(-1).view("u1")) if array.size else memoryview(b"")
+    return numpy.ascontiguousarray(array).reshape(-1).view("u1").data if array.size else memoryview(b"")

@@ -24,8 +24,12 @@ def command(
     models: Annotated[list[str], typer.Argument(help="Checkpoint files or folders.", metavar="MODEL...")],
     benchmark: Annotated[list[str], typer.Option("--benchmark", help="A benchmark's YAML file, or `digits`.")],
     report: Annotated[Path | None, typer.Option("--report", help="Folder for the report.")] = None,
-    ensemble: Annotated[str | None, typer.Option("--ensemble", help="Also average the models' logits or probs.")] = None,
-    model: Annotated[str | None, typer.Option("--model", help="Architecture of bare checkpoints: DIR or hf:NAME.")] = None,
+    ensemble: Annotated[
+        str | None, typer.Option("--ensemble", help="Also average the models' logits or probs.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help="Architecture of bare checkpoints: DIR or hf:NAME.")
+    ] = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = "auto",
     batch_size: Annotated[int, typer.Option("--batch-size", help="Images at a time.", min=1)] = 256,
     seed: Annotated[int, typer.Option("--seed", help="Seed of resampled intervals.", min=0)] = 0,

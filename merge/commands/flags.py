@@ -31,14 +31,26 @@ COMMON: dict[str, tuple[Any, Any]] = {
         list[str] | None, None, "--keep", panel=_OUTPUT, help_text="Take tensors matching this from the base untouched."
     ),
     "missing": _flag(
-        str | None, None, "--missing", panel=_OUTPUT, help_text="Tensors that some models lack: error, base, skip, average-present."
+        str | None,
+        None,
+        "--missing",
+        panel=_OUTPUT,
+        help_text="Tensors that some models lack: error, base, skip, average-present.",
     ),
     "mismatch": _flag(
-        str | None, None, "--mismatch", panel=_OUTPUT, help_text="Tensors of different shapes: error, base, skip, average-present."
+        str | None,
+        None,
+        "--mismatch",
+        panel=_OUTPUT,
+        help_text="Tensors of different shapes: error, base, skip, average-present.",
     ),
     "dtype": _flag(str | None, None, "--dtype", panel=_OUTPUT, help_text="Type of the output, e.g. bfloat16."),
     "max_shard_size": _flag(
-        str | None, None, "--max-shard-size", panel=_OUTPUT, help_text="Largest file in an output folder. (default: 5GB)"
+        str | None,
+        None,
+        "--max-shard-size",
+        panel=_OUTPUT,
+        help_text="Largest file in an output folder. (default: 5GB)",
     ),
     "report": _flag(Path | None, None, "--report", panel=_OUTPUT, help_text="Folder for a report on the merge."),
     "dry_run": _flag(bool, False, "--dry-run", panel=_RUN, help_text="Print the plan; read headers only."),
@@ -50,7 +62,9 @@ COMMON: dict[str, tuple[Any, Any]] = {
     "sha256": _flag(bool, False, "--sha256", panel=_OUTPUT, help_text="Hash whole files too, by a second read."),
     "seed": _flag(int | None, None, "--seed", panel=_RUN, help_text="Seed of methods that draw random numbers.", min=0),
     "device": _flag(str, "auto", "--device", panel=_RUN, help_text="auto, cpu, cuda or cuda:N."),
-    "threads": _flag(int | None, None, "--threads", panel=_RUN, help_text="Workers. (default: one per core, up to 8)", min=1),
+    "threads": _flag(
+        int | None, None, "--threads", panel=_RUN, help_text="Workers. (default: one per core, up to 8)", min=1
+    ),
     "no_fsync": _flag(bool, False, "--no-fsync", panel=_RUN, help_text="Do not wait for the disk."),
     "offline": _flag(bool, False, "--offline", panel=_RUN, help_text="Never use the network."),
     "json_": _flag(bool, False, "--json", panel=_RUN, help_text="Print machine-readable output on stdout."),
@@ -130,5 +144,3 @@ def signature(parameters: Mapping[str, tuple[Any, Any]]) -> inspect.Signature:
             for name, (annotation, default) in parameters.items()
         ]
     )
-
-

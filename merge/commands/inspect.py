@@ -15,7 +15,9 @@ PANEL = "Checkpoints"
 
 def command(
     model: Annotated[str, typer.Argument(help="A checkpoint file or folder.", metavar="MODEL")],
-    values: Annotated[bool, typer.Option("--values/--no-values", help="Read the weights for norms and extremes.")] = True,
+    values: Annotated[
+        bool, typer.Option("--values/--no-values", help="Read the weights for norms and extremes.")
+    ] = True,
     json_: Annotated[bool, typer.Option("--json", help="Print machine-readable output on stdout.")] = False,
     traceback: Annotated[bool, typer.Option("--traceback", help="Show where an error came from.")] = False,
 ) -> None:
@@ -27,9 +29,12 @@ def command(
 
 
 def _render(found: InspectDocument) -> str:
-    lines = [f"{found['model']}: {found['parameters']:,} parameters, {human(found['bytes'])}, {len(found['tensors'])} tensors"]
+    sizes = f"{found['parameters']:,} parameters, {human(found['bytes'])}, {len(found['tensors'])} tensors"
+    lines = [f"{found['model']}: {sizes}"]
     lines += [f"  types: {', '.join(f'{count} {dtype}' for dtype, count in found['dtypes'].items())}"]
-    lines += [f"  {key}: {value if len(value) <= 200 else value[:197] + '…'}" for key, value in found["metadata"].items()]
+    lines += [
+        f"  {key}: {value if len(value) <= 200 else value[:197] + '…'}" for key, value in found["metadata"].items()
+    ]
     width = max((len(tensor["name"]) for tensor in found["tensors"]), default=0)
     for tensor in found["tensors"]:
         facts = f"{tensor['dtype']:9s} {'x'.join(map(str, tensor['shape'])) or 'scalar':16s}"

@@ -55,7 +55,9 @@ def _recipe(method: Method, flags: Any, values: dict[str, Any]) -> Recipe:
     given = {name.removeprefix("option_"): value for name, value in values.items() if value is not None}
     declared = method.options.declarations
     per_model = {
-        name: _split(declared[name], given.pop(name), len(locations)) for name in list(given) if declared[name].per_model
+        name: _split(declared[name], given.pop(name), len(locations))
+        for name in list(given)
+        if declared[name].per_model
     }
     models = tuple(
         Model(location, {name: numbers[position] for name, numbers in per_model.items()})

@@ -53,7 +53,7 @@ def _describe(method: Method) -> str:
     """Return the method's source note (paper and formula) and its options."""
     import inspect
 
-    lines = [inspect.getmodule(type(method)).__doc__ or "", "Options:"]  # type: ignore[union-attr]
+    lines = [inspect.getmodule(type(method)).__doc__ or "", "Options:"]
     for option in method.options.declarations.values():
         facts = ", ".join(part for part in (f"default {option.shown_default}", option.range) if part)
         lines.append(f"  {option.flag:18s} {option.help} ({facts})")

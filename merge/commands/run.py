@@ -45,7 +45,9 @@ def with_flags(recipe: Recipe, flags: MergeFlags) -> Recipe:
 
 
 _RECIPES = Annotated[list[Path], typer.Argument(help="YAML recipes, run in turn.", metavar="RECIPE...")]
-_SETTINGS = Annotated[list[str] | None, typer.Option("--set", help="Override a key: options.density=0.2", metavar="KEY=VALUE")]
+_SETTINGS = Annotated[
+    list[str] | None, typer.Option("--set", help="Override a key: options.density=0.2", metavar="KEY=VALUE")
+]
 _PARAMETERS = {"recipes": (_RECIPES, ...), "settings": (_SETTINGS, None)} | COMMON
 command.__signature__ = signature(_PARAMETERS)  # type: ignore[attr-defined]
 command.__annotations__ = {name: annotation for name, (annotation, _) in _PARAMETERS.items()}

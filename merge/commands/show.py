@@ -22,7 +22,7 @@ class Voice(Protocol):
 def say(text: str, flags: Voice) -> None:
     """Print text for people."""
     if not flags.quiet:
-        print(text, file=sys.stderr if flags.json_ else sys.stdout, flush=True)  # noqa: T201 - the one place for it
+        print(text, file=sys.stderr if flags.json_ else sys.stdout, flush=True)
 
 
 def warn(text: str, flags: Voice) -> None:

@@ -57,9 +57,7 @@ def by_alignment(tensors: Sequence[tuple[str, str, tuple[int, ...]]]) -> list[in
     return sorted(range(len(tensors)), key=lambda number: -widths[number])
 
 
-def lay_out(
-    tensors: Sequence[tuple[str, str, tuple[int, ...]]], output: Output, weights_name: str
-) -> list[OutputFile]:
+def lay_out(tensors: Sequence[tuple[str, str, tuple[int, ...]]], output: Output, weights_name: str) -> list[OutputFile]:
     """Distribute tensors, given in output order, over files.
 
     Args:
@@ -92,4 +90,3 @@ def _split(tensors: Sequence[tuple[str, str, tuple[int, ...]]], limit: int | Non
         groups[-1].append(Slot(name, dtype, shape, position, position + size))
         position += size
     return groups
-

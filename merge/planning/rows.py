@@ -178,7 +178,9 @@ class RowBuilder:
         policy = self._policies.missing if kind == "missing" else self._policies.mismatch
         reason = f"{'absent from' if kind == 'missing' else 'of another shape in'} {self._locations(unfit)}"
         if policy == "error":
-            self._problems[kind].append(f"'{name}' {reason}{self._shapes(known, tensors) if kind == 'mismatch' else ''}")
+            self._problems[kind].append(
+                f"'{name}' {reason}{self._shapes(known, tensors) if kind == 'mismatch' else ''}"
+            )
         elif policy == "skip":
             present = (source for source, tensor in enumerate(tensors) if tensor is not None)
             self.ledger.skips += [Skip(source, tensors[source].name, reason) for source in present]  # type: ignore[union-attr]

@@ -1,4 +1,4 @@
-"""float16 to float32 with integer arithmetic: numpy's own cast goes one number at a time and takes three times as long."""
+"""float16 to float32 with integer arithmetic, in a third of the time of numpy's cast, which goes one by one."""
 
 from __future__ import annotations
 

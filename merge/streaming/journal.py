@@ -45,7 +45,7 @@ class Journal:
         if head.get("boot") is None or head.get("boot") != self._head["boot"]:
             return "the machine was restarted since, so what was written may be lost"
         for kind, key, value in records:
-            (self.pieces if kind == "piece" else self.thresholds)[key] = value  # type: ignore[index]
+            (self.pieces if kind == "piece" else self.thresholds)[key] = value
         self.continued = True
         return None
 

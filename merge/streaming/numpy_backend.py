@@ -39,7 +39,7 @@ class NumpyBackend:
         buffer = self._raw.get(key)
         if buffer is None or len(buffer) < nbytes:
             buffer = self._raw[key] = np.empty(nbytes, "u1")
-        return memoryview(buffer)[:nbytes]
+        return buffer.data[:nbytes]
 
     def begin(self) -> None:
         """Start a chunk: every array that `load` handed out may be reused."""

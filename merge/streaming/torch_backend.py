@@ -28,7 +28,7 @@ class TorchBackend:
         self.xp, self._torch = namespace, torch
         self._device = torch.device(device)
         self._cuda = self._device.type == "cuda"
-        self._stream = torch.cuda.Stream(self._device) if self._cuda else None
+        self._stream: Any = torch.cuda.Stream(self._device) if self._cuda else None  # type: ignore[no-untyped-call]
         self._raw: dict[object, Any] = {}
 
     def raw(self, key: object, nbytes: int) -> Buffer:
@@ -36,7 +36,7 @@ class TorchBackend:
         buffer = self._raw.get(key)
         if buffer is None or len(buffer) < nbytes:
             buffer = self._raw[key] = self._torch.empty(nbytes, dtype=self._torch.uint8, pin_memory=self._cuda)
-        return memoryview(buffer.numpy())[:nbytes]
+        return memoryview(buffer.numpy().data)[:nbytes]
 
     def begin(self) -> None:
         """Start a chunk; what was sent from the buffers before has arrived, since `store` waits for it."""
@@ -76,7 +76,7 @@ class TorchBackend:
         return array.to(torch.float64).abs().view(torch.int64) if bits == 64 else array.abs().view(torch.int32)
 
     def add_digits(self, counts: Any, keys: Any, shift: int, prefix: int) -> None:
-        """Count, among keys whose bits above ``shift + 16`` equal the prefix, the values of the 16 bits from ``shift``."""
+        """Add the counts of one 16-bit digit; see the numpy backend."""
         top = shift + 16 == keys.dtype.itemsize * 8
         chosen = keys if top else keys[(keys >> (shift + 16)) == prefix]
         counts += self._torch.bincount((chosen >> shift) & 0xFFFF, minlength=2**16).cpu().numpy()

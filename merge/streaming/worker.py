@@ -21,7 +21,7 @@ SelectionKey = tuple[str, int, int]  # path of the call, model, row (or -1 for t
 SpanDigests = list[list[bytes]]  # per source that the span reads, then the output
 
 
-class Cancelled(Exception):
+class CancelledError(Exception):
     """Another worker failed or the user asked to stop."""
 
 
@@ -50,7 +50,7 @@ class _Chunk(NamedTuple):
 
     row: int
     first: int
-    count: int
+    length: int
     parts: Sequence[int]
 
 
@@ -113,7 +113,8 @@ class Worker:
             for start in range(span.start, span.stop, limit):
                 yield _Chunk(span.first, start, min(limit, span.stop - start), ())
             return
-        first, parts, total = span.first, [], 0
+        parts: list[int] = []
+        first, total = span.first, 0
         for number in range(span.first, span.last):
             count = elements(rows[number])
             if total + count > limit:
@@ -138,7 +139,7 @@ class Worker:
     def _read_all(self, row: Row, chunk: _Chunk, hashers: Mapping[int, Any] | None) -> dict[int, Buffer]:
         """Read the chunk of every source into its buffer, hash it and look for what is not finite."""
         if self._setting.stop.is_set():
-            raise Cancelled
+            raise CancelledError
         raws = {}
         total = 0
         for source, tensor in enumerate(row.tensors):
@@ -147,7 +148,7 @@ class Worker:
             bits = 8 if moves_bytes(row) else DTYPES[tensor.dtype].bits
             if moves_bytes(row) and chunk.first >= tensor.nbytes:
                 continue  # copies from models that disagree in type: the shorter one is already through
-            size = chunk.count * bits // 8
+            size = chunk.length * bits // 8
             size = min(size, tensor.nbytes - chunk.first) if moves_bytes(row) else size
             raw = self._backend.raw(source, size)
             self._setting.sources[source].read_into(tensor, chunk.first * bits // 8, raw)
@@ -221,7 +222,7 @@ class Worker:
         if isinstance(expression, Input):
             tensor = row.tensors[expression.source]
             assert tensor is not None  # noqa: S101 - the planner uses present tensors only
-            raw = self._backend.raw(expression.source, chunk.count * DTYPES[tensor.dtype].bits // 8)
+            raw = self._backend.raw(expression.source, chunk.length * DTYPES[tensor.dtype].bits // 8)
             return self._backend.load(raw, tensor.dtype, _accumulator_of(row))
         arrays = self._inputs(expression, row, chunk, keep_base=True)
         base = arrays.pop() if expression.base is not None else None
@@ -287,9 +288,7 @@ def selection_key(call: Call, model: int, row: int) -> SelectionKey:
 class ChunkContext:
     """What a method may ask about the chunk that it is called with; see `merge.method.Context`."""
 
-    def __init__(
-        self, backend: Any, call: Call, chunk: _Chunk, thresholds: Mapping[SelectionKey, Threshold]
-    ) -> None:
+    def __init__(self, backend: Any, call: Call, chunk: _Chunk, thresholds: Mapping[SelectionKey, Threshold]) -> None:
         self._backend, self._call, self._chunk, self._thresholds = backend, call, chunk, thresholds
         self.xp = backend.xp
 
@@ -299,7 +298,7 @@ class ChunkContext:
         magnitudes = self.xp.abs(array)
         chunk_place = (self._chunk.row, self._chunk.first // BLOCK_ELEMENTS)
         cut_place = (threshold.row, threshold.block)
-        last_block = (self._chunk.first + max(self._chunk.count - 1, 0)) // BLOCK_ELEMENTS
+        last_block = (self._chunk.first + max(self._chunk.length - 1, 0)) // BLOCK_ELEMENTS
         if threshold.row < 0 or (self._chunk.row, last_block) < cut_place:
             return magnitudes >= threshold.value
         mask = magnitudes > threshold.value
