@@ -7,6 +7,7 @@ import math
 import struct
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 Layout = Mapping[str, tuple[int, ...]]
 
@@ -143,7 +144,7 @@ def write_tuned(path: Path, layout: Layout, dtype: str, variant: int) -> None:
             block += 1
 
 
-def _window(pool, variant: int, block: int, length: int):  # noqa: ANN001, ANN202 - arrays; numpy is not imported here
+def _window(pool: Any, variant: int, block: int, length: int) -> Any:
     import numpy
 
     start = int(numpy.random.default_rng([variant, block]).integers(_POOL))

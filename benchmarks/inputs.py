@@ -16,6 +16,7 @@ class Inputs:
 
     def __init__(self, folder: Path, gigabytes: float) -> None:
         self.folder = folder
+        self.folder.mkdir()
         self.gigabytes = gigabytes
         self.layout = llama_layout(gigabytes)
 
@@ -40,20 +41,14 @@ class Inputs:
         """Return where a row may write."""
         return self.folder / f"out-{name}"
 
-    def forget(self, *, keep: Iterable[Path] = ()) -> None:
-        """Remove everything but some files, so that the rest stays in the page cache."""
-        kept = set(keep)
-        for path in self.folder.iterdir():
-            if path in kept:
-                continue
+    def forget(self) -> None:
+        """Remove what no other case uses: all but the bfloat16 family."""
+        kept = {*self.folder.glob("tuned-*-bf16.st"), *self.folder.glob("base-*-bf16.st")}
+        for path in set(self.folder.iterdir()) - kept:
             if path.is_dir():
                 shutil.rmtree(path)
             else:
                 path.unlink()
-
-    def family(self) -> set[Path]:
-        """Return the bfloat16 Llama-like checkpoints made so far, which several cases share."""
-        return {*self.folder.glob("tuned-*-bf16.st"), *self.folder.glob("base-*-bf16.st")}
 
 
 def warm(paths: Iterable[Path]) -> None:
@@ -65,9 +60,6 @@ def warm(paths: Iterable[Path]) -> None:
                 pass
 
 
-def available_gigabytes() -> float | None:
-    """Return the memory that a page cache may take, where the system tells."""
-    try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9
-    except (ValueError, OSError, AttributeError):
-        return None
+def memory_gigabytes() -> float:
+    """Return how much memory the machine has."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9

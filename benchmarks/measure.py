@@ -14,59 +14,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from rows import Command, Row, Usage
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 _RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 _ENVIRONMENT = {**os.environ, "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "NO_COLOR": "1"}
-
-Command = tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Usage:
-    """What one run, or the median of several, took: seconds, and MB of resident memory at the peak."""
-
-    wall: float
-    cpu: float
-    peak: float
-    imported: tuple[str, ...] = ()  # heavy libraries, where a row asks for them
-
-
-@dataclass(frozen=True)
-class Target:
-    """A limit for a figure that is worked out from a row's usage and that of its reference."""
-
-    what: str
-    limit: float
-    unit: str
-    figure: Callable[[Usage, Usage], float]
-    from_gigabytes: float = 0.0  # for smaller inputs the target says nothing
-
-    def verdict(self, own: Usage, reference: Usage, gigabytes: float) -> str:
-        """Return the target, the measured figure, and whether the one meets the other."""
-        figure = self.figure(own, reference)
-        if gigabytes < self.from_gigabytes:
-            verdict = f"set from {self.from_gigabytes:g} GB on"
-        else:
-            verdict = "met" if figure <= self.limit else "NOT met"
-        return f"{self.what} ≤ {self.limit:g}{self.unit}: {figure:.3g}, {verdict}"
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the table: processes run one after another, counted together."""
-
-    label: str
-    commands: tuple[Command, ...]
-    reference: str | None = None  # the label of the row that the ratios are to; none: no ratios
-    targets: tuple[Target, ...] = ()
-    output: Path | None = None  # removed before and after each run, outside the timed part
-    exit_code: int = 0
-    most_runs: int | None = None
-    watch_imports: bool = False
 
 
 def measure(rows: Sequence[Row], runs: int) -> Mapping[str, Usage]:
@@ -90,7 +45,7 @@ def _median(samples: Sequence[Usage], imported: tuple[str, ...]) -> Usage:
 
 def _run_row(row: Row) -> Usage:
     _remove(row.output)
-    used = [run(command, exit_code=row.exit_code) for command in row.commands]
+    used = [run(command, refusal=row.refusal) for command in row.commands]
     _remove(row.output)
     return Usage(
         wall=sum(usage.wall for usage in used),
@@ -99,15 +54,15 @@ def _run_row(row: Row) -> Usage:
     )
 
 
-def run(command: Command, *, exit_code: int = 0) -> Usage:
+def run(command: Command, *, refusal: str | None = None) -> Usage:
     """Run a process to its end and return what it used.
 
     Args:
         command: The program and its arguments.
-        exit_code: The one to expect.
+        refusal: What its stderr holds where it may fail.
 
     Raises:
-        RuntimeError: When it ends with another exit code, with what it printed on stderr.
+        RuntimeError: When it fails otherwise, with what it printed on stderr.
     """
     with tempfile.TemporaryFile() as errors:
         started = time.perf_counter()
@@ -117,10 +72,10 @@ def run(command: Command, *, exit_code: int = 0) -> Usage:
         _, status, used = os.wait4(process.pid, 0)
         wall = time.perf_counter() - started
         process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode != exit_code:
-            errors.seek(0)
-            message = errors.read().decode(errors="replace")[-2000:]
-            raise RuntimeError(f"{shlex.join(command)} ended with {process.returncode}: {message}")
+        errors.seek(0)
+        message = errors.read().decode(errors="replace")
+    if process.returncode and (refusal is None or refusal not in message):
+        raise RuntimeError(f"{shlex.join(command)} ended with {process.returncode}: {message[-2000:]}")
     return Usage(wall, used.ru_utime + used.ru_stime, used.ru_maxrss * _RSS_UNIT / 1e6)
 
 

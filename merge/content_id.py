@@ -8,6 +8,7 @@ somebody who wants two checkpoints with one id (that is what ``--sha256`` is for
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from operator import itemgetter
 
 import xxhash
 
@@ -59,13 +60,9 @@ def tensor_digest(blocks: list[bytes]) -> bytes:
 
 def checkpoint_id(tensors: Iterable[TensorInfo], digests: Mapping[str, bytes]) -> str:
     """Return the id of a checkpoint as 32 hexadecimal digits."""
-    ordered = sorted(tensors, key=lambda tensor: tensor.name)
-    return xxhash.xxh3_128_hexdigest(
-        b"".join(
-            f"{name}\0{dtype}\0{','.join(map(str, shape))}\0".encode() + digests[name]
-            for name, dtype, shape, _, _, _ in ordered
-        )
-    )
+    ordered = sorted(tensors, key=itemgetter(0))
+    listing = "".join([f"{name}\0{dtype}\0{shape}\0{digests[name].hex()}\n" for name, dtype, shape, *_ in ordered])
+    return xxhash.xxh3_128_hexdigest(listing.encode())
 
 
 def tensor_digests(tensors: Iterable[TensorInfo], read: Callable[[TensorInfo, int, Buffer], None]) -> dict[str, bytes]:

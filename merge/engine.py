@@ -15,13 +15,15 @@ from typing import Any
 from .errors import MergeError, UsageError
 from .method import Reduction
 from .plan import Plan
+from .planning.rows import Row
 from .program import Call, calls
 from .streaming.crew import Crew
 from .streaming.digests import OUTPUT, Digests
+from .streaming.evaluation import SelectionKey, selection_key
 from .streaming.journal import Journal, pack, unpack
 from .streaming.pieces import Piece, cut, elements
 from .streaming.reductions import Selection, Threshold
-from .streaming.worker import SelectionKey, Setting, Sink, Worker, selection_key
+from .streaming.worker import Setting, Sink, Worker
 
 SMALL_MERGE_BYTES = 64 * 2**20  # below this, a second thread costs more than it brings
 GROUP_ELEMENTS = 64 * 2**20  # rows whose reductions run together, so that the second read finds a warm cache
@@ -38,14 +40,14 @@ class RunSettings:
         threads: Workers; by default one per core, up to eight.
         chunk_elements: Elements per chunk, a multiple of 65,536; by default so that buffers stay in the cache.
         allow_nonfinite: Merge infinities and NaN instead of refusing them.
-        advance: Called with the number of bytes read, from any thread.
+        advance: Called with the number of bytes read and of tensors finished, from any thread.
     """
 
     device: str = "auto"
     threads: int | None = None
     chunk_elements: int | None = None
     allow_nonfinite: bool = False
-    advance: Callable[[int], None] = field(default=lambda nbytes: None)
+    advance: Callable[[int, int], None] = field(default=lambda nbytes, tensors: None)
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,13 @@ class _Run:
             settings.advance,
         )
         self._digests = Digests(plan.rows, len(plan.sources))
+        # Neighbours share their expression, so there are few distinct ones.
+        distinct = {id(row.expression): row.expression for row in plan.rows if row.expression is not None}
+        self._reducing = {
+            key: found
+            for key, expression in distinct.items()
+            if (found := [call for call in calls(expression) if call.reductions])
+        }
 
     def run(self) -> Outcome:
         pieces = list(enumerate(cut(self._plan.rows)))
@@ -109,7 +118,8 @@ class _Run:
             for group in self._groups(pieces):
                 todo = [(number, piece) for number, piece in group if number not in done]
                 if todo:
-                    self._reduce(crew, group)
+                    if self._reducing:
+                        self._reduce(crew, group)
                     self._process(crew, todo)
         return Outcome(
             [self._digests.source_id(number, source) for number, source in enumerate(self._plan.sources)],
@@ -137,7 +147,7 @@ class _Run:
 
     def _groups(self, pieces: list[tuple[int, Piece]]) -> Iterator[list[tuple[int, Piece]]]:
         """Yield pieces whose reductions run together: everything at once unless they are per tensor."""
-        scopes = {reduction.scope for row in self._plan.rows for reduction in _reductions_of(row.expression)}
+        scopes = {call.reductions[0].scope for found in self._reducing.values() for call in found}
         if scopes != {"tensor"}:
             yield pieces
             return
@@ -168,9 +178,12 @@ class _Run:
                 if self._journal is not None:
                     self._journal.record("threshold", ":".join(map(str, key)), list(selection.threshold))
 
+    def _calls_of(self, row: Row) -> Sequence[Call]:
+        return self._reducing.get(id(row.expression), ())
+
     def _concerns(self, piece: Piece, open_: dict[SelectionKey, Selection]) -> bool:
         for span in piece:
-            for call in _reducing_calls(self._plan.rows[span.first].expression):
+            for call in self._calls_of(self._plan.rows[span.first]):
                 if any(selection_key(call, model, span.first) in open_ for model in range(len(call.inputs))):
                     return True
         return False
@@ -183,7 +196,7 @@ class _Run:
             {number for _, piece in group for span in piece for number in range(span.first, span.last)}
         ):
             row = self._plan.rows[number]
-            for call in _reducing_calls(row.expression):
+            for call in self._calls_of(row):
                 for model in range(len(call.inputs)):
                     key = selection_key(call, model, number)
                     if wanted.setdefault(key, call.reductions[0]) != call.reductions[0]:
@@ -196,20 +209,18 @@ class _Run:
             if key not in self._thresholds
         }
 
+    def _finished(self, piece: Piece) -> int:
+        """Return how many output tensors end in this piece."""
+        rows = self._plan.rows
+        ends = [span for span in piece if span.last - span.first > 1 or span.stop == elements(rows[span.first])]
+        return sum(span.last - span.first for span in ends if rows[span.first].expression is not None)
+
     def _process(self, crew: Crew[Worker], todo: list[tuple[int, Piece]]) -> None:
         for (number, piece), digests in crew.map(lambda worker, item: worker.process(item[1]), todo):
             self._digests.add(piece, digests)
+            self._setting.advance(0, self._finished(piece))
             if self._journal is not None:
                 self._journal.record("piece", number, pack(digests))
-
-
-def _reducing_calls(expression: Any) -> list[Call]:
-    return [call for call in calls(expression) if call.reductions] if expression is not None else []
-
-
-def _reductions_of(expression: Any) -> Iterator[Reduction]:
-    for call in _reducing_calls(expression):
-        yield from call.reductions
 
 
 def _default_threads(plan: Plan) -> int:

@@ -13,9 +13,9 @@ from .checkpoints.checkpoint import FileCheckpoint
 from .checkpoints.companions import CARD, companions, copy_companions
 from .checkpoints.space import check_space
 from .checkpoints.staging import Staging, check_target
-from .checkpoints.writer import FileSink, render_index
+from .checkpoints.writer import FileSink, is_continuable, render_index
 from .engine import Outcome, RunSettings, run
-from .errors import UsageError
+from .errors import MergeError, UsageError
 from .plan import Plan, folder_beside
 from .planning.layout import is_single_file
 from .provenance import fingerprint, metadata
@@ -96,6 +96,9 @@ def write(plan: Plan, settings: WriteSettings) -> Written:
         warnings = plan.warnings + outcome.disagreements
         text = card.render_card(plan, out, outcome.input_ids, outcome.output_id, warnings + _hash_lines(hashes))
         _put(staging, out, text, settings)
+    except OSError as error:
+        what = f"cannot write the output: {error.strerror or error}"
+        raise MergeError(what, where=str(error.filename or out)) from error
     finally:
         staging.close()
     return Written(out, outcome, copied, warnings, plan.notes + notes, time.monotonic() - started, hashes)
@@ -108,6 +111,8 @@ def _build(
     journal = Journal(staging.journal, fingerprint(plan, allow_nonfinite=settings.run.allow_nonfinite))
     if settings.resume:
         problem = journal.take_over()
+        if not problem and not is_continuable(plan.files, staging.path, metadata(plan)):
+            problem = journal.discard("what was written is no longer there")
         notes.append(f"nothing to resume: {problem}" if problem else f"resumed: {len(journal.pieces)} pieces were done")
         if problem:
             staging.restart()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -93,12 +94,17 @@ def make_copy_plan(model: str, recipe: Recipe) -> Plan:
 
 def _plan(recipe: Recipe, binder: Any) -> Plan:
     opener = Opener(recipe.folder)
+    collecting = gc.isenabled()
+    gc.disable()  # headers become hundreds of thousands of tuples without a cycle, which collections would walk in vain
     try:
         bound = binder(opener)
         return _plan_bound(recipe, bound, opener)
     except BaseException:
         opener.close()
         raise
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def _plan_bound(recipe: Recipe, bound: Bound, opener: Opener) -> Plan:
@@ -185,12 +191,8 @@ def _keeper(recipe: Recipe, names: Any) -> Any:
 def _place(rows: list[Row], recipe: Recipe, reference: Source) -> tuple[list[Row], list[OutputFile]]:
     """Give every row with an output its file and offset; the rows that are only read follow."""
     written = [row for row in rows if row.action != "check"]
-    order = by_alignment([(row.name, row.dtype, row.shape) for row in written])
-    ordered = [written[number] for number in order]
     name = getattr(reference, "weights_name", "model.safetensors")
-    files = lay_out([(row.name, row.dtype, row.shape) for row in ordered], recipe.output, name)
-    places = [(number, slot.begin) for number, file in enumerate(files) for slot in file.slots]
-    placed = [row._replace(file=file, begin=begin) for row, (file, begin) in zip(ordered, places, strict=True)]
+    placed, files = lay_out(by_alignment(written), recipe.output, name)
     return placed + [row for row in rows if row.action == "check"], files
 
 

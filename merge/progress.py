@@ -6,23 +6,24 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-Advance = Callable[[int], None]
+Advance = Callable[[int, int], None]
 
 
 @contextmanager
-def progress_bar(total: int, label: str, *, quiet: bool = False) -> Iterator[Advance]:
-    """Show how many of so many bytes were read, the speed and the time left.
+def progress_bar(total: int, tensors: int, label: str, *, quiet: bool = False) -> Iterator[Advance]:
+    """Show how many tensors are done and bytes read, the speed and the time left.
 
     Args:
-        total: Bytes.
+        total: Bytes that will be read.
+        tensors: Tensors that will be written.
         label: What is being done.
         quiet: Show nothing.
 
     Yields:
-        The function to call with every number of bytes read, from any thread.
+        The function to call with every number of bytes read and tensors finished, from any thread.
     """
     if quiet or not sys.stderr.isatty():
-        yield lambda nbytes: None
+        yield lambda nbytes, finished: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
@@ -30,4 +31,11 @@ def progress_bar(total: int, label: str, *, quiet: bool = False) -> Iterator[Adv
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(label, total=total)
-        yield lambda nbytes: bar.advance(task, nbytes)
+        done = 0
+
+        def advance(nbytes: int, finished: int) -> None:
+            nonlocal done
+            done += finished
+            bar.update(task, advance=nbytes, description=f"{label} {done:,}/{tensors:,} tensors")
+
+        yield advance

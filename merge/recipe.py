@@ -115,6 +115,7 @@ def parse_size(text: str | int, *, where: str | None = None) -> int:
         UsageError: For anything else, and for less than one byte.
     """
     match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([A-Za-z]*)\s*", str(text))
-    if not match or match[2].upper() not in _UNITS or float(match[1]) * _UNITS[match[2].upper()] < 1:
+    size = float(match[1]) * _UNITS.get(match[2].upper(), 0) if match else 0
+    if not 1 <= size < float("inf"):
         raise UsageError(f"'{text}' is no size", where=where, hint="write 5GB, 200MB or a number of bytes")
-    return int(float(match[1]) * _UNITS[match[2].upper()])
+    return int(size)

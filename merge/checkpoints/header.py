@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from json.encoder import encode_basestring
 from typing import Any, NamedTuple
 
 from ..dtypes import DTYPES
@@ -70,7 +71,7 @@ def parse_header(raw: bytes, *, file_size: int, where: str, file: int = 0) -> He
 
 def _load_json(raw: bytes, where: str) -> dict[str, Any]:
     try:
-        entries = json.loads(raw)
+        entries = json.loads(raw.decode())  # json alone would take UTF-16 and halves of characters, too
     except (ValueError, RecursionError) as error:
         raise MergeError(f"not a safetensors file: its header is no JSON ({error})", where=where) from None
     if not isinstance(entries, dict):
@@ -78,7 +79,7 @@ def _load_json(raw: bytes, where: str) -> dict[str, Any]:
     # json keeps the last of two equal keys. Counting the offsets finds them at no cost; an escaped character
     # could hide one from the count, so then (and only then) the slow way is taken.
     tensors = len(entries) - ("__metadata__" in entries)
-    if b"\\u" in raw or raw.count(b'"data_offsets"') != tensors:
+    if b"\\u" in raw or raw.count(b'"data_offsets"') != tensors or raw.count(b'"__metadata__"') > 1:
         json.loads(raw, object_pairs_hook=lambda pairs: _no_duplicates(pairs, where))
     return entries
 
@@ -88,8 +89,9 @@ def _no_duplicates(pairs: list[tuple[str, Any]], where: str) -> dict[str, Any]:
     for name, value in pairs:
         if name in found:
             raise MergeError(f"the header names '{name}' twice", where=where, hint="the file is damaged; save it anew")
-        if not name.isprintable() and any("\ud800" <= character <= "\udfff" for character in name):
-            raise MergeError(f"the tensor name {name!r} is no valid text", where=where, hint="the file is damaged")
+        for text in (name, value):
+            if isinstance(text, str) and any("\ud800" <= character <= "\udfff" for character in text):
+                raise MergeError(f"the header's {text!r} is no valid text", where=where, hint="the file is damaged")
         found[name] = value
     return found
 
@@ -108,11 +110,11 @@ def _entries(entries: dict[str, Any], base: int, file: int, where: str) -> list[
             dtype, shape, (begin, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
             bits = _BITS[dtype]
             for size in shape:
-                bits *= size
-            sound = type(bits) is type(begin) is type(end) is int and bits == (end - begin) * 8
+                bits *= size if type(size) is int else 0.5  # type, since True is an int as well
+            sound = type(bits) is type(begin) is type(end) is int and bits == (end - begin) * 8 and type(shape) is list
             if not sound or begin < 0 or (shape and min(shape) < 0):
                 raise _bad_entry(name, entry, where)
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             raise _bad_entry(name, entry, where) from None
         tensors.append(TensorInfo(name, dtype, tuple(shape), file, base + begin, end - begin))
     return tensors
@@ -146,7 +148,7 @@ def _check_layout(tensors: list[TensorInfo], base: int, file_size: int, where: s
 def render_entries(tensors: Iterable[tuple[str, str, tuple[int, ...], int, int]]) -> bytes:
     """Render the JSON members of tensors given as name, dtype, shape, first byte, last byte + 1 (within the data)."""
     return ",".join(
-        f'{json.dumps(name, ensure_ascii=False)}:{{"dtype":"{dtype}","shape":[{",".join(map(str, shape))}],'
+        f'{encode_basestring(name)}:{{"dtype":"{dtype}","shape":[{",".join(map(str, shape))}],'
         f'"data_offsets":[{begin},{end}]}}'
         for name, dtype, shape, begin, end in tensors
     ).encode()

@@ -35,6 +35,8 @@ def open_checkpoint(location: str, *, relative_to: Path | None = None) -> FileCh
     path = (relative_to or Path()) / Path(location).expanduser()
     if path.is_dir():
         return _open_folder(location, path)
+    if path.exists() and not path.is_file():
+        raise MergeError("neither a file nor a folder", where=location, hint="save what it gives to a file first")
     if path.exists():
         folder = path.parent if (path.parent / "config.json").is_file() else None
         header = read_header(path)

@@ -89,6 +89,9 @@ class Staging:
         except OSError:
             os.close(handle)
             raise MergeError("another run is building this output", where=str(self.target)) from None
+        if os.fstat(handle).st_nlink == 0:  # the run that held it has just finished and removed its folder
+            os.close(handle)
+            raise MergeError("another run has just built this output", where=str(self.target))
         self._lock = handle
 
     def _clear(self) -> None:
@@ -114,7 +117,7 @@ class Staging:
         """
         built = self._result if self._is_folder else self._result / self.target.name
         if sync:
-            sync_folder(self._result)
+            _sync_files(self._result)
         try:
             if replace and os.path.lexists(self.target):
                 _exchange(built, self.target) if self._is_folder else built.replace(self.target)
@@ -138,6 +141,16 @@ class Staging:
             self._lock = None
             if not os.path.lexists(self.target):
                 self._remove_parents()
+
+
+def _sync_files(folder: Path) -> None:
+    for path in folder.iterdir():
+        handle = os.open(path, os.O_RDWR)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    sync_folder(folder)
 
 
 def _lock(handle: int) -> None:

@@ -12,6 +12,19 @@ from .files import Buffer, WriteFile
 from .header import render_entries, render_header
 
 
+def _headers(files: Sequence[OutputFile], metadata: dict[str, str]) -> tuple[list[bytes], list[bytes]]:
+    """Return the rendered entries and the whole header of every file."""
+    entries = [render_entries(file.slots) for file in files]
+    return entries, [render_header(part, metadata) for part in entries]
+
+
+def is_continuable(files: Sequence[OutputFile], locate: Callable[[str], Path], metadata: dict[str, str]) -> bool:
+    """Tell whether every file of an earlier run is still there in its full size."""
+    sizes = [len(header) + file.nbytes for file, header in zip(files, _headers(files, metadata)[1], strict=True)]
+    paths = [locate(file.name) for file in files]
+    return all(path.is_file() and path.stat().st_size == size for path, size in zip(paths, sizes, strict=True))
+
+
 class FileSink:
     """The output's safetensors files, presized.
 
@@ -25,8 +38,7 @@ class FileSink:
     def __init__(
         self, files: Sequence[OutputFile], locate: Callable[[str], Path], metadata: dict[str, str], *, keep: bool
     ) -> None:
-        self._entries = [render_entries(file.slots) for file in files]
-        headers = [render_header(entries, metadata) for entries in self._entries]
+        self._entries, headers = _headers(files, metadata)
         self._starts = [len(header) for header in headers]
         self._files = [
             WriteFile(locate(file.name), start + file.nbytes, keep=keep)

@@ -25,10 +25,11 @@ def perform(recipe: Recipe, flags: MergeFlags, plan: Plan | None = None) -> None
     plan = plan or make_plan(recipe)
     try:
         settings = _settings(flags)
+        if flags.dry_run:  # shown even when the output could not be written, which is said next
+            say_json(plan_as_json(plan)) if flags.json_ else say(render_plan(plan), flags)
         execute.check_output(plan, settings)
         _check_report(plan)
         if flags.dry_run:
-            say_json(plan_as_json(plan)) if flags.json_ else say(render_plan(plan), flags)
             return
         _run(plan, settings, flags)
     finally:
@@ -52,7 +53,7 @@ def _settings(flags: MergeFlags, advance: Any = None) -> execute.WriteSettings:
 def _run(plan: Plan, settings: execute.WriteSettings, flags: MergeFlags) -> None:
     # numpy's BLAS would start a thread per core that no streaming method uses, and pay for it at start-up.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    with progress_bar(plan.bytes_read, "merging", quiet=flags.quiet) as advance:
+    with progress_bar(plan.bytes_read, sum(plan.counts.values()), "merging", quiet=flags.quiet) as advance:
         written = execute.write(plan, _settings(flags, advance))
     for warning in written.warnings:
         warn(warning, flags)

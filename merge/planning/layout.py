@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import NamedTuple
 
 from ..dtypes import DTYPES
 from ..recipe import Output
+from .rows import Row
 
 FILE_SUFFIXES = (".st", ".safetensors")
 
@@ -43,50 +45,48 @@ def is_single_file(path: Path) -> bool:
 
 def nbytes_of(dtype: str, shape: tuple[int, ...]) -> int:
     """Return the size of a tensor in bytes."""
-    bits = DTYPES[dtype].bits
-    for size in shape:
-        bits *= size
-    return bits // 8
+    return DTYPES[dtype].bits * math.prod(shape) // 8
 
 
-def by_alignment(tensors: Sequence[tuple[str, str, tuple[int, ...]]]) -> list[int]:
-    """Return the order of the output: the reference's, wider types first, so that no tensor is misaligned."""
-    widths = [DTYPES[dtype].bits for _, dtype, _ in tensors]
-    if len(set(widths)) <= 1:
-        return list(range(len(tensors)))
-    return sorted(range(len(tensors)), key=lambda number: -widths[number])
+def by_alignment(rows: Sequence[Row]) -> Sequence[Row]:
+    """Return rows in the order of the output: as they come, wider types first, so that no tensor is misaligned."""
+    if len({row.dtype for row in rows}) <= 1:
+        return rows
+    return sorted(rows, key=lambda row: -DTYPES[row.dtype].bits)
 
 
-def lay_out(tensors: Sequence[tuple[str, str, tuple[int, ...]]], output: Output, weights_name: str) -> list[OutputFile]:
-    """Distribute tensors, given in output order, over files.
+def lay_out(rows: Sequence[Row], output: Output, weights_name: str) -> tuple[list[Row], list[OutputFile]]:
+    """Distribute rows, given in output order, over files; return them with their places.
 
     Args:
-        tensors: Name, dtype and shape of each.
+        rows: Rows that have an output.
         output: Path and shard limit.
         weights_name: Name of the file, or stem of the shards, inside a folder.
     """
     single = output.path is not None and is_single_file(output.path)
-    limit = None if single or output.path is None else output.max_shard_size
-    groups = _split(tensors, limit)
+    placed, groups = _split(rows, None if single or output.path is None else output.max_shard_size)
     if single and output.path is not None:
-        return [OutputFile(output.path.name, groups[0])]
+        return placed, [OutputFile(output.path.name, groups[0])]
     stem = Path(weights_name).stem
     if len(groups) == 1:
-        return [OutputFile(f"{stem}.safetensors", groups[0])]
-    return [
+        return placed, [OutputFile(f"{stem}.safetensors", groups[0])]
+    files = [
         OutputFile(f"{stem}-{number:05d}-of-{len(groups):05d}.safetensors", slots)
         for number, slots in enumerate(groups, start=1)
     ]
+    return placed, files
 
 
-def _split(tensors: Sequence[tuple[str, str, tuple[int, ...]]], limit: int | None) -> list[list[Slot]]:
+def _split(rows: Sequence[Row], limit: int | None) -> tuple[list[Row], list[list[Slot]]]:
+    placed: list[Row] = []
     groups: list[list[Slot]] = [[]]
     position = 0
-    for name, dtype, shape in tensors:
-        size = nbytes_of(dtype, shape)
-        if limit is not None and groups[-1] and position + size > limit:
+    for row in rows:
+        stop = position + nbytes_of(row.dtype, row.shape)
+        if limit is not None and groups[-1] and stop > limit:
             groups.append([])
-            position = 0
-        groups[-1].append(Slot(name, dtype, shape, position, position + size))
-        position += size
-    return groups
+            position, stop = 0, stop - position
+        groups[-1].append(Slot(row.name, row.dtype, row.shape, position, stop))
+        placed.append(Row(*row[:7], len(groups) - 1, position))
+        position = stop
+    return placed, groups

@@ -17,6 +17,8 @@ from .resolver import Resolver
 from .tensor_rules import treatment
 
 Action = Literal["merge", "average", "copy", "check"]
+_FLOATING = frozenset(code for code, dtype in DTYPES.items() if dtype.kind == "float")
+_NONE: frozenset[int] = frozenset()
 SHOWN = 8  # names listed in a message before "and … more"
 
 
@@ -104,9 +106,9 @@ class RowBuilder:
         Raises:
             MergeError: When tensors are missing or differ in shape and the policy is ``error``.
         """
-        mappings = [matched.tensors for matched in self._matched]
+        others = [matched.tensors for matched in self._matched]
         for name, known in self._opened[self._reference].tensors.items():
-            self._add(name, known, tuple(mapping.get(name) for mapping in mappings))
+            self._add(name, known, tuple([tensors.get(name) for tensors in others]))
         self._add_extra()
         for policy, problems in self._problems.items():
             if problems:
@@ -120,14 +122,16 @@ class RowBuilder:
             return self._row(name, known, "copy", Input(self._reference), tensors, "kept", known.dtype)
         if action == "copy":
             return self._row(name, known, "copy", Input(self._reference), tensors, reason, known.dtype)
-        absent = frozenset(source for source in self._used if tensors[source] is None)
-        if absent:
-            return self._add_by_policy("missing", name, known, tensors, absent)
+        if None in tensors:
+            absent = frozenset(source for source in self._used if tensors[source] is None)
+            if absent:
+                return self._add_by_policy("missing", name, known, tensors, absent)
         for tensor in tensors:
             if tensor is not None and tensor.shape != known.shape:
                 unlike = [source for source in self._used if (t := tensors[source]) and t.shape != known.shape]
-                return self._add_by_policy("mismatch", name, known, tensors, frozenset(unlike))
-        return self._add_merged(name, known, tensors, action, reason, frozenset())
+                if unlike:
+                    return self._add_by_policy("mismatch", name, known, tensors, frozenset(unlike))
+        return self._add_merged(name, known, tensors, action, reason, _NONE)
 
     def _add_merged(
         self,
@@ -163,7 +167,7 @@ class RowBuilder:
 
     def _check_kinds(self, name: str, tensors: Iterable[TensorInfo | None]) -> None:
         for source, tensor in enumerate(tensors):
-            if tensor is not None and DTYPES[tensor.dtype].kind != "float":
+            if tensor is not None and tensor.dtype not in _FLOATING:
                 where = self._opened[source].location
                 raise MergeError(f"tensor '{name}' is {tensor.dtype} here and floating elsewhere", where=where)
 

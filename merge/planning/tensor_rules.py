@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from ..checkpoints.checkpoint import Source
 from ..dtypes import DTYPES
@@ -63,15 +63,11 @@ def refuse_quantised(source: Source) -> None:
     if isinstance(stated, Mapping):
         scheme = stated.get("quant_method", "an unnamed scheme")
         raise _quantised(source, f"its config.json states quantised weights ({scheme})")
+    suffixes = tuple(_PACKED)
     for name in source.tensors:
-        scheme = _packed_scheme(name)
-        if scheme:
+        if name.endswith(suffixes):
+            scheme = _PACKED[name[name.rfind(".") :]]
             raise _quantised(source, f"tensor '{name}' looks like packed weights ({scheme})")
-
-
-def _packed_scheme(name: str) -> Any:
-    end = name.rfind(".")
-    return _PACKED.get(name[end:]) if end >= 0 else None
 
 
 def _quantised(source: Source, what: str) -> MergeError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from ..checkpoints.checkpoint import Source
 from ..checkpoints.header import TensorInfo
@@ -76,14 +76,21 @@ class Digests:
 
     def source_id(self, source: int, opened: Source) -> str:
         """Return the content id of an input, all of whose tensors have been read."""
-        found = {name: self.of(source, name) for name in opened.tensors}
-        return checkpoint_id(opened.tensors.values(), found)
+        return checkpoint_id(opened.tensors.values(), self._all(source, opened.tensors))
+
+    def _all(self, source: int, names: Iterable[str]) -> Mapping[str, bytes]:
+        """Return the digests of a source with those of large tensors combined."""
+        whole = self._whole[source]
+        for name in names:
+            if name not in whole:
+                self.of(source, name)
+        return whole
 
     def output_id(self) -> str:
         """Return the content id of the output."""
         written = [row for row in self._rows if row.action != "check"]
         tensors = [TensorInfo(row.name, row.dtype, row.shape, 0, 0, 0) for row in written]
-        return checkpoint_id(tensors, {row.name: self.of(OUTPUT, row.name) for row in written})
+        return checkpoint_id(tensors, self._all(OUTPUT, [row.name for row in written]))
 
 
 def _tensor(row: Row, source: int) -> TensorInfo | None:

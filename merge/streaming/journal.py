@@ -49,6 +49,13 @@ class Journal:
         self.continued = True
         return None
 
+    def discard(self, reason: str) -> str:
+        """Forget the records that were taken over; return the reason."""
+        self.pieces.clear()
+        self.thresholds.clear()
+        self.continued = False
+        return reason
+
     def start(self) -> None:
         """Open the journal for appending, keeping the records that were taken over."""
         if not self.continued:

@@ -9,10 +9,13 @@ import numpy as np
 from ..checkpoints.files import Buffer
 from ..dtypes import DTYPES, numpy_dtype
 from .half import half_to_single
-from .rounding import round_to_odd
+from .rounding import single_rounding
 
 _SIGNED = {1: np.int8, 2: np.int16, 4: np.int32, 8: np.int64}
 _UNSIGNED = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
+
+
+BLOCK_ELEMENTS = 2**16  # float32 accumulator, scratch and raw bytes of two models fit the second-level cache
 
 
 class NumpyBackend:
@@ -22,13 +25,13 @@ class NumpyBackend:
         allow_nonfinite: Whether inputs may hold infinities and NaN; otherwise the caller checks before it loads.
 
     Attributes:
-        xp: The namespace that method bodies use.
+        xp: The array API namespace that method bodies use.
+        block_elements: How many elements to compute at once.
     """
 
     def __init__(self, *, allow_nonfinite: bool = False) -> None:
-        from array_api_compat import numpy as namespace
-
-        self.xp = namespace
+        self.xp: Any = np  # from version 2 on, numpy's own namespace follows the array API
+        self.block_elements = BLOCK_ELEMENTS
         self._raw: dict[object, np.ndarray[Any, Any]] = {}
         self._scratch: dict[tuple[int, str], np.ndarray[Any, Any]] = {}
         self._taken = 0
@@ -63,16 +66,13 @@ class NumpyBackend:
             array = self._scratch[key] = np.empty(count, numpy_dtype(dtype))
         return array[:count]
 
-    def store(self, array: Any, dtype: str) -> Buffer:
-        """Return the bytes of an array in the output's type, rounded once, to nearest even."""
-        target = numpy_dtype(dtype)
-        raw = self.raw("out", len(array) * target.itemsize)
-        out = np.frombuffer(raw, target)
-        if array.dtype == np.float64 and target.itemsize < 4 and dtype != "F16":
-            array = round_to_odd(array, np)  # ml_dtypes would round twice, by way of float32
+    def store(self, array: Any, dtype: str, raw: Buffer) -> None:
+        """Write an array to a byte buffer in the output's type, rounded once, to nearest even."""
+        out = np.frombuffer(raw, numpy_dtype(dtype))
+        if array.dtype == np.float64 and out.itemsize < 4 and dtype != "F16":
+            array = single_rounding(array, np)  # ml_dtypes would round twice, by way of float32
         with np.errstate(over="ignore", invalid="ignore", under="ignore"):
             np.copyto(out, array, casting="unsafe")
-        return raw
 
     def first_nonfinite(self, raw: Buffer, dtype: str) -> int | None:
         """Return the position of the first infinity or NaN in a byte buffer, or None."""

@@ -6,12 +6,13 @@ every input and in the output, and need the same arithmetic, form one span that 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from ..dtypes import DTYPES
 from ..planning.rows import Row
-from ..program import Expression, Input, is_positional
+from ..program import Call, Expression, Input, is_positional
 
 PIECE_ELEMENTS = 4 * 2**20  # a whole number of hash blocks for every width
 SMALL_ELEMENTS = 2**15  # rows up to this size are joined with their neighbours
@@ -41,10 +42,10 @@ def width(row: Row) -> int:
 
 def moves_bytes(row: Row) -> bool:
     """Tell whether a row only moves bytes: a copy without a cast, or a check."""
+    if isinstance(row.expression, Call):
+        return False
     if row.expression is None:
         return True
-    if not isinstance(row.expression, Input):
-        return False
     tensor = row.tensors[row.expression.source]
     return tensor is None or tensor.dtype == row.dtype
 
@@ -53,10 +54,7 @@ def elements(row: Row) -> int:
     """Return the number of elements of a row (bytes where bytes are only moved)."""
     if moves_bytes(row):
         return max(tensor.nbytes for tensor in row.tensors if tensor)
-    count = 1
-    for size in row.shape:
-        count *= size
-    return count
+    return math.prod(row.shape)
 
 
 def cut(rows: Sequence[Row]) -> list[Piece]:

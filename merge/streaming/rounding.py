@@ -1,22 +1,36 @@
-"""Round float64 to float32 so that one more rounding, to a narrower type, is the only one that counts."""
+"""Round float64 to float32 so that one more rounding, to a type of at most 16 bits, is the only one that counts."""
 
 from __future__ import annotations
 
 from typing import Any
 
 
-def round_to_odd(array: Any, xp: Any) -> Any:
-    """Return the float32 neighbour with an odd last bit where the value is not exact.
+def single_rounding(array: Any, xp: Any) -> Any:
+    """Return float32 values that round to bfloat16 and to 8-bit floats as the float64 values themselves would.
 
-    Rounding to nearest twice can end on the wrong side of a tie. An odd last bit remembers that something was cut
-    off, so the second rounding decides as if it had seen the whole number (Boldo and Melquiond 2008, "Emulation of
-    FMA and correctly rounded sums", IEEE Transactions on Computers 57(4), section 3). Works on numpy and torch.
+    Rounding to nearest twice ends on the wrong side only where the first rounding lands on a tie of the second.
+    Those few values are rounded to odd instead: their last bit remembers that something was cut off (Boldo and
+    Melquiond 2008, "Emulation of FMA and correctly rounded sums", IEEE Transactions on Computers 57(4), section 3).
+    Works on numpy and torch.
     """
-    near = array.astype(xp.float32) if hasattr(array, "astype") else array.to(xp.float32)
-    back = near.astype(xp.float64) if hasattr(near, "astype") else near.to(xp.float64)
+    near = _cast(array, xp.float32)
+    bits = near.view(xp.int32)
+    ties = (bits & 0x7FFF) == 0  # every tie of a type with at most 8 significant bits ends in 15 zeros
+    if ties.any():
+        near[ties] = _round_to_odd(array[ties], near[ties], xp)
+    return near
+
+
+def _round_to_odd(array: Any, near: Any, xp: Any) -> Any:
+    """Return the neighbour with an odd last bit where float32 does not hold the value exactly."""
+    back = _cast(near, xp.float64)
     bits = near.view(xp.int32)
     even = (back != array) & ((bits & 1) == 0) & ~xp.isnan(array)
     outwards = xp.abs(array) > xp.abs(back)
     bits[even & outwards] += 1
     bits[even & ~outwards] -= 1
     return near
+
+
+def _cast(array: Any, dtype: Any) -> Any:
+    return array.astype(dtype) if hasattr(array, "astype") else array.to(dtype)

@@ -11,7 +11,9 @@ from typing import Any
 
 from ..checkpoints.files import Buffer
 from ..dtypes import torch_dtype
-from .rounding import round_to_odd
+from .rounding import single_rounding
+
+BLOCK_ELEMENTS = 2**22  # a whole piece: transfers and kernels are cheap only when they are large
 
 
 class TorchBackend:
@@ -29,6 +31,7 @@ class TorchBackend:
         self._device = torch.device(device)
         self._cuda = self._device.type == "cuda"
         self._stream: Any = torch.cuda.Stream(self._device) if self._cuda else None  # type: ignore[no-untyped-call]
+        self.block_elements = BLOCK_ELEMENTS
         self._raw: dict[object, Any] = {}
 
     def raw(self, key: object, nbytes: int) -> Buffer:
@@ -49,17 +52,15 @@ class TorchBackend:
         sent = values.to(self._device, non_blocking=True) if self._cuda else values
         return sent.to(torch_dtype(accumulator), copy=True)
 
-    def store(self, array: Any, dtype: str) -> Buffer:
-        """Round once to the output's type, to nearest even, fetch the bytes and wait for them."""
+    def store(self, array: Any, dtype: str, raw: Buffer) -> None:
+        """Round once to the output's type, to nearest even, fetch the bytes into a buffer and wait for them."""
         target = torch_dtype(dtype)
-        if array.dtype == self._torch.float64 and target.itemsize < 4:
-            array = round_to_odd(array, self._torch)  # torch rounds by way of float32
+        if array.dtype == self._torch.float64 and target.itemsize < 4 and dtype != "F16":
+            array = single_rounding(array, self._torch)  # torch rounds by way of float32
         rounded = array.to(target).view(self._torch.uint8)
-        raw = self.raw("out", len(rounded))
         self._torch.frombuffer(raw, dtype=self._torch.uint8).copy_(rounded, non_blocking=self._cuda)
         if self._stream is not None:
             self._stream.synchronize()
-        return raw
 
     def first_nonfinite(self, raw: Buffer, dtype: str) -> int | None:
         """Return the position of the first infinity or NaN in a byte buffer, or None. Runs on the CPU."""

@@ -9,15 +9,15 @@ from typing import Any, NamedTuple, Protocol
 from ..checkpoints.checkpoint import Source
 from ..checkpoints.files import Buffer
 from ..content_id import BlockHasher, digest
-from ..dtypes import DTYPES, accumulator
+from ..dtypes import DTYPES
 from ..errors import MergeError
 from ..planning.rows import Row
 from ..planning.tensor_rules import is_constant
-from ..program import Call, Expression, Input, calls
+from ..program import Input
+from .evaluation import Evaluator, SelectionKey, reducing_calls, selection_keys
 from .pieces import Piece, Span, elements, moves_bytes
-from .reductions import BLOCK_ELEMENTS, Selection, Threshold
+from .reductions import Selection, Threshold
 
-SelectionKey = tuple[str, int, int]  # path of the call, model, row (or -1 for the whole checkpoint)
 SpanDigests = list[list[bytes]]  # per source that the span reads, then the output
 
 
@@ -42,7 +42,7 @@ class Setting(NamedTuple):
     chunk_elements: int
     allow_nonfinite: bool
     stop: threading.Event
-    advance: Callable[[int], None]
+    advance: Callable[[int, int], None]
 
 
 class _Chunk(NamedTuple):
@@ -64,6 +64,7 @@ class Worker:
 
     def __init__(self, setting: Setting, backend: Any) -> None:
         self._setting, self._backend = setting, backend
+        self._evaluator = Evaluator(backend, setting.thresholds)
 
     def process(self, piece: Piece) -> list[SpanDigests]:
         """Compute and write a piece; return the digests of what was read and written, span by span.
@@ -80,30 +81,17 @@ class Worker:
             row = self._setting.rows[span.first]
             wanted = [
                 call
-                for call in _reducing(row.expression)
-                if any(selections[key].threshold is None for key in _keys(call, span.first) if key in selections)
+                for call in reducing_calls(row)
+                if any(
+                    selections[key].threshold is None for key in selection_keys(call, span.first) if key in selections
+                )
             ]
             for chunk in self._chunks(span) if wanted else ():
-                self._read_all(row, chunk, hashers=None)
+                raws = self._read_all(row, chunk, hashers=None)
                 for call in wanted:
-                    self._observe(call, row, chunk, selections, seen)
+                    for block in self._evaluator.blocks(chunk.row, chunk.first, chunk.length):
+                        self._evaluator.observe(call, row, raws, block, selections, seen)
         return seen
-
-    def _observe(
-        self,
-        call: Call,
-        row: Row,
-        chunk: _Chunk,
-        selections: Mapping[SelectionKey, Selection],
-        seen: dict[SelectionKey, Any],
-    ) -> None:
-        self._backend.begin()
-        for key, array in zip(_keys(call, chunk.row), self._inputs(call, row, chunk), strict=True):
-            selection = selections.get(key)
-            if selection is not None and selection.threshold is None:
-                if key not in seen:
-                    seen[key] = selection.empty()
-                selection.observe(seen[key], array, chunk.row, chunk.first, self._backend)
 
     def _chunks(self, span: Span) -> Iterator[_Chunk]:
         """Cut a span into chunks that fit the buffers: pieces of one row, or as many whole small rows as fit."""
@@ -157,7 +145,7 @@ class Worker:
                 hashers[source].update(raw, *_part_bytes(chunk, bits))
                 self._check_finite(raw, row, chunk, source)
             raws[source] = raw
-        self._setting.advance(total if hashers is not None else 0)
+        self._setting.advance(total if hashers is not None else 0, 0)
         return raws
 
     def _check_finite(self, raw: Buffer, row: Row, chunk: _Chunk, source: int) -> None:
@@ -170,7 +158,7 @@ class Worker:
         step = DTYPES[tensor.dtype].bits // 8
         whole = raw[: len(raw) // step * step]
         position = self._backend.first_nonfinite(whole, tensor.dtype)
-        if position is not None and not is_constant(row.name):
+        if position is not None and not (row.action == "copy" and is_constant(row.name)):
             name = self._name_at(chunk, position, source)
             raise MergeError(
                 f"tensor '{name}' holds an infinity or NaN",
@@ -197,16 +185,12 @@ class Worker:
     def _outcome(self, row: Row, chunk: _Chunk, raws: Mapping[int, Buffer]) -> Buffer:
         """Return the output bytes of a chunk."""
         if moves_bytes(row) and isinstance(row.expression, Input):
-            return raws[row.expression.source]
-        self._backend.begin()
-        assert row.expression is not None  # noqa: S101 - checks were answered by the caller
-        try:
-            array = self._evaluate(row.expression, row, chunk)
-        except MergeError:
-            raise
-        except Exception as error:
-            raise MergeError(f"the method failed on tensor '{row.name}' of shape {list(row.shape)}: {error}") from error
-        out: Buffer = self._backend.store(array, row.dtype)
+            return raws.get(row.expression.source, memoryview(b""))  # a longer one of another model is still read
+        width = DTYPES[row.dtype].bits // 8
+        out: Buffer = self._backend.raw("out", chunk.length * width)
+        for block in self._evaluator.blocks(chunk.row, chunk.first, chunk.length):
+            array = self._evaluator.evaluate(row, raws, block)
+            self._backend.store(array, row.dtype, out[block.offset * width : (block.offset + block.length) * width])
         if not self._setting.allow_nonfinite:
             position = self._backend.first_nonfinite(out, row.dtype)
             if position is not None:
@@ -217,30 +201,6 @@ class Worker:
     def _overflow(name: str, dtype: str) -> MergeError:
         largest = f"the result of tensor '{name}' is beyond the largest {dtype} number"
         return MergeError(largest, hint="choose a wider --dtype, or --allow-nonfinite writes it as infinity or NaN")
-
-    def _evaluate(self, expression: Expression, row: Row, chunk: _Chunk) -> Any:
-        if isinstance(expression, Input):
-            tensor = row.tensors[expression.source]
-            assert tensor is not None  # noqa: S101 - the planner uses present tensors only
-            raw = self._backend.raw(expression.source, chunk.length * DTYPES[tensor.dtype].bits // 8)
-            return self._backend.load(raw, tensor.dtype, _accumulator_of(row))
-        arrays = self._inputs(expression, row, chunk, keep_base=True)
-        base = arrays.pop() if expression.base is not None else None
-        context = ChunkContext(self._backend, expression, chunk, self._setting.thresholds)
-        outcome = expression.method.merge(arrays, expression.options, context)
-        if base is not None:
-            outcome += base
-        return outcome
-
-    def _inputs(self, call: Call, row: Row, chunk: _Chunk, *, keep_base: bool = False) -> list[Any]:
-        """Return what the method is called with; the base follows at the end where it is wanted."""
-        arrays = [self._evaluate(child, row, chunk) for child in call.inputs]
-        if call.base is None:
-            return arrays
-        base = self._evaluate(call.base, row, chunk)
-        for array in arrays:
-            array -= base
-        return [*arrays, base] if keep_base else arrays
 
     def _write(self, row: Row, chunk: _Chunk, out: Buffer, hasher: Any) -> None:
         bits = 8 if moves_bytes(row) else DTYPES[row.dtype].bits
@@ -266,46 +226,3 @@ class _RowHasher:
 
 def _part_bytes(chunk: _Chunk, bits: int) -> list[int]:
     return [count * bits // 8 for count in chunk.parts]
-
-
-def _accumulator_of(row: Row) -> str:
-    return accumulator([tensor.dtype for tensor in row.tensors if tensor])
-
-
-def _reducing(expression: Expression | None) -> list[Call]:
-    return [call for call in calls(expression) if call.reductions] if expression is not None else []
-
-
-def _keys(call: Call, row: int) -> list[SelectionKey]:
-    return [selection_key(call, model, row) for model in range(len(call.inputs))]
-
-
-def selection_key(call: Call, model: int, row: int) -> SelectionKey:
-    """Return the key of a call's selection for one model: its own per row, or one for the whole checkpoint."""
-    return call.path, model, row if call.reductions[0].scope == "tensor" else -1
-
-
-class ChunkContext:
-    """What a method may ask about the chunk that it is called with; see `merge.method.Context`."""
-
-    def __init__(self, backend: Any, call: Call, chunk: _Chunk, thresholds: Mapping[SelectionKey, Threshold]) -> None:
-        self._backend, self._call, self._chunk, self._thresholds = backend, call, chunk, thresholds
-        self.xp = backend.xp
-
-    def largest(self, array: Any, model: int) -> Any:
-        """Return the mask of the entries that count as largest, exactly as many as were asked for."""
-        threshold = self._thresholds[selection_key(self._call, model, self._chunk.row)]
-        magnitudes = self.xp.abs(array)
-        chunk_place = (self._chunk.row, self._chunk.first // BLOCK_ELEMENTS)
-        cut_place = (threshold.row, threshold.block)
-        last_block = (self._chunk.first + max(self._chunk.length - 1, 0)) // BLOCK_ELEMENTS
-        if threshold.row < 0 or (self._chunk.row, last_block) < cut_place:
-            return magnitudes >= threshold.value
-        mask = magnitudes > threshold.value
-        if chunk_place <= cut_place:
-            start = threshold.block * BLOCK_ELEMENTS - self._chunk.first
-            equal = magnitudes == threshold.value
-            mask[:start] |= equal[:start]
-            stop = start + BLOCK_ELEMENTS
-            self._backend.keep_first(mask[start:stop], equal[start:stop], threshold.quota)
-        return mask
