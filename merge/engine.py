@@ -12,21 +12,18 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .errors import MergeError, UsageError
-from .method import Reduction
+from .errors import MergeError
 from .plan import Plan
-from .planning.rows import Row
-from .program import Call, calls
 from .streaming.crew import Crew
 from .streaming.digests import OUTPUT, Digests
-from .streaming.evaluation import SelectionKey, selection_key
+from .streaming.evaluation import SelectionKey
 from .streaming.journal import Journal, pack, unpack
 from .streaming.pieces import Piece, cut, elements
-from .streaming.reductions import Selection, Threshold
+from .streaming.reductions import Threshold
+from .streaming.rounds import Rounds
 from .streaming.worker import Setting, Sink, Worker
 
 SMALL_MERGE_BYTES = 64 * 2**20  # below this, a second thread costs more than it brings
-GROUP_ELEMENTS = 64 * 2**20  # rows whose reductions run together, so that the second read finds a warm cache
 CPU_CHUNK_BUDGET = 2**19  # elements in flight over all workers: 256 Ki each with two
 SMALLEST_CHUNK = 2**16
 
@@ -103,23 +100,16 @@ class _Run:
             settings.advance,
         )
         self._digests = Digests(plan.rows, len(plan.sources))
-        # Neighbours share their expression, so there are few distinct ones.
-        distinct = {id(row.expression): row.expression for row in plan.rows if row.expression is not None}
-        self._reducing = {
-            key: found
-            for key, expression in distinct.items()
-            if (found := [call for call in calls(expression) if call.reductions])
-        }
+        self._rounds = Rounds(plan.rows, self._thresholds, journal)
 
     def run(self) -> Outcome:
         pieces = list(enumerate(cut(self._plan.rows)))
         done = self._replay(pieces)
         with Crew(self._threads, self._worker, self._stop) as crew:
-            for group in self._groups(pieces):
+            for group in self._rounds.groups(pieces):
                 todo = [(number, piece) for number, piece in group if number not in done]
                 if todo:
-                    if self._reducing:
-                        self._reduce(crew, group)
+                    self._rounds.run(crew, group)
                     self._process(crew, todo)
         return Outcome(
             [self._digests.source_id(number, source) for number, source in enumerate(self._plan.sources)],
@@ -144,70 +134,6 @@ class _Run:
             path, model, row = key.rsplit(":", 2)
             self._thresholds[path, int(model), int(row)] = Threshold(*value)
         return set(self._journal.pieces)
-
-    def _groups(self, pieces: list[tuple[int, Piece]]) -> Iterator[list[tuple[int, Piece]]]:
-        """Yield pieces whose reductions run together: everything at once unless they are per tensor."""
-        scopes = {call.reductions[0].scope for found in self._reducing.values() for call in found}
-        if scopes != {"tensor"}:
-            yield pieces
-            return
-        group: list[tuple[int, Piece]] = []
-        total = 0
-        for number, piece in pieces:
-            if total >= GROUP_ELEMENTS and piece[0].start == 0:
-                yield group
-                group, total = [], 0
-            group.append((number, piece))
-            total += sum(span.stop - span.start for span in piece)
-        yield group
-
-    def _reduce(self, crew: Crew[Worker], group: list[tuple[int, Piece]]) -> None:
-        """Run the rounds of all reductions over the group until every threshold is known."""
-        selections = self._selections(group)
-        while any(selection.threshold is None for selection in selections.values()):
-            open_ = {key: selection for key, selection in selections.items() if selection.threshold is None}
-            concerned = [piece for _, piece in group if self._concerns(piece, open_)]
-            for _, observed in crew.map(lambda worker, piece: worker.reduce(piece, selections), concerned):
-                for key, value in observed.items():
-                    selections[key].absorb(value)
-            for selection in open_.values():
-                selection.advance()
-        for key, selection in selections.items():
-            if selection.threshold is not None:
-                self._thresholds[key] = selection.threshold
-                if self._journal is not None:
-                    self._journal.record("threshold", ":".join(map(str, key)), list(selection.threshold))
-
-    def _calls_of(self, row: Row) -> Sequence[Call]:
-        return self._reducing.get(id(row.expression), ())
-
-    def _concerns(self, piece: Piece, open_: dict[SelectionKey, Selection]) -> bool:
-        for span in piece:
-            for call in self._calls_of(self._plan.rows[span.first]):
-                if any(selection_key(call, model, span.first) in open_ for model in range(len(call.inputs))):
-                    return True
-        return False
-
-    def _selections(self, group: list[tuple[int, Piece]]) -> dict[SelectionKey, Selection]:
-        """Return a selection for every call, model and row (or checkpoint) of the group that is not known yet."""
-        counts: dict[SelectionKey, int] = {}
-        wanted: dict[SelectionKey, Reduction] = {}
-        for number in sorted(
-            {number for _, piece in group for span in piece for number in range(span.first, span.last)}
-        ):
-            row = self._plan.rows[number]
-            for call in self._calls_of(row):
-                for model in range(len(call.inputs)):
-                    key = selection_key(call, model, number)
-                    if wanted.setdefault(key, call.reductions[0]) != call.reductions[0]:
-                        raise UsageError("a rank over the checkpoint needs one density for all layers")
-                    counts[key] = counts.get(key, 0) + elements(row)
-        bits = 64 if any(t.dtype in {"F32", "F64"} for row in self._plan.rows for t in row.tensors if t) else 32
-        return {
-            key: Selection(wanted[key].count(count), bits)
-            for key, count in counts.items()
-            if key not in self._thresholds
-        }
 
     def _finished(self, piece: Piece) -> int:
         """Return how many output tensors end in this piece."""

@@ -32,7 +32,7 @@ class UsageError(MergeError):
     exit_code = 2
 
 
-def suggest(name: str, known: Iterable[str]) -> str | None:
+def suggest(name: object, known: Iterable[str]) -> str | None:
     """Return ``did you mean 'x'?`` for the nearest known name, or None when nothing is near."""
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    near = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.6)
     return f"did you mean '{near[0]}'?" if near else None

@@ -129,7 +129,7 @@ def _layer(item: Any, where: str, name: str) -> LayerRule:
     section = Section(name, item)
     section.check_keys(LAYER_KEYS, ("match",))
     keep = item.get("keep")
-    if keep not in {None, "base"}:
+    if keep is not None and keep != "base":
         raise UsageError(f"keep must be `base`, not {keep!r}", where=section.where("keep"))
     if keep and "options" in item:
         raise UsageError("a tensor that is kept has no options", where=section.where("options"))
@@ -223,6 +223,6 @@ def _override(section: Section, setting: str) -> None:
 
 
 def _item(target: Any, part: str, setting: str) -> Any:
-    if isinstance(target, list) and part.isdigit() and int(part) < len(target):
+    if isinstance(target, list) and part.isdecimal() and int(part) < len(target):
         return target[int(part)]
     raise UsageError(f"--set {setting}: there is no '{part}'", hint="lists count from 0: models.0.weight=0.5")

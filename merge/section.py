@@ -83,7 +83,8 @@ class Section:
         return float(value)  # type: ignore[arg-type]
 
     def _start(self) -> str:
-        line, column = getattr(self.mapping.lc, "line", None), getattr(self.mapping.lc, "col", None)
+        place = getattr(self.mapping, "lc", None)  # a mapping that --set made has none
+        line, column = getattr(place, "line", None), getattr(place, "col", None)
         return self.name if line is None or column is None else f"{self.name}:{line + 1}:{column + 1}"
 
 
@@ -107,7 +108,7 @@ def parse_section(text: str, name: str) -> Section:
         UsageError: The text is not YAML, repeats a key, or holds no mapping.
     """
     from ruamel.yaml import YAML
-    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+    from ruamel.yaml.error import MarkedYAMLError
 
     try:
         mapping = YAML(typ="rt").load(text)
@@ -116,8 +117,9 @@ def parse_section(text: str, name: str) -> Section:
         where = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
         problem = str(error.problem).splitlines()[0] if error.problem else "cannot be parsed"
         raise UsageError(f"not valid YAML: {problem}", where=where) from None
-    except (YAMLError, ValueError, RecursionError) as error:
-        raise UsageError(f"not valid YAML: {str(error).splitlines()[0]}", where=name) from None
+    except Exception as error:  # broken text ends in IndexError, AttributeError and more inside the parser
+        problem = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UsageError(f"not valid YAML: {problem}", where=name) from None
     if not isinstance(mapping, dict):
         raise UsageError("a mapping of keys to values is expected", where=f"{name}:1:1")
     return Section(name, mapping)

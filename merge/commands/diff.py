@@ -20,7 +20,7 @@ def command(
     traceback: Annotated[bool, typer.Option("--traceback", help="Show where an error came from.")] = False,
 ) -> None:
     """Compare two checkpoints: distances, cosines and, with a base, sign conflicts of their task vectors."""
-    from ..inspection import diff
+    from ..comparison import diff
 
     found = diff(a, b, base)
     say_json(found) if json_ else typer.echo(_render(found))

@@ -75,10 +75,7 @@ def bind(merge: Merge, open_model: OpenModel, *, base: Bound | None = None, path
     Raises:
         UsageError: For unknown methods and options, wrong values, and models that do not fit the method.
     """
-    try:
-        method = find_method(merge.method)
-    except UsageError as error:
-        raise UsageError(error.what, where=merge.where, hint=error.hint) from None
+    method = _find(merge.method, merge.where)
     _check_count(method, merge)
     declared = method.options.declarations
     options = dict(_checked(merge.options, declared, method.name, merge.where))
@@ -93,6 +90,13 @@ def bind(merge: Merge, open_model: OpenModel, *, base: Bound | None = None, path
     rules = tuple(_bind_rule(rule, declared, method.name) for rule in merge.layers)
     bound = BoundCall(path, method, inputs, base, options, rules, merge.where)
     return _bind_then(merge, bound)
+
+
+def _find(name: str, where: str | None) -> Method:
+    try:
+        return find_method(name)
+    except UsageError as error:
+        raise UsageError(error.what, where=where, hint=error.hint) from None
 
 
 def _bind_model(model: Model, open_model: OpenModel, base: Bound | None, path: str) -> Bound:
@@ -157,7 +161,7 @@ def _bind_rule(rule: LayerRule, declared: Mapping[str, Declaration], method: str
 def _bind_then(merge: Merge, bound: BoundCall) -> BoundCall:
     """Wrap the outcome in each modifier: a method over the one task vector outcome minus base."""
     for name, options in merge.then:
-        method = find_method(name)
+        method = _find(name, merge.where)
         if method.takes != "task_vectors" or method.minimum_models > 1:
             raise UsageError(f"{name} cannot follow under then:", where=merge.where, hint="it merges several models")
         if bound.base is None:
