@@ -120,6 +120,8 @@ def _build(
     try:
         journal.start()
         outcome = run(plan, sink, settings.run, journal)
+        for source in plan.sources:
+            source.check_unchanged()
         sink.finish(metadata(plan, outcome.input_ids, outcome.output_id), sync=settings.sync)
     finally:
         sink.close()

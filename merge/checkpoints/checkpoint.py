@@ -43,6 +43,9 @@ class Source(Protocol):
     def read_into(self, tensor: TensorInfo, offset: int, buffer: Buffer) -> None:
         """Fill the buffer with the tensor's bytes from this byte offset within the tensor."""
 
+    def check_unchanged(self) -> None:
+        """Refuse to go on when what was read is no longer what was opened."""
+
     def close(self) -> None:
         """Give back what reading holds open."""
 
@@ -89,6 +92,20 @@ class FileCheckpoint:
                     self._open[tensor.file] = ReadFile(self.files[tensor.file], str(self.files[tensor.file]))
                 reader = self._open[tensor.file]
         reader.read_into(tensor.start + offset, buffer)
+
+    def check_unchanged(self) -> None:
+        """Refuse files that are no longer those that were opened.
+
+        Raises:
+            MergeError: Naming the file.
+        """
+        for path, known in zip(self.files, self.identities, strict=True):
+            try:
+                same = _identity(path) == known
+            except OSError:
+                same = False
+            if not same:
+                raise MergeError("the file changed while it was read", where=str(path), hint="run it again")
 
     def close(self) -> None:
         """Close every file that reading has opened."""

@@ -80,7 +80,7 @@ def _split(option: Declaration, text: str, models: int) -> list[Any]:
     """Turn ``0.7,0.3`` into one checked value per model."""
     parts = text.split(",")
     if len(parts) != models:
-        raise UsageError(f"{option.flag} has {len(parts)} values for {models} models", hint="one per model, in order")
+        raise UsageError(f"{option.flag} has {len(parts)} value(s) for {models} models", hint="one per model, in order")
     return [_number(option, part) for part in parts]
 
 

@@ -115,6 +115,11 @@ class NumpyBackend:
         """Count the keys that equal a value."""
         return int(np.count_nonzero(keys == value))
 
+    def largest_key(self, keys: Any, count: int) -> int:
+        """Return the smallest of the ``count`` largest keys."""
+        place = len(keys) - count
+        return int(np.partition(keys, place)[place])
+
     def keep_first(self, mask: Any, equal: Any, quota: int) -> None:
         """Set in the mask the first ``quota`` places where ``equal`` is true."""
         mask[np.flatnonzero(equal)[:quota]] = True

@@ -41,6 +41,9 @@ class Backend(Protocol):
     def count_equal(self, keys: Any, value: int) -> int:
         """Count the keys that equal a value."""
 
+    def largest_key(self, keys: Any, count: int) -> int:
+        """Return the smallest of the `count` largest keys."""
+
 
 class Selection:
     """Finds the threshold of the `count` largest magnitudes, round by round.
@@ -48,10 +51,12 @@ class Selection:
     Args:
         count: How many entries count.
         bits: Width of the floats that are ranked: 32 or 64.
+        at_once: Whether all entries come in one call of `observe`. Then they are ranked there and then: a model has
+            thousands of small tensors, and a histogram for each would fill the memory.
     """
 
-    def __init__(self, count: int, bits: int) -> None:
-        self._bits, self._shift = bits, bits - DIGIT_BITS
+    def __init__(self, count: int, bits: int, *, at_once: bool = False) -> None:
+        self._count, self._bits, self._shift, self._at_once = count, bits, bits - DIGIT_BITS, at_once
         self._prefix = 0
         self._remaining = count  # of the entries that share the prefix found so far
         self._counts: Any = None
@@ -67,6 +72,8 @@ class Selection:
         """Return what `observe` adds to in this round."""
         import numpy
 
+        if self._at_once:
+            return []
         return {} if self.counts_ties else numpy.zeros(2**DIGIT_BITS, numpy.int64)
 
     def observe(self, seen: Any, array: Any, row: int, first: int, backend: Backend) -> None:
@@ -80,6 +87,9 @@ class Selection:
             backend: The backend that the array belongs to.
         """
         keys = backend.magnitude_bits(array, self._bits)
+        if self._at_once:
+            seen.append(self._rank(keys, row, backend))
+            return
         if not self.counts_ties:
             backend.add_digits(seen, keys, self._shift, self._prefix)
             return
@@ -90,13 +100,17 @@ class Selection:
 
     def absorb(self, seen: Any) -> None:
         """Add what one piece contributed to this round."""
-        if self.counts_ties:
+        if self._at_once:
+            (self.threshold,) = seen
+        elif self.counts_ties:
             self._equal |= seen
         else:
             self._counts = seen if self._counts is None else self._counts + seen
 
     def advance(self) -> None:
         """End the round; afterwards `threshold` is set, or another round is wanted."""
+        if self._at_once:
+            return
         if self.counts_ties:
             self.threshold = self._cut()
             return
@@ -109,16 +123,24 @@ class Selection:
         self._shift -= DIGIT_BITS
         self._counts = None
         if self._shift < 0 and (equal == self._remaining or self._prefix == 0):
-            self.threshold = Threshold(self._value())  # all equal ones count, or they are zeros and do not matter
+            self.threshold = Threshold(self._value(self._prefix))  # all equal ones count, or they are zeros and do not matter
 
-    def _value(self) -> float:
+    def _rank(self, keys: Any, row: int, backend: Backend) -> Threshold:
+        """Return the threshold of entries that are all there."""
+        key = backend.largest_key(keys, self._count)
+        quota = self._count - int((keys > key).sum())
+        if key == 0 or quota == backend.count_equal(keys, key):
+            return Threshold(self._value(key))
+        return Threshold(self._value(key), row, 0, quota)
+
+    def _value(self, key: int) -> float:
         form = ("<I", "<f") if self._bits == 32 else ("<Q", "<d")
-        return float(struct.unpack(form[1], struct.pack(form[0], self._prefix))[0])
+        return float(struct.unpack(form[1], struct.pack(form[0], key))[0])
 
     def _cut(self) -> Threshold:
         remaining = self._remaining
         for (row, block), found in sorted(self._equal.items()):
             if found >= remaining:
-                return Threshold(self._value(), row, block, remaining)
+                return Threshold(self._value(self._prefix), row, block, remaining)
             remaining -= found
         raise AssertionError("fewer equal entries than the histogram counted")

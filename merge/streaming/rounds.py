@@ -12,7 +12,7 @@ from .crew import Crew
 from .evaluation import SelectionKey, selection_keys
 from .journal import Journal
 from .pieces import Piece, elements
-from .reductions import Selection, Threshold
+from .reductions import BLOCK_ELEMENTS, Selection, Threshold
 from .worker import Worker
 
 GROUP_ELEMENTS = 64 * 2**20  # rows whose reductions run together, so that the second read finds a warm cache
@@ -103,7 +103,11 @@ class Rounds:
                         raise UsageError("a rank over the checkpoint needs one density for all layers")
                     counts[key] = counts.get(key, 0) + elements(self._rows[number])
         unknown = {key: count for key, count in counts.items() if key not in self._thresholds}
-        return {key: Selection(wanted[key].count(count), self._bits) for key, count in unknown.items()}
+        bits = self._bits
+        return {
+            key: Selection(wanted[key].count(count), bits, at_once=key[2] >= 0 and count <= BLOCK_ELEMENTS)
+            for key, count in unknown.items()
+        }
 
     @property
     def _bits(self) -> int:

@@ -86,6 +86,10 @@ class TorchBackend:
         """Count the keys that equal a value."""
         return int((keys == value).sum())
 
+    def largest_key(self, keys: Any, count: int) -> int:
+        """Return the smallest of the ``count`` largest keys."""
+        return int(self._torch.kthvalue(keys, len(keys) - count + 1).values)
+
     def keep_first(self, mask: Any, equal: Any, quota: int) -> None:
         """Set in the mask the first ``quota`` places where ``equal`` is true."""
         mask[equal.nonzero()[:quota, 0]] = True
