@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .checkpoints.companions import CARD
-from .checkpoints.staging import check_ours_text
+from .checkpoints.target import check_ours_text
 from .errors import MergeError
 from .plan import Plan
 from .planning.layout import is_single_file

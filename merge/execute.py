@@ -12,7 +12,8 @@ from . import card
 from .checkpoints.checkpoint import FileCheckpoint
 from .checkpoints.companions import CARD, companions, copy_companions
 from .checkpoints.space import check_space
-from .checkpoints.staging import Staging, check_target
+from .checkpoints.staging import Staging
+from .checkpoints.target import check_target
 from .checkpoints.writer import FileSink, is_continuable, render_index
 from .engine import Outcome, RunSettings, run
 from .errors import MergeError, UsageError

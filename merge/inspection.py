@@ -10,7 +10,7 @@ from typing import Any
 from .checkpoints.checkpoint import FileCheckpoint
 from .checkpoints.header import TensorInfo
 from .checkpoints.resolve import open_checkpoint
-from .checkpoints.staging import OUR_KEY
+from .checkpoints.target import OUR_KEY
 from .documents import InspectDocument, TensorSummary
 from .dtypes import DTYPES, numpy_dtype
 

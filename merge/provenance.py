@@ -12,7 +12,7 @@ from typing import Any
 
 import xxhash
 
-from .checkpoints.staging import OUR_KEY
+from .checkpoints.target import OUR_KEY
 from .content_id import PLACEHOLDER
 from .plan import Plan
 from .recipe import Merge, Model, Recipe

@@ -7,7 +7,7 @@ import json
 from .card import card_path, recipe_text
 from .checkpoints.checkpoint import FileCheckpoint
 from .checkpoints.resolve import open_checkpoint
-from .checkpoints.staging import OUR_KEY
+from .checkpoints.target import OUR_KEY
 from .checkpoints.writer import NullSink
 from .content_id import checkpoint_id, tensor_digests
 from .documents import VerifyDocument

@@ -10,14 +10,11 @@ import ctypes
 import os
 import shutil
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 
-from ..errors import MergeError, UsageError
+from ..errors import MergeError
 from .files import sync_folder
-from .resolve import read_header
 
-OUR_KEY = "merge.output"  # metadata that every file of ours has
 _EXCHANGE, _AT_CURRENT = 2, -100  # RENAME_EXCHANGE and AT_FDCWD of Linux
 
 
@@ -190,70 +187,3 @@ def _exchange(built: Path, target: Path) -> None:
     old = built.with_name("replaced")
     target.rename(old)
     built.rename(target)
-
-
-def check_target(target: Path, inputs: Iterable[Path], *, is_folder: bool, force: bool) -> None:
-    """Refuse an output path that would cost the user something.
-
-    Args:
-        target: The output's path.
-        inputs: Every file that is read.
-        is_folder: Whether a folder will be written.
-        force: Whether a former output of ours may be replaced.
-
-    Raises:
-        UsageError: Naming what is in the way.
-    """
-    where = str(target)
-    for path in inputs:
-        if _same(path, target) or (target.is_dir() and _inside(path, target)):
-            raise UsageError("the output is one of the inputs", where=where, hint="choose another --out")
-    if not os.path.lexists(target):
-        return
-    if not force:
-        raise UsageError("the output exists", where=where, hint="--force replaces it")
-    if target.is_dir() is not is_folder:
-        kinds = ("a folder", "a single file") if target.is_dir() else ("a file", "a folder")
-        raise UsageError(f"{kinds[0]} stands there, and the output is {kinds[1]}", where=where)
-    if is_folder:
-        _check_ours(target)
-
-
-def _same(one: Path, other: Path) -> bool:
-    try:
-        return one.samefile(other)
-    except OSError:
-        return False
-
-
-def _inside(path: Path, folder: Path) -> bool:
-    return folder.resolve() in path.resolve().parents
-
-
-def check_ours_text(path: Path, mark: str) -> None:
-    """Refuse to replace a text file that does not carry our mark.
-
-    Raises:
-        UsageError: Naming the file.
-    """
-    try:
-        ours = mark in path.read_text("utf-8")
-    except (OSError, ValueError):
-        ours = False
-    if not ours:
-        raise UsageError("this file is in the way of the model card", where=str(path), hint="move it away")
-
-
-def _check_ours(folder: Path) -> None:
-    """A folder is replaced as a whole, so everything in it must be something that a merge wrote or copied."""
-    from .companions import is_companion
-
-    for entry in sorted(folder.iterdir()):
-        weights = entry.suffix == ".safetensors"
-        known = weights or entry.name.endswith(".safetensors.index.json") or is_companion(entry.name)
-        if entry.is_dir() or not known:
-            what = f"holds '{entry.name}', which no merge wrote"
-            raise UsageError(what, where=str(folder), hint="move it away, or choose another --out")
-        if weights and OUR_KEY not in read_header(entry).metadata:
-            what = f"holds '{entry.name}', which is no output of a merge"
-            raise UsageError(what, where=str(folder), hint="move it away, or choose another --out")

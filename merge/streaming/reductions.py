@@ -123,7 +123,9 @@ class Selection:
         self._shift -= DIGIT_BITS
         self._counts = None
         if self._shift < 0 and (equal == self._remaining or self._prefix == 0):
-            self.threshold = Threshold(self._value(self._prefix))  # all equal ones count, or they are zeros and do not matter
+            self.threshold = Threshold(
+                self._value(self._prefix)
+            )  # all equal ones count, or they are zeros and do not matter
 
     def _rank(self, keys: Any, row: int, backend: Backend) -> Threshold:
         """Return the threshold of entries that are all there."""

@@ -1,0 +1,78 @@
+"""May this path be written? What stands there, and what is read, must not be lost."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from ..errors import UsageError
+from .companions import is_companion
+from .resolve import read_header
+
+OUR_KEY = "merge.output"  # metadata that every file of ours has
+
+
+def check_target(target: Path, inputs: Iterable[Path], *, is_folder: bool, force: bool) -> None:
+    """Refuse an output path that would cost the user something.
+
+    Args:
+        target: The output's path.
+        inputs: Every file that is read.
+        is_folder: Whether a folder will be written.
+        force: Whether a former output of ours may be replaced.
+
+    Raises:
+        UsageError: Naming what is in the way.
+    """
+    where = str(target)
+    for path in inputs:
+        if _same(path, target) or (target.is_dir() and _inside(path, target)):
+            raise UsageError("the output is one of the inputs", where=where, hint="choose another --out")
+    if not os.path.lexists(target):
+        return
+    if not force:
+        raise UsageError("the output exists", where=where, hint="--force replaces it")
+    if target.is_dir() is not is_folder:
+        kinds = ("a folder", "a single file") if target.is_dir() else ("a file", "a folder")
+        raise UsageError(f"{kinds[0]} stands there, and the output is {kinds[1]}", where=where)
+    if is_folder:
+        _check_ours(target)
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False
+
+
+def _inside(path: Path, folder: Path) -> bool:
+    return folder.resolve() in path.resolve().parents
+
+
+def check_ours_text(path: Path, mark: str) -> None:
+    """Refuse to replace a text file that does not carry our mark.
+
+    Raises:
+        UsageError: Naming the file.
+    """
+    try:
+        ours = mark in path.read_text("utf-8")
+    except (OSError, ValueError):
+        ours = False
+    if not ours:
+        raise UsageError("this file is in the way of the model card", where=str(path), hint="move it away")
+
+
+def _check_ours(folder: Path) -> None:
+    """A folder is replaced as a whole, so everything in it must be something that a merge wrote or copied."""
+    for entry in sorted(folder.iterdir()):
+        weights = entry.suffix == ".safetensors"
+        known = weights or entry.name.endswith(".safetensors.index.json") or is_companion(entry.name)
+        if entry.is_dir() or not known:
+            what = f"holds '{entry.name}', which no merge wrote"
+            raise UsageError(what, where=str(folder), hint="move it away, or choose another --out")
+        if weights and OUR_KEY not in read_header(entry).metadata:
+            what = f"holds '{entry.name}', which is no output of a merge"
+            raise UsageError(what, where=str(folder), hint="move it away, or choose another --out")
