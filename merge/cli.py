@@ -21,6 +21,7 @@ from .errors import MergeError, UsageError, suggest
 from .registry import canonical, find_method, method_names
 from .version import __version__
 
+INTERRUPTED = 130
 _HELPERS = {"flags", "merging", "method", "show"}  # modules of merge.commands that are no commands
 
 
@@ -94,6 +95,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     previous = _terminate_like_interrupt()
     try:
         result = typer.main.get_command(app).main(words, prog_name="merge", standalone_mode=False)
+        if result == INTERRUPTED:  # Typer has caught the interrupt and returns its code
+            raise KeyboardInterrupt
         return result if isinstance(result, int) else 0
     except (Exception, KeyboardInterrupt) as error:
         if "--traceback" in words:
@@ -116,7 +119,7 @@ def _report(error: BaseException) -> int:
     """Print an error in one line on stderr and return its exit code."""
     if isinstance(error, KeyboardInterrupt | typer.Abort):
         sys.stderr.write("merge: interrupted; nothing was written\n")
-        return 130
+        return INTERRUPTED
     if isinstance(error, MergeError):
         text, code = str(error), error.exit_code
     elif isinstance(error, typer.TyperException):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -172,7 +172,9 @@ def _average(bound: BoundCall) -> BoundCall:
     plain = weights and all(isinstance(weight, int | float) and weight >= 0 for weight in weights) and sum(weights)
     options = {"weight": weights, "normalize": True} if plain else {}
     inputs = tuple(_average(child) if isinstance(child, BoundCall) else child for child in bound.inputs)
-    return BoundCall(f"{bound.path}.average", find_method("soup"), inputs, None, options)
+    # The first rule that matches decides; where it keeps the base, that holds for statistics too.
+    rules = tuple(replace(rule, options={}) for rule in bound.rules)
+    return BoundCall(f"{bound.path}.average", find_method("soup"), inputs, bound.base, options, rules)
 
 
 def _keeper(recipe: Recipe, names: Any) -> Any:

@@ -110,7 +110,9 @@ def _entries(entries: dict[str, Any], base: int, file: int, where: str) -> list[
             dtype, shape, (begin, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
             bits = _BITS[dtype]
             for size in shape:
-                bits *= size if type(size) is int else 0.5  # type, since True is an int as well
+                if type(size) is not int:  # not isinstance, since True is an int as well
+                    raise TypeError
+                bits *= size
             sound = type(bits) is type(begin) is type(end) is int and bits == (end - begin) * 8 and type(shape) is list
             if not sound or begin < 0 or (shape and min(shape) < 0):
                 raise _bad_entry(name, entry, where)

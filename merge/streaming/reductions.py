@@ -59,7 +59,7 @@ class Selection:
         self._count, self._bits, self._shift, self._at_once = count, bits, bits - DIGIT_BITS, at_once
         self._prefix = 0
         self._remaining = count  # of the entries that share the prefix found so far
-        self._counts: Any = None
+        self._counts: list[tuple[Any, Any]] = []  # digits and how often each was seen, digits never seen left out
         self._equal: dict[tuple[int, int], int] = {}  # row and block to the number of entries equal to the threshold
         self.threshold: Threshold | None = None if count else Threshold(float("inf"))
 
@@ -98,6 +98,18 @@ class Selection:
             if found:
                 seen[row, (first + start) // BLOCK_ELEMENTS] = found
 
+    def pack(self, seen: Any) -> Any:
+        """Return what `absorb` takes; small, since many of them may wait for the piece before theirs."""
+        return seen if self._at_once or self.counts_ties else _sparse(seen)
+
+    def _histogram(self) -> Any:
+        import numpy
+
+        counts = numpy.zeros(2**DIGIT_BITS, numpy.int64)
+        for digits, found in self._counts:
+            counts[digits] += found
+        return counts
+
     def absorb(self, seen: Any) -> None:
         """Add what one piece contributed to this round."""
         if self._at_once:
@@ -105,7 +117,9 @@ class Selection:
         elif self.counts_ties:
             self._equal |= seen
         else:
-            self._counts = seen if self._counts is None else self._counts + seen
+            self._counts.append(seen)
+            if sum(len(digits) for digits, _ in self._counts) > 2**DIGIT_BITS:
+                self._counts = [_sparse(self._histogram())]
 
     def advance(self) -> None:
         """End the round; afterwards `threshold` is set, or another round is wanted."""
@@ -114,14 +128,15 @@ class Selection:
         if self.counts_ties:
             self.threshold = self._cut()
             return
-        falling = self._counts[::-1].cumsum()
+        counts = self._histogram()
+        falling = counts[::-1].cumsum()
         position = int(falling.searchsorted(self._remaining))
-        digit, above = len(self._counts) - 1 - position, int(falling[position] - self._counts[::-1][position])
-        equal = int(self._counts[digit])
+        digit, above = len(counts) - 1 - position, int(falling[position] - counts[::-1][position])
+        equal = int(counts[digit])
         self._prefix = self._prefix << DIGIT_BITS | digit
         self._remaining -= above
         self._shift -= DIGIT_BITS
-        self._counts = None
+        self._counts = []
         if self._shift < 0 and (equal == self._remaining or self._prefix == 0):
             self.threshold = Threshold(
                 self._value(self._prefix)
@@ -146,3 +161,8 @@ class Selection:
                 return Threshold(self._value(self._prefix), row, block, remaining)
             remaining -= found
         raise AssertionError("fewer equal entries than the histogram counted")
+
+
+def _sparse(counts: Any) -> tuple[Any, Any]:
+    digits = counts.nonzero()[0]
+    return digits, counts[digits]

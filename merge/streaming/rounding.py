@@ -6,7 +6,7 @@ from typing import Any
 
 
 def single_rounding(array: Any, xp: Any) -> Any:
-    """Return float32 values that round to bfloat16 and to 8-bit floats as the float64 values themselves would.
+    """Return float32 values that round to types of 16 and 8 bits as the float64 values themselves would.
 
     Rounding to nearest twice ends on the wrong side only where the first rounding lands on a tie of the second.
     Those few values are rounded to odd instead: their last bit remembers that something was cut off (Boldo and
@@ -15,7 +15,7 @@ def single_rounding(array: Any, xp: Any) -> Any:
     """
     near = _cast(array, xp.float32)
     bits = near.view(xp.int32)
-    ties = (bits & 0x7FFF) == 0  # every tie of a type with at most 8 significant bits ends in 15 zeros
+    ties = (bits & 0xFFF) == 0  # every tie of a type with at most 11 significant bits ends in 12 zeros
     if ties.any():
         near[ties] = _round_to_odd(array[ties], near[ties], xp)
     return near

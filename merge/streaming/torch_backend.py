@@ -55,7 +55,7 @@ class TorchBackend:
     def store(self, array: Any, dtype: str, raw: Buffer) -> None:
         """Round once to the output's type, to nearest even, fetch the bytes into a buffer and wait for them."""
         target = torch_dtype(dtype)
-        if array.dtype == self._torch.float64 and target.itemsize < 4 and dtype != "F16":
+        if array.dtype == self._torch.float64 and target.itemsize < 4:
             array = single_rounding(array, self._torch)  # torch rounds by way of float32
         rounded = array.to(target).view(self._torch.uint8)
         self._torch.frombuffer(raw, dtype=self._torch.uint8).copy_(rounded, non_blocking=self._cuda)

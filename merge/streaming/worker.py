@@ -77,6 +77,7 @@ class Worker:
     def reduce(self, piece: Piece, selections: Mapping[SelectionKey, Selection]) -> dict[SelectionKey, Any]:
         """Observe the inputs of every call with unfinished selections on this piece."""
         seen: dict[SelectionKey, Any] = {}
+        packed: dict[SelectionKey, Any] = {}
         for span in piece:
             row = self._setting.rows[span.first]
             wanted = [
@@ -91,7 +92,9 @@ class Worker:
                 for call in wanted:
                     for block in self._evaluator.blocks(chunk.row, chunk.first, chunk.length):
                         self._evaluator.observe(call, row, raws, block, selections, seen)
-        return seen
+            done = [key for key in seen if key[2] == span.first]
+            packed |= {key: selections[key].pack(seen.pop(key)) for key in done}
+        return packed | {key: selections[key].pack(value) for key, value in seen.items()}
 
     def _chunks(self, span: Span) -> Iterator[_Chunk]:
         """Cut a span into chunks that fit the buffers: pieces of one row, or as many whole small rows as fit."""

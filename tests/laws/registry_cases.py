@@ -1,0 +1,38 @@
+"""What every method of the registry is run with in the laws."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from merge.registry import find_method, method_names
+
+METHODS = method_names()
+# Options with which a method gives back its input when all models are one; an average with weights 1/k always does.
+NEUTRAL: dict[str, dict[str, Any]] = {"ties": {"density": 1.0}}
+# Methods whose outcome does not depend on the order of the models but for the last bits of sums.
+ORDERED: set[str] = set()
+
+
+def needs_base(name: str) -> bool:
+    return find_method(name).takes == "task_vectors"
+
+
+def model_count(name: str, wanted: int = 3) -> int:
+    most = find_method(name).maximum_models
+    return wanted if most is None else min(wanted, most)
+
+
+def shares(name: str, count: int) -> Sequence[float] | None:
+    """Return weights that sum to 1, where the method's own weights do not."""
+    option = find_method(name).options.declarations.get("weight")
+    return [1 / count] * count if option is not None and not callable(option.default) else None
+
+
+def state(seed: int, dtype: torch.dtype = torch.bfloat16, spread: float = 1.0) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    shapes = {"embed": (30, 8), "layers.0.w": (8, 24), "layers.0.b": (24,), "layers.1.w": (8, 24), "layers.1.b": (24,)}
+    shapes |= {"scale": (), "none": (0, 4), "long": (70_001,)}
+    return {n: (torch.randn(s, generator=generator, dtype=torch.float64) * spread).to(dtype) for n, s in shapes.items()}
