@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .checkpoints.companions import CARD
+from .checkpoints.resolve import local_path
 from .checkpoints.target import check_ours_text
 from .errors import MergeError
 from .plan import Plan
@@ -50,7 +51,7 @@ def render_card(plan: Plan, out: Path, input_ids: list[str], output_id: str, fac
         facts: Warnings and hashes, one line each.
     """
     names = [relative_location(source.location, plan, out) for source in plan.sources]
-    lines = ["---", *_front_matter(plan), "---", MARK, "", f"# {out.stem}", ""]
+    lines = ["---", *_front_matter(plan), "---", MARK, "", f"# {plan.recipe.name or out.stem}", ""]
     lines += [f"Merged by {TOOL}. `merge verify {out.name}` repeats it and compares.", "", "## Models", ""]
     lines += ["| role | model | content id |", "|---|---|---|"]
     lines += [
@@ -88,9 +89,12 @@ def _licence(folder: Path | None) -> str | None:
 
 def relative_location(location: str, plan: Plan, out: Path) -> str:
     """Return a local path relative to the card's folder, ``./`` in front."""
-    path = (plan.recipe.folder or Path()) / Path(location).expanduser()
-    if not path.exists():
-        return location
+    path = local_path(location, plan.recipe.folder)
+    return relative_path(path, out) if path.exists() else location
+
+
+def relative_path(path: Path, out: Path) -> str:
+    """Return a path relative to the folder of an output's card, ``./`` in front."""
     try:
         relative = os.path.relpath(path.resolve(), card_path(out).parent.resolve())
     except ValueError:  # another drive

@@ -17,7 +17,7 @@ import typer
 from typer.core import TyperGroup
 
 from . import commands
-from .errors import MergeError, UsageError, suggest
+from .errors import MergeError, UsageError, printable, suggest
 from .registry import canonical, find_method, method_names
 from .version import __version__
 
@@ -128,5 +128,6 @@ def _report(error: BaseException) -> int:
         text, code = f"{error.filename or ''}: {error.strerror or error}".removeprefix(": "), 1
     else:
         text, code = f"unexpected {type(error).__name__}: {error}; --traceback shows where", 1
-    sys.stderr.write(f"merge: {' '.join(text.split())}\n")
+    if text:  # empty where help was shown instead
+        sys.stderr.write(f"merge: {printable(' '.join(text.split()))}\n")
     return code

@@ -12,20 +12,20 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .errors import MergeError
+from .errors import UsageError
 from .plan import Plan
+from .planning.rows import Row
 from .streaming.crew import Crew
-from .streaming.digests import OUTPUT, Digests
+from .streaming.digests import Digests
 from .streaming.evaluation import SelectionKey
 from .streaming.journal import Journal, pack, unpack
 from .streaming.pieces import Piece, cut, elements
-from .streaming.reductions import Threshold
+from .streaming.reductions import BLOCK_ELEMENTS, Threshold
 from .streaming.rounds import Rounds
 from .streaming.worker import Setting, Sink, Worker
 
 SMALL_MERGE_BYTES = 64 * 2**20  # below this, a second thread costs more than it brings
 CPU_CHUNK_BUDGET = 2**19  # elements in flight over all workers: 256 Ki each with two
-SMALLEST_CHUNK = 2**16
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,10 @@ class RunSettings:
     chunk_elements: int | None = None
     allow_nonfinite: bool = False
     advance: Callable[[int, int], None] = field(default=lambda nbytes, tensors: None)
+
+    def __post_init__(self) -> None:
+        if self.chunk_elements is not None and (self.chunk_elements <= 0 or self.chunk_elements % BLOCK_ELEMENTS):
+            raise UsageError(f"chunk_elements must be a multiple of {BLOCK_ELEMENTS:,}, not {self.chunk_elements:,}")
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,7 @@ class _Run:
         self._threads = settings.threads or _default_threads(plan)
         self._thresholds: dict[SelectionKey, Threshold] = {}
         self._stop = threading.Event()
-        chunk = settings.chunk_elements or max(SMALLEST_CHUNK, CPU_CHUNK_BUDGET // self._threads)
+        chunk = settings.chunk_elements or _chunk_for(self._threads)
         self._make_backend, chunk = _backend(settings, chunk)
         self._setting = Setting(
             plan.rows,
@@ -149,6 +153,11 @@ class _Run:
                 self._journal.record("piece", number, pack(digests))
 
 
+def _chunk_for(threads: int) -> int:
+    """Return a whole number of blocks that keeps all workers' buffers together in bounds."""
+    return max(1, CPU_CHUNK_BUDGET // threads // BLOCK_ELEMENTS) * BLOCK_ELEMENTS
+
+
 def _default_threads(plan: Plan) -> int:
     if plan.bytes_read < SMALL_MERGE_BYTES:
         return 1
@@ -170,20 +179,25 @@ def _backend(settings: RunSettings, chunk: int) -> tuple[Callable[[], Any], int]
 
 
 def _disagreements(plan: Plan, digests: Digests) -> Iterator[str]:
-    """Yield where models disagree in a tensor that is copied from one of them, or tied."""
-    for row in plan.rows:
-        if row.action == "copy" and row.reason != "kept" and digests.of(OUTPUT, row.name):
-            found = {digests.of(source, tensor.name) for source, tensor in enumerate(row.tensors) if tensor}
-            if len(found) > 1 and not row.reason.startswith("from the base"):
-                yield f"'{row.name}' ({row.reason}) differs between the models; taken from {_origin(plan)}"
+    """Yield where models disagree in tensors that are copied from one of them, or tied."""
+    differing = [row.name for row in plan.rows if _may_differ(row.reason, row.action) and _differs(row, digests)]
+    if differing:
+        shown = f"'{differing[0]}'" + (f" and {len(differing) - 1} more" if len(differing) > 1 else "")
+        yield f"copied tensors differ between the models: {shown}; taken from {_origin(plan)}"
     for skip in plan.skips:
         if skip.twin and digests.of(skip.source, skip.name) != digests.of(skip.source, skip.twin):
             location = plan.sources[skip.source].location
             yield f"{location}: '{skip.name}' was left out as tied, but differs from '{skip.twin}'"
 
 
+def _may_differ(reason: str, action: str) -> bool:
+    """Tell whether a copied tensor was expected to be the same in all models."""
+    return action == "copy" and reason != "kept" and not reason.startswith("from the base")
+
+
+def _differs(row: Row, digests: Digests) -> bool:
+    return len({digests.of(source, tensor.name) for source, tensor in enumerate(row.tensors) if tensor}) > 1
+
+
 def _origin(plan: Plan) -> str:
     return plan.sources[plan.reference].location
-
-
-__all__ = ["MergeError", "Outcome", "RunSettings", "run"]

@@ -36,3 +36,8 @@ def suggest(name: object, known: Iterable[str]) -> str | None:
     """Return ``did you mean 'x'?`` for the nearest known name, or None when nothing is near."""
     near = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.6)
     return f"did you mean '{near[0]}'?" if near else None
+
+
+def printable(text: str) -> str:
+    """Return text with control characters spelled out, since names in a file may hold anything."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

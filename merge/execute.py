@@ -11,6 +11,7 @@ from typing import Any
 from . import card
 from .checkpoints.checkpoint import FileCheckpoint
 from .checkpoints.companions import CARD, companions, copy_companions
+from .checkpoints.resolve import local_path
 from .checkpoints.space import check_space
 from .checkpoints.staging import Staging
 from .checkpoints.target import check_target
@@ -73,7 +74,7 @@ def check_output(plan: Plan, settings: WriteSettings) -> Path:
     out = plan.recipe.output.path
     if out is None:
         raise UsageError("there is no output path", hint="give -o OUT, or output: {path: …} in the recipe")
-    out = (plan.recipe.folder or Path()) / out.expanduser()
+    out = local_path(out, plan.recipe.folder)
     inputs = [path for source in plan.sources if isinstance(source, FileCheckpoint) for path in source.files]
     check_target(out, inputs, is_folder=not is_single_file(out), force=settings.force)
     card.check_card(out)
@@ -95,7 +96,7 @@ def write(plan: Plan, settings: WriteSettings) -> Written:
         notes = ["an unfinished earlier run to this output was discarded"] if staging.discarded else []
         outcome, copied, hashes = _build(plan, settings, staging, out, notes)
         warnings = plan.warnings + outcome.disagreements
-        text = card.render_card(plan, out, outcome.input_ids, outcome.output_id, warnings + _hash_lines(hashes))
+        text = card.render_card(plan, out, outcome.input_ids, outcome.output_id, warnings + _hash_lines(hashes, out))
         _put(staging, out, text, settings)
     except OSError as error:
         what = f"cannot write the output: {error.strerror or error}"
@@ -130,7 +131,7 @@ def _build(
     copied = []
     if not is_single_file(out):
         copied = _complete_folder(plan, staging)
-    return outcome, copied, _sha256(plan, staging) if settings.sha256 else {}
+    return outcome, copied, _sha256(plan, staging, out) if settings.sha256 else {}
 
 
 def _complete_folder(plan: Plan, staging: Staging) -> list[str]:
@@ -153,10 +154,11 @@ def _put(staging: Staging, out: Path, text: str, settings: WriteSettings) -> Non
     staging.commit(replace=settings.force, sync=settings.sync, beside=beside)
 
 
-def _sha256(plan: Plan, staging: Staging) -> dict[str, str]:
-    inputs = [path for source in plan.sources if isinstance(source, FileCheckpoint) for path in source.files]
-    built = {file.name: staging.path(file.name) for file in plan.files}
-    return {name: _hash_file(path) for name, path in ({str(path): path for path in inputs} | built).items()}
+def _sha256(plan: Plan, staging: Staging, out: Path) -> dict[str, str]:
+    """Return the hash of every input and output file by its path; the outputs under their final ones."""
+    inputs = {path: path for source in plan.sources if isinstance(source, FileCheckpoint) for path in source.files}
+    built = {out if is_single_file(out) else out / file.name: staging.path(file.name) for file in plan.files}
+    return {str(name): _hash_file(path) for name, path in (inputs | built).items()}
 
 
 def _hash_file(path: Path) -> str:
@@ -164,8 +166,8 @@ def _hash_file(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _hash_lines(hashes: dict[str, str]) -> list[str]:
-    return [f"sha256 of {Path(name).name}: `{value}`" for name, value in hashes.items()]
+def _hash_lines(hashes: dict[str, str], out: Path) -> list[str]:
+    return [f"sha256 of `{card.relative_path(Path(name), out)}`: `{value}`" for name, value in hashes.items()]
 
 
 def as_json(plan: Plan, written: Written) -> dict[str, Any]:

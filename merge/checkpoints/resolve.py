@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -32,7 +33,7 @@ def open_checkpoint(location: str, *, relative_to: Path | None = None) -> FileCh
     Raises:
         MergeError: When nothing is there, or what is there is no sound checkpoint.
     """
-    path = (relative_to or Path()) / Path(location).expanduser()
+    path = local_path(location, relative_to)
     if path.is_dir():
         return _open_folder(location, path)
     if path.exists() and not path.is_file():
@@ -42,6 +43,22 @@ def open_checkpoint(location: str, *, relative_to: Path | None = None) -> FileCh
         header = read_header(path)
         return FileCheckpoint(location, [path], _by_name(header.tensors), header.metadata, folder=folder)
     raise _not_found(location, path)
+
+
+def local_path(location: str | Path, relative_to: Path | None = None) -> Path:
+    """Return the path that a user means: ``~`` is the home folder, unless no such user is known.
+
+    Raises:
+        UsageError: For a name that is no valid text, which no card could record.
+    """
+    path = Path(location)
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise UsageError("the file name is no valid UTF-8", where=repr(str(path)), hint="rename it") from None
+    with contextlib.suppress(RuntimeError):
+        path = path.expanduser()
+    return (relative_to or Path()) / path
 
 
 def _not_found(location: str, path: Path) -> MergeError:

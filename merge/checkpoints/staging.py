@@ -39,11 +39,6 @@ class Staging:
         self._made: list[Path] = []
         self.discarded = False
 
-    @property
-    def unfinished(self) -> bool:
-        """Whether an earlier run left a result that may be continued."""
-        return self.journal.exists()
-
     def path(self, name: str) -> Path:
         """Return where a file of the result is built."""
         return self._result / name

@@ -54,7 +54,9 @@ COMMON: dict[str, tuple[Any, Any]] = {
     ),
     "report": _flag(Path | None, None, "--report", panel=_OUTPUT, help_text="Folder for a report on the merge."),
     "dry_run": _flag(bool, False, "--dry-run", panel=_RUN, help_text="Print the plan; read headers only."),
-    "force": _flag(bool, False, "--force", panel=_OUTPUT, help_text="Replace a former output."),
+    "force": _flag(
+        bool, False, "--force", panel=_OUTPUT, help_text="Replace a file, or a folder that only merges wrote."
+    ),
     "resume": _flag(bool, False, "--resume", panel=_RUN, help_text="Continue a merge that was killed."),
     "allow_nonfinite": _flag(
         bool, False, "--allow-nonfinite", panel=_OUTPUT, help_text="Merge infinities and NaN instead of refusing them."

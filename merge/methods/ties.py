@@ -57,7 +57,7 @@ class Ties(Method):
             total += xp.clip(task_vector, 0, None)
         total *= sign
         if options.normalize:
-            divisor += divisor == 0  # where nothing agrees, the sum is 0 as well
+            divisor += divisor == 0  # nothing agrees, or weights of both signs cancel: the sum stands, as in mergekit
             total /= divisor
         total *= options.scale
         return total

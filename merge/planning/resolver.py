@@ -127,7 +127,9 @@ def _per_model(
     filled = [default(count) if callable(default) else default] * count if given is None else list(given)
     resolved = [_at_depth(_filled(value, declaration, count), depth) for value in filled]
     kept = [resolved[number] for number in present]
-    if len(present) < count and bound.method.takes == "weights" and sum(kept):
+    if len(present) < count and bound.method.takes == "weights":
+        if not sum(kept):
+            raise UsageError("the models that have the tensor have a weight of 0 in total", where=bound.where)
         factor = sum(resolved) / sum(kept)
         kept = [value * factor for value in kept]
     return tuple(kept)

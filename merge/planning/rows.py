@@ -9,8 +9,8 @@ from typing import Literal, NamedTuple
 from ..checkpoints.checkpoint import Source
 from ..checkpoints.header import TensorInfo
 from ..dtypes import DTYPES
-from ..errors import MergeError
-from ..program import Expression, Input, sources
+from ..errors import MergeError, UsageError
+from ..program import Expression, Input
 from ..recipe import Policy
 from .names import Matched
 from .resolver import Resolver
@@ -143,15 +143,32 @@ class RowBuilder:
         absent: frozenset[int],
     ) -> None:
         resolver = self._averaged if action == "average" else self._merged
-        expression = resolver.expression(name, absent) if resolver else Input(self._reference)
+        expression = self._expression(resolver, name, absent)
         if expression is None:
-            self._problems["missing"].append(f"'{name}' ({self._opened[self._reference].location} alone has it)")
-            return
+            return self._add_unmerged(name, known, tensors, reason)
         if isinstance(expression, Input):
-            action, reason = "copy", reason or ("kept" if self._merged else "cast")
+            action, reason = "copy", "kept" if self._merged else reason or "cast"
         self.ledger.averaged += action == "average"
         self._check_kinds(name, tensors)
-        self._row(name, known, action, expression, tensors, reason, self._policies.dtype or known.dtype)
+        self._row(name, known, action, expression, tensors, reason, self._dtype(known))
+
+    def _expression(self, resolver: Resolver | None, name: str, absent: frozenset[int]) -> Expression | None:
+        if resolver is None:
+            return Input(self._reference)
+        try:
+            return resolver.expression(name, absent)
+        except UsageError as error:
+            raise UsageError(f"tensor '{name}': {error.what}", where=error.where, hint=error.hint) from None
+
+    def _add_unmerged(self, name: str, known: TensorInfo, tensors: tuple[TensorInfo | None, ...], reason: str) -> None:
+        """Under average-present, nothing is left to merge: all task vectors are absent, or the base is."""
+        if tensors[self._reference] is None:
+            self._problems["missing"].append(f"'{name}': the base lacks it, so there is no task vector")
+        else:
+            self._row(name, known, "copy", Input(self._reference), tensors, reason, self._dtype(known))
+
+    def _dtype(self, known: TensorInfo) -> str:
+        return self._policies.dtype or known.dtype
 
     def _row(
         self,
@@ -221,9 +238,21 @@ class RowBuilder:
                     self._add_foreign(name, self._opened[source].tensors[name], tensors)
 
     def _add_foreign(self, name: str, known: TensorInfo, tensors: tuple[TensorInfo | None, ...]) -> None:
+        action, reason = treatment(name, known.dtype, known.shape)
+        if action == "copy":  # a buffer that a library version saves or not; there is nothing to merge in it
+            return self._add_foreign_buffer(name, known, tensors, reason)
         absent = frozenset(source for source in self._used | {self._reference} if tensors[source] is None)
         unlike = frozenset(source for source, tensor in enumerate(tensors) if tensor and tensor.shape != known.shape)
         self._add_by_policy("missing", name, known, tensors, absent | unlike)
+
+    def _add_foreign_buffer(
+        self, name: str, known: TensorInfo, tensors: tuple[TensorInfo | None, ...], reason: str
+    ) -> None:
+        holders = [source for source, tensor in enumerate(tensors) if tensor]
+        if self._policies.missing == "average-present":
+            self._row(name, known, "copy", Input(holders[0]), tensors, reason, known.dtype)
+        else:
+            self.ledger.skips += [Skip(source, name, f"{reason} that the output's model lacks") for source in holders]
 
     def _add_checks(self) -> None:
         """Every input's content id covers all of its tensors, so those that no row reads are read for it."""
@@ -246,10 +275,6 @@ class RowBuilder:
 
 def _refusal(kind: str, problems: list[str]) -> MergeError:
     shown = "; ".join(problems[:SHOWN]) + (f"; and {len(problems) - SHOWN} more" if len(problems) > SHOWN else "")
-    what = {"missing": "tensors are not in all models", "mismatch": "tensors differ in shape"}[kind]
-    return MergeError(f"{len(problems)} {what}: {shown}", hint=f"choose --{kind} base, skip or average-present")
-
-
-def sources_of(expression: Expression | None) -> frozenset[int]:
-    """Return the sources that an expression uses."""
-    return frozenset(sources(expression)) if expression is not None else frozenset()
+    what = {"missing": "not in all models", "mismatch": "different in shape"}[kind]
+    count = "1 tensor is" if len(problems) == 1 else f"{len(problems)} tensors are"
+    return MergeError(f"{count} {what}: {shown}", hint=f"--{kind} base, skip or average-present says what to do")
