@@ -25,7 +25,7 @@ from .streaming.rounds import Rounds
 from .streaming.worker import Setting, Sink, Worker
 
 SMALL_MERGE_BYTES = 64 * 2**20  # below this, a second thread costs more than it brings
-CPU_CHUNK_BUDGET = 2**19  # elements in flight over all workers: 256 Ki each with two
+CPU_CHUNK_BUDGET = 2**21  # 16-bit elements in flight per input over all workers: 2 MiB each with two
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,8 @@ class RunSettings:
     Attributes:
         device: ``auto`` or ``cpu``: numpy. ``cuda``, ``cuda:N``: torch on that GPU.
         threads: Workers; by default one per core, up to eight.
-        chunk_elements: Elements per chunk, a multiple of 65,536; by default so that buffers stay in the cache.
+        chunk_elements: Elements per chunk, a multiple of 65,536; wider types get fewer. By default so that calls are
+            few and buffers small.
         allow_nonfinite: Merge infinities and NaN instead of refusing them.
         advance: Called with the number of bytes read and of tensors finished, from any thread.
     """
@@ -169,9 +170,9 @@ def _backend(settings: RunSettings, chunk: int) -> tuple[Callable[[], Any], int]
     """Return what makes a worker's backend, and the chunk size that suits it."""
     device = settings.device
     if device in {"auto", "cpu"}:
-        from .streaming.numpy_backend import NumpyBackend
+        from .streaming.cpu_backend import CpuBackend
 
-        return lambda: NumpyBackend(allow_nonfinite=settings.allow_nonfinite), chunk
+        return lambda: CpuBackend(allow_nonfinite=settings.allow_nonfinite), chunk
     from .streaming.torch_backend import TorchBackend, check_device
 
     check_device(device)

@@ -104,3 +104,21 @@ class Method(ABC):
         Returns:
             An array of the same shape and type; one of the inputs, overwritten, is the cheapest.
         """
+
+
+class WeightedSum(Method):
+    """Base class of methods whose outcome is a weighted sum of the inputs: only the coefficients are theirs."""
+
+    @abstractmethod
+    def coefficients(self, options: Any) -> Sequence[float]:
+        """Return the factor of each input."""
+
+    def merge(self, arrays: Sequence[Array], options: Any, context: Context) -> Array:
+        """Return sum_i c_i x_i, multiplied then added in the order of the models."""
+        first, *others = self.coefficients(options)
+        total = arrays[0]
+        total *= first
+        for array, coefficient in zip(arrays[1:], others, strict=True):
+            array *= coefficient
+            total += array
+        return total

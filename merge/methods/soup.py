@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..errors import UsageError
-from ..method import Array, Context, Method
+from ..method import WeightedSum
 from ..options import Options, option
 
 
@@ -26,7 +26,7 @@ class SoupOptions(Options):
     normalize: bool = option(False, "Divide the weights by their sum.")
 
 
-class Soup(Method):
+class Soup(WeightedSum):
     """Weighted average of the models' weights."""
 
     options = SoupOptions
@@ -37,12 +37,7 @@ class Soup(Method):
         if options.normalize and sum(options.weight) == 0:
             raise UsageError("the weights sum to 0 and cannot be normalized", hint="leave normalize off")
 
-    def merge(self, arrays: Sequence[Array], options: SoupOptions, context: Context) -> Array:
-        """Return sum_i w_i x_i, multiplied then added in the order of the models."""
+    def coefficients(self, options: SoupOptions) -> Sequence[float]:
+        """Return w_i, divided by their sum where that is asked for."""
         divisor = sum(options.weight) if options.normalize else 1.0
-        average, *others = arrays
-        average *= options.weight[0] / divisor
-        for array, weight in zip(others, options.weight[1:], strict=True):
-            array *= weight / divisor
-            average += array
-        return average
+        return [weight / divisor for weight in options.weight]

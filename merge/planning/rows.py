@@ -145,7 +145,8 @@ class RowBuilder:
         resolver = self._averaged if action == "average" else self._merged
         expression = self._expression(resolver, name, absent)
         if expression is None:
-            return self._add_unmerged(name, known, tensors, reason)
+            self._add_unmerged(name, known, tensors, reason)
+            return
         if isinstance(expression, Input):
             action, reason = "copy", "kept" if self._merged else reason or "cast"
         self.ledger.averaged += action == "average"
@@ -240,7 +241,8 @@ class RowBuilder:
     def _add_foreign(self, name: str, known: TensorInfo, tensors: tuple[TensorInfo | None, ...]) -> None:
         action, reason = treatment(name, known.dtype, known.shape)
         if action == "copy":  # a buffer that a library version saves or not; there is nothing to merge in it
-            return self._add_foreign_buffer(name, known, tensors, reason)
+            self._add_foreign_buffer(name, known, tensors, reason)
+            return
         absent = frozenset(source for source in self._used | {self._reference} if tensors[source] is None)
         unlike = frozenset(source for source, tensor in enumerate(tensors) if tensor and tensor.shape != known.shape)
         self._add_by_policy("missing", name, known, tensors, absent | unlike)

@@ -8,8 +8,10 @@ from typing import Any, NamedTuple
 from ..checkpoints.files import Buffer
 from ..dtypes import DTYPES, accumulator
 from ..errors import MergeError
+from ..method import WeightedSum
 from ..planning.rows import Row
 from ..program import Call, Expression, Input, calls
+from .cpu_backend import COMPILED_TYPES, MOST_INPUTS
 from .reductions import BLOCK_ELEMENTS, Selection, Threshold
 
 SelectionKey = tuple[str, int, int]  # path of the call, model, row (or -1 for the whole checkpoint)
@@ -29,6 +31,13 @@ class Block(NamedTuple):
     first: int
     offset: int
     length: int
+
+
+class Summed(NamedTuple):
+    """The outcome of a compiled sum, and the sources that were found finite."""
+
+    out: Buffer
+    checked: frozenset[int]
 
 
 class Evaluator:
@@ -62,6 +71,26 @@ class Evaluator:
         except Exception as error:
             what = f"the method failed on tensor '{row.name}' of shape {list(row.shape)}: {error}"
             raise MergeError(what) from error
+
+    def weighted_sum(self, row: Row, raws: Raws) -> Summed | None:
+        """Return a whole chunk's outcome from the compiled sum, or None where the other way must be taken.
+
+        That is where the expression is no weighted sum of tensors of one type, where nothing was compiled for it,
+        and where something is not finite: the other way finds out what.
+        """
+        call = row.expression
+        if self._backend.weighted_sum is None or not isinstance(call, Call) or not isinstance(call.method, WeightedSum):
+            return None
+        inputs = [child.source for child in call.inputs if isinstance(child, Input)]
+        types = {tensor.dtype for source in inputs if (tensor := row.tensors[source])}
+        if types != {row.dtype} or row.dtype not in COMPILED_TYPES or len(inputs) not in range(1, MOST_INPUTS + 1):
+            return None
+        if len(inputs) < len(call.inputs) or any(tensor and tensor.dtype not in types for tensor in row.tensors):
+            return None  # a tensor of another type, even one that is only hashed, may widen the accumulator
+        out = self._backend.raw("out", len(raws[inputs[0]]))
+        coefficients = tuple(call.method.coefficients(call.options))
+        finite = self._backend.weighted_sum(row.dtype, tuple(raws[source] for source in inputs), coefficients, out)
+        return Summed(out, frozenset(inputs)) if finite else None
 
     def observe(
         self,

@@ -1,4 +1,4 @@
-"""Arithmetic on the CPU with numpy and ml_dtypes, in buffers that are allocated once and stay in the cache."""
+"""Arithmetic on the CPU with numpy and ml_dtypes, in scratch that is allocated once and stays in the cache."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BLOCK_ELEMENTS = 2**16  # float32 accumulator, scratch and raw bytes of two mode
 
 
 class NumpyBackend:
-    """One worker's buffers and conversions.
+    """One worker's scratch and conversions.
 
     Args:
         allow_nonfinite: Whether inputs may hold infinities and NaN; otherwise the caller checks before it loads.
@@ -32,17 +32,9 @@ class NumpyBackend:
     def __init__(self, *, allow_nonfinite: bool = False) -> None:
         self.xp: Any = np  # from version 2 on, numpy's own namespace follows the array API
         self.block_elements = BLOCK_ELEMENTS
-        self._raw: dict[object, np.ndarray[Any, Any]] = {}
         self._scratch: dict[tuple[int, str], np.ndarray[Any, Any]] = {}
         self._taken = 0
         self._finite = not allow_nonfinite
-
-    def raw(self, key: object, nbytes: int) -> Buffer:
-        """Return the byte buffer of this key with this length; its contents stay until it is asked for again."""
-        buffer = self._raw.get(key)
-        if buffer is None or len(buffer) < nbytes:
-            buffer = self._raw[key] = np.empty(nbytes, "u1")
-        return buffer.data[:nbytes]
 
     def begin(self) -> None:
         """Start a chunk: every array that `load` handed out may be reused."""

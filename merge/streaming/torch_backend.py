@@ -32,6 +32,7 @@ class TorchBackend:
         self._cuda = self._device.type == "cuda"
         self._stream: Any = torch.cuda.Stream(self._device) if self._cuda else None  # type: ignore[no-untyped-call]
         self.block_elements = BLOCK_ELEMENTS
+        self.weighted_sum = None  # a GPU's own kernels hide behind the transfers
         self._raw: dict[object, Any] = {}
 
     def raw(self, key: object, nbytes: int) -> Buffer:

@@ -16,7 +16,7 @@ from ..planning.tensor_rules import is_constant
 from ..program import Input
 from .evaluation import Evaluator, SelectionKey, reducing_calls, selection_keys
 from .pieces import Piece, Span, elements, moves_bytes
-from .reductions import Selection, Threshold
+from .reductions import BLOCK_ELEMENTS, Selection, Threshold
 
 SpanDigests = list[list[bytes]]  # per source that the span reads, then the output
 
@@ -98,9 +98,9 @@ class Worker:
 
     def _chunks(self, span: Span) -> Iterator[_Chunk]:
         """Cut a span into chunks that fit the buffers: pieces of one row, or as many whole small rows as fit."""
-        limit, rows = self._setting.chunk_elements, self._setting.rows
+        rows = self._setting.rows
+        limit = self._limit(rows[span.first])
         if span.last - span.first == 1:
-            limit *= 4 if moves_bytes(rows[span.first]) else 1
             for start in range(span.start, span.stop, limit):
                 yield _Chunk(span.first, start, min(limit, span.stop - start), ())
             return
@@ -115,6 +115,12 @@ class Worker:
             total += count
         yield _Chunk(first, 0, total, parts)
 
+    def _limit(self, row: Row) -> int:
+        """Return the elements of a chunk: whole blocks, so many that the bytes are the same for every width."""
+        widest = 1 if moves_bytes(row) else max(DTYPES[tensor.dtype].bits // 8 for tensor in row.tensors if tensor)
+        blocks = self._setting.chunk_elements * 2 // widest // BLOCK_ELEMENTS
+        return max(1, blocks) * BLOCK_ELEMENTS
+
     def _process_span(self, span: Span) -> SpanDigests:
         row = self._setting.rows[span.first]
         read = [source for source, tensor in enumerate(row.tensors) if tensor]
@@ -124,11 +130,11 @@ class Worker:
             row = self._setting.rows[chunk.row]
             raws = self._read_all(row, chunk, hashers)
             if row.expression is not None:
-                self._write(row, chunk, self._outcome(row, chunk, raws), hashers[-1])
+                self._write(row, chunk, self._checked_outcome(row, chunk, raws), hashers[-1])
         return [hashers[source].finish() for source in (*read, -1)]
 
     def _read_all(self, row: Row, chunk: _Chunk, hashers: Mapping[int, Any] | None) -> dict[int, Buffer]:
-        """Read the chunk of every source into its buffer, hash it and look for what is not finite."""
+        """Read the chunk of every source into its buffer and hash it."""
         if self._setting.stop.is_set():
             raise CancelledError
         raws = {}
@@ -146,10 +152,17 @@ class Worker:
             total += size
             if hashers is not None:
                 hashers[source].update(raw, *_part_bytes(chunk, bits))
-                self._check_finite(raw, row, chunk, source)
             raws[source] = raw
         self._setting.advance(total if hashers is not None else 0, 0)
         return raws
+
+    def _checked_outcome(self, row: Row, chunk: _Chunk, raws: Mapping[int, Buffer]) -> Buffer:
+        """Return the output bytes of a chunk, refusing what is not finite in the inputs or the outcome."""
+        summed = self._evaluator.weighted_sum(row, raws)
+        for source, raw in raws.items():
+            if summed is None or source not in summed.checked:
+                self._check_finite(raw, row, chunk, source)
+        return self._outcome(row, chunk, raws) if summed is None else summed.out
 
     def _check_finite(self, raw: Buffer, row: Row, chunk: _Chunk, source: int) -> None:
         """Refuse infinities and NaN in what is merged or copied; masks may hold them, and unused tensors."""
