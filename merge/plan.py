@@ -168,13 +168,22 @@ def _average(bound: BoundCall) -> BoundCall:
     """Return the plain average of the models, with their weights where they sum to something, for BatchNorm."""
     while len(bound.inputs) == 1 and isinstance(bound.inputs[0], BoundCall):
         bound = bound.inputs[0]
-    weights = bound.options.get("weight")
+    weights = _filled_weights(bound)
     plain = weights and all(isinstance(weight, int | float) and weight >= 0 for weight in weights) and sum(weights)
     options = {"weight": weights, "normalize": True} if plain else {}
     inputs = tuple(_average(child) if isinstance(child, BoundCall) else child for child in bound.inputs)
     # The first rule that matches decides; where it keeps the base, that holds for statistics too.
     rules = tuple(replace(rule, options={}) for rule in bound.rules)
     return BoundCall(f"{bound.path}.average", find_method("soup"), inputs, bound.base, options, rules)
+
+
+def _filled_weights(bound: BoundCall) -> tuple[Any, ...]:
+    """Return the given weights with the default where a model has none; nothing where no model has one."""
+    weights = bound.options.get("weight") or ()
+    declared = bound.method.options.declarations.get("weight")
+    default = declared.default if declared else 1.0
+    filled = default(len(bound.inputs)) if callable(default) else default
+    return tuple(filled if weight is None else weight for weight in weights)
 
 
 def _keeper(recipe: Recipe, names: Any) -> Any:
@@ -200,6 +209,9 @@ def _place(rows: list[Row], recipe: Recipe, reference: Source) -> tuple[list[Row
 
 def _warnings(opener: Opener, recipe: Recipe, bound: Bound, averaged: int) -> list[str]:
     warnings = [f"{location} is given more than once" for location in opener.repeated]
+    if isinstance(bound, BoundCall) and None in (bound.options.get("weight") or ()):
+        default = bound.method.options.declarations["weight"].shown_default
+        warnings.append(f"only some models have a weight; the others have the default, {default}")
     if averaged:
         warnings.append(f"{averaged} BatchNorm statistics are averaged, not recalibrated: reset them with data")
     if recipe.seed and isinstance(bound, BoundCall) and not _seeded(recipe.merge):

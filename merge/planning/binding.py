@@ -143,11 +143,7 @@ def _per_model(merge: Merge, declared: Mapping[str, Declaration], method: str) -
                 raise UsageError(f"{method} has no option '{name}' per model", where=place, hint=hint)
     found: dict[str, OptionValue] = {}
     for name, declaration in known.items():
-        given = [name in model.options for model in merge.models]
-        if any(given) and not all(given) and callable(declaration.default):
-            where = merge.models[given.index(False)].where or merge.where
-            raise UsageError(f"{method} needs '{name}' for all models or for none", where=where)
-        if any(given):
+        if any(name in model.options for model in merge.models):
             found[name] = tuple(
                 _check_value(model.options[name], declaration, place_of(model.options, name, model.where))
                 if name in model.options

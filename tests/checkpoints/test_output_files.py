@@ -39,7 +39,7 @@ def test_what_has_no_arithmetic_is_copied_bit_for_bit(cli, tmp_path):
         name = f"copied.{code}"
         assert (after[name]["dtype"], after[name]["shape"]) == (code, [4, 6])
         assert read(tmp_path / "out.st", after[name], start_after) == read(one, before[name], start_before), code
-        assert f"'{name}'" in result.err  # they differ, which is said
+    assert f"{len(COPIED) - 1} more" in result.err  # they differ, which is said once
 
 
 def read(path, found, start) -> bytes:

@@ -63,7 +63,7 @@ def test_light_requests_import_neither_torch_nor_numpy(here, pair, arguments, co
 def test_a_merge_on_the_cpu_imports_no_torch(here, pair, arguments):
     found, names = modules(here, *arguments, "-o", "out.st")
     assert found == "0"
-    assert "numpy" in names
+    assert ("numpy" in names) or arguments[0] == "soup"  # a compiled sum needs none
     assert not names & (HEAVY | {"safetensors"})
 
 

@@ -200,19 +200,19 @@ def test_a_model_that_shares_nothing_with_the_base():
 @pytest.mark.parametrize("policy", ["error", "base", "skip", "average-present"])
 def test_a_buffer_that_only_another_model_has(policy):
     old = FULL | {"position_ids": torch.arange(4)}
-    found = with_policy(policy, [FULL, old])
+    found, *_ = with_policy(policy, [FULL, old])
     assert ("position_ids" in found) is (policy == "average-present")
     assert found["w"].tolist() == [2.0, 4.0]
 
 
 def test_a_weight_of_zero_for_all_that_have_a_tensor_is_refused():
     with pytest.raises(MergeError, match="'only'"):
-        with_policy("average-present", [FULL, PART], per_model=[{"weight": 0.0}, {"weight": 1.0}])
+        with_policy("average-present", [FULL, PART], weights=[0.0, 1.0])
 
 
 def test_an_absent_task_vector_counts_as_zero():
     base = state(w=[0.0, 0.0], only=[5.0])
-    found = with_policy("average-present", [PART, PART], base, method="task-arithmetic")
+    found, *_ = with_policy("average-present", [PART, PART], base, method="task-arithmetic")
     assert values(found) == {"w": [8.0, 16.0], "only": [5.0]}
 
 
