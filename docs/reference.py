@@ -34,16 +34,13 @@ def _method_section(name: str) -> str:
 
 def common_flags() -> str:
     """Return the table of the flags that every merging command has."""
-    rows = [f"| {_names(annotation)} | {_help(annotation)} |" for annotation, _ in COMMON.values()]
+    rows = [f"| {_names(annotation)} | {get_args(annotation)[1].help} |" for annotation, _ in COMMON.values()]
     return "\n".join(["", "| flag | meaning |", "|---|---|", *rows, "", ""])
 
 
 def _names(annotation: Any) -> str:
-    return ", ".join(f"`{name}`" for name in get_args(annotation)[1].param_decls)
-
-
-def _help(annotation: Any) -> str:
-    return str(get_args(annotation)[1].help)
+    info = get_args(annotation)[1]  # Typer keeps the first name apart from the others
+    return ", ".join(f"`{name}`" for name in (info.default, *info.param_decls) if isinstance(name, str))
 
 
 def command_list() -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,7 +76,9 @@ def merge_state_dicts(
     recipe = _recipe(models, method, base, dtype, options)
     plan = make_plan(recipe)
     sink = MemorySink(plan.files)
-    run(plan, sink, settings or RunSettings())
+    outcome = run(plan, sink, settings or RunSettings())
+    for warning in plan.warnings + outcome.disagreements:
+        warnings.warn(warning, stacklevel=2)
     reference = base if base is not None else models[0]
     as_torch = any(hasattr(array, "detach") for array in reference.values())
     rows = {row.name: row for row in plan.rows if row.action != "check"}
@@ -95,14 +98,23 @@ def _recipe(
     declared = find_method(method).options.declarations
     per_model = {name: value for name, value in options.items() if name in declared and declared[name].per_model}
     for name, value in per_model.items():
-        if not isinstance(value, Sequence) or len(value) != len(models):
+        if isinstance(value, str) or not isinstance(value, Iterable):
             raise UsageError(f"'{name}' needs one value for each of the {len(models)} models")
+    listed = {name: [_plain(item) for item in value] for name, value in per_model.items()}
+    for name, values in listed.items():
+        if len(values) != len(models):
+            raise UsageError(f"'{name}' needs one value for each of the {len(models)} models, not {len(values)}")
     entries = tuple(
-        Model(model, {name: value[number] for name, value in per_model.items()}) for number, model in enumerate(models)
+        Model(model, {name: values[number] for name, values in listed.items()}) for number, model in enumerate(models)
     )
     shared = {name: value for name, value in options.items() if name not in per_model}
     recipe = Recipe(Merge(method, entries, Model(base) if base is not None else None, shared))
-    return replace(recipe, output=replace(recipe.output, dtype=parse_dtype(dtype) if dtype else None))
+    return replace(recipe, output=replace(recipe.output, dtype=parse_dtype(str(dtype)) if dtype else None))
+
+
+def _plain(value: Any) -> Any:
+    """Return the Python number in a scalar of numpy or torch."""
+    return value.item() if hasattr(value, "item") else value
 
 
 def _array(raw: memoryview, row: Any, as_torch: bool) -> Any:

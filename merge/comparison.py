@@ -66,7 +66,7 @@ def diff(a: str, b: str, base: str | None = None) -> DiffDocument:
             "b": b,
             "base": base,
             "identical": not (total.dd or only_a or only_b or unlike),
-            "relative_l2": overall["relative_l2"],
+            "relative_l2": overall["relative_l2"] if sums else None,
             "cosine": overall["cosine"],
             "task_cosine": overall["task_cosine"],
             "sign_conflicts": overall["sign_conflicts"],
@@ -123,8 +123,8 @@ def _compare_piece(arrays: Sequence[Any]) -> _Sums:
 def _difference(name: str, sums: _Sums, base: str | None) -> TensorDifference:
     return {
         "name": name,
-        "relative_l2": sums.relative_l2,
-        "largest": sums.largest,
+        "relative_l2": _finite(sums.relative_l2),
+        "largest": _finite(sums.largest),
         "cosine": _cosine(sums.ab, sums.aa, sums.bb),
         "task_cosine": _cosine(sums.task_ab, sums.task_aa, sums.task_bb) if base else None,
         "sign_conflicts": sums.conflicts / sums.moved if base and sums.moved else None,
@@ -133,4 +133,9 @@ def _difference(name: str, sums: _Sums, base: str | None) -> TensorDifference:
 
 def _cosine(product: float, one: float, two: float) -> float | None:
     scale = math.sqrt(one) * math.sqrt(two)
-    return max(-1.0, min(1.0, product / scale)) if scale else None
+    return max(-1.0, min(1.0, product / scale)) if scale and math.isfinite(product / scale) else None
+
+
+def _finite(value: float) -> float | None:
+    """Return None for what infinities and NaN in a tensor make of a number; JSON has no word for them."""
+    return value if math.isfinite(value) else None

@@ -110,11 +110,11 @@ class InspectDocument(TypedDict):
 
 
 class TensorDifference(TypedDict):
-    """One tensor of two models; with a base also their task vectors."""
+    """One tensor of two models, None where values are not finite; with a base also their task vectors."""
 
     name: str
-    relative_l2: float
-    largest: float
+    relative_l2: float | None
+    largest: float | None
     cosine: float | None
     task_cosine: float | None
     sign_conflicts: float | None
@@ -127,7 +127,7 @@ class DiffDocument(TypedDict):
     b: str
     base: str | None
     identical: bool
-    relative_l2: float
+    relative_l2: float | None
     cosine: float | None
     task_cosine: float | None
     sign_conflicts: float | None

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import numbers
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, dataclass_transform, get_type_hints
 
@@ -79,8 +80,8 @@ class Declaration:
         return converted
 
     def _convert(self, value: object) -> Scalar | None:
-        if self.type is float and isinstance(value, int | float) and not isinstance(value, bool):
-            return float(value)
+        if self.type is float and isinstance(value, numbers.Real) and not isinstance(value, bool):
+            return float(value)  # numpy's numbers as well
         if self.type is int and isinstance(value, float) and value.is_integer():
             return int(value)
         if isinstance(value, bool) is not (self.type is bool):

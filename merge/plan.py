@@ -12,13 +12,14 @@ from typing import Any
 from .checkpoints.checkpoint import Source
 from .errors import UsageError
 from .planning.binding import Bound, BoundCall, bind, compile_pattern, leaves
-from .planning.layout import OutputFile, by_alignment, lay_out
+from .planning.layout import OutputFile, by_alignment, is_single_file, lay_out
 from .planning.names import Matched, match_names
 from .planning.opening import Opener
 from .planning.resolver import Resolver
 from .planning.rows import Policies, Row, RowBuilder, Skip
 from .planning.tensor_rules import refuse_quantised
-from .recipe import Merge, Model, Recipe
+from .program import calls
+from .recipe import DEFAULT_SHARD_BYTES, Merge, Model, Recipe
 from .registry import find_method
 
 
@@ -116,6 +117,8 @@ def _plan_bound(recipe: Recipe, bound: Bound, opener: Opener) -> Plan:
     matched = [match_names(opened[reference], source) for source in opened]
     builder = _row_builder(recipe, bound, opened, matched, reference)
     ledger = builder.build()
+    _check_rules(bound, opened[reference].tensors)
+    _check_reductions(ledger.rows, bound)
     rows, files = _place(ledger.rows, recipe, opened[reference])
     warnings = _warnings(opener, recipe, bound, ledger.averaged)
     notes = [f"{source.location}: {note}" for source in opened for note in source.notes]
@@ -192,11 +195,29 @@ def _keeper(recipe: Recipe, names: Any) -> Any:
     for pattern, test in zip(recipe.keep, tests, strict=True):
         if not any(test(name) for name in names):
             raise UsageError(f"the pattern '{pattern}' matches no tensor", hint="see the names with: merge inspect")
-    for rule in recipe.merge.layers:
-        test = compile_pattern(rule.match, rule.where)
-        if not any(test(name) for name in names):
-            raise UsageError(f"the pattern '{rule.match}' matches no tensor", where=rule.where)
     return (lambda name: any(test(name) for test in tests)) if tests else (lambda name: False)
+
+
+def _check_rules(bound: Bound, names: Any) -> None:
+    """Refuse layer rules, nested ones too, that match no tensor."""
+    if isinstance(bound, BoundCall):
+        for rule in bound.rules:
+            if not any(rule.matches(name) for name in names):
+                raise UsageError(f"the pattern '{rule.rule.match}' matches no tensor", where=rule.rule.where)
+        for child in bound.inputs:
+            _check_rules(child, names)
+
+
+def _check_reductions(rows: list[Row], bound: Bound) -> None:
+    """Refuse one rank over the checkpoint with a different density here and there."""
+    distinct = {id(row.expression): row.expression for row in rows if row.expression is not None}
+    wanted: dict[str, Any] = {}
+    for expression in distinct.values():
+        for call in calls(expression):
+            over_all = [reduction for reduction in call.reductions if reduction.scope == "checkpoint"]
+            if over_all and wanted.setdefault(call.path, over_all[0]) != over_all[0]:
+                what = f"{call.method.name}: a rank over the checkpoint needs one density for all tensors"
+                raise UsageError(what, where=bound.where if isinstance(bound, BoundCall) else None)
 
 
 def _place(rows: list[Row], recipe: Recipe, reference: Source) -> tuple[list[Row], list[OutputFile]]:
@@ -212,6 +233,9 @@ def _warnings(opener: Opener, recipe: Recipe, bound: Bound, averaged: int) -> li
     if isinstance(bound, BoundCall) and None in (bound.options.get("weight") or ()):
         default = bound.method.options.declarations["weight"].shown_default
         warnings.append(f"only some models have a weight; the others have the default, {default}")
+    path = recipe.output.path
+    if path is not None and is_single_file(path) and recipe.output.max_shard_size != DEFAULT_SHARD_BYTES:
+        warnings.append(f"{path.name} is one file: the shard size has no effect")
     if averaged:
         warnings.append(f"{averaged} BatchNorm statistics are averaged, not recalibrated: reset them with data")
     if recipe.seed and isinstance(bound, BoundCall) and not _seeded(recipe.merge):

@@ -6,13 +6,13 @@ import json
 
 from .card import card_path, recipe_text
 from .checkpoints.checkpoint import FileCheckpoint
-from .checkpoints.resolve import open_checkpoint
+from .checkpoints.resolve import local_path, open_checkpoint
 from .checkpoints.target import OUR_KEY
 from .checkpoints.writer import NullSink
 from .content_id import checkpoint_id, tensor_digests
 from .documents import VerifyDocument
 from .engine import Outcome, RunSettings, run
-from .errors import MergeError
+from .errors import MergeError, UsageError
 from .grammar import parse_recipe
 from .plan import Plan, make_copy_plan, make_plan
 from .planning.layout import is_single_file
@@ -37,7 +37,10 @@ def verify(location: str, settings: RunSettings) -> VerifyDocument:
     try:
         if OUR_KEY not in out.metadata:
             raise MergeError("this is no output of a merge: its metadata names none", where=location)
-        plan = _plan(out)
+        try:
+            plan = _plan(out)
+        except UsageError as error:  # the request was sound; what it stands on has changed
+            raise MergeError(error.what, where=error.where, hint=error.hint) from None
         try:
             outcome = run(
                 plan, NullSink(), RunSettings(settings.device, settings.threads, None, True, settings.advance)
@@ -51,7 +54,8 @@ def verify(location: str, settings: RunSettings) -> VerifyDocument:
 
 def _plan(out: FileCheckpoint) -> Plan:
     file = out.files[0]
-    path = file if is_single_file(file) and card_path(file).is_file() else file.parent
+    beside = is_single_file(file) and (card_path(file).is_file() or not card_path(file.parent).is_file())
+    path = file if beside else file.parent
     text, folder = recipe_text(path), card_path(path).parent
     name = f"{card_path(path)} (recipe)"
     section = parse_section(text, name)
@@ -69,7 +73,7 @@ def _compare(out: FileCheckpoint, plan: Plan, outcome: Outcome) -> VerifyDocumen
     recorded = out.metadata.get(OUR_KEY)
     known = json.loads(out.metadata.get("merge.inputs", "[]"))
     changed = [
-        source.location
+        str(local_path(source.location, plan.recipe.folder))
         for source, before, now in zip(plan.sources, known, outcome.input_ids, strict=False)
         if before != now
     ]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 import typer
 
 from ..documents import DiffDocument, TensorDifference
-from .show import say_json
+from ..errors import printable
+from .show import WIDEST_NAME, say_json
 
 PANEL = "Checkpoints"
 
@@ -32,14 +34,14 @@ def _render(found: DiffDocument) -> str:
     whole: TensorDifference = {
         "name": "all tensors",
         "relative_l2": found["relative_l2"],
-        "largest": max((tensor["largest"] for tensor in found["tensors"]), default=0.0),
+        "largest": max((tensor["largest"] or 0.0 for tensor in found["tensors"]), default=None),
         "cosine": found["cosine"],
         "task_cosine": found["task_cosine"],
         "sign_conflicts": found["sign_conflicts"],
     }
-    rows = [whole, *sorted(found["tensors"], key=lambda tensor: -tensor["relative_l2"])]
-    width = max(len(row["name"]) for row in rows)
-    lines = [f"{row['name']:{width}s}  {_numbers(row)}" for row in rows]
+    rows = [whole, *sorted(found["tensors"], key=lambda tensor: -(tensor["relative_l2"] or math.inf))]
+    width = min(max(len(row["name"]) for row in rows), WIDEST_NAME)
+    lines = [f"{printable(row['name']):{width}s}  {_numbers(row)}" for row in rows]
     lines += [f"only in {found['a']}: {name}" for name in found["only_in_a"]]
     lines += [f"only in {found['b']}: {name}" for name in found["only_in_b"]]
     lines += [f"another shape or kind: {name}" for name in found["unlike"]]
@@ -47,6 +49,8 @@ def _render(found: DiffDocument) -> str:
 
 
 def _numbers(row: TensorDifference) -> str:
+    if row["relative_l2"] is None or row["largest"] is None:
+        return "nothing that can be compared: no common tensor, or infinities and NaN"
     text = f"distance {row['relative_l2']:.4g}  largest {row['largest']:.4g}"
     for key, label in (("cosine", "cosine"), ("task_cosine", "task cosine")):
         value = row[key]  # type: ignore[literal-required]

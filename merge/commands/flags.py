@@ -50,7 +50,7 @@ COMMON: dict[str, tuple[Any, Any]] = {
         None,
         "--max-shard-size",
         panel=_OUTPUT,
-        help_text="Largest file in an output folder. (default: 5GB)",
+        help_text="Most tensor data in one file of a folder. (default: 5GB)",
     ),
     "report": _flag(Path | None, None, "--report", panel=_OUTPUT, help_text="Folder for a report on the merge."),
     "dry_run": _flag(bool, False, "--dry-run", panel=_RUN, help_text="Print the plan; read headers only."),

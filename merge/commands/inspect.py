@@ -8,7 +8,8 @@ import typer
 
 from ..checkpoints.space import human
 from ..documents import InspectDocument
-from .show import say_json
+from ..errors import printable
+from .show import WIDEST_NAME, say_json
 
 PANEL = "Checkpoints"
 
@@ -33,14 +34,15 @@ def _render(found: InspectDocument) -> str:
     lines = [f"{found['model']}: {sizes}"]
     lines += [f"  types: {', '.join(f'{count} {dtype}' for dtype, count in found['dtypes'].items())}"]
     lines += [
-        f"  {key}: {value if len(value) <= 200 else value[:197] + '…'}" for key, value in found["metadata"].items()
+        printable(f"  {key}: {value if len(value) <= 200 else value[:197] + '…'}")
+        for key, value in found["metadata"].items()
     ]
-    width = max((len(tensor["name"]) for tensor in found["tensors"]), default=0)
+    width = min(max((len(tensor["name"]) for tensor in found["tensors"]), default=0), WIDEST_NAME)
     for tensor in found["tensors"]:
         facts = f"{tensor['dtype']:9s} {'x'.join(map(str, tensor['shape'])) or 'scalar':16s}"
         if tensor["l2_norm"] is not None:
             facts += f" norm {tensor['l2_norm']:.4g}  range [{tensor['minimum']:.3g}, {tensor['maximum']:.3g}]"
         if tensor["nonfinite"]:
             facts += f"  NOT FINITE: {tensor['nonfinite']}"
-        lines.append(f"  {tensor['name']:{width}s}  {facts}")
+        lines.append(f"  {printable(tensor['name']):{width}s}  {facts}")
     return "\n".join(lines + [f"  note: {note}" for note in found["notes"]])

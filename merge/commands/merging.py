@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Any
 
 from .. import execute
+from ..card import card_path
+from ..checkpoints.resolve import local_path
 from ..engine import RunSettings
+from ..errors import UsageError
 from ..plan import Plan, make_plan
 from ..plan_view import plan_as_json, render_plan
 from ..progress import progress_bar
@@ -28,7 +32,7 @@ def perform(recipe: Recipe, flags: MergeFlags, plan: Plan | None = None) -> None
         if flags.dry_run:  # shown even when the output could not be written, which is said next
             say_json(plan_as_json(plan)) if flags.json_ else say(render_plan(plan), flags)
         execute.check_output(plan, settings)
-        _check_report(plan)
+        _check_afterwards(plan)
         if flags.dry_run:
             return
         _run(plan, settings, flags)
@@ -36,17 +40,25 @@ def perform(recipe: Recipe, flags: MergeFlags, plan: Plan | None = None) -> None
         plan.close()
 
 
-def _check_report(plan: Plan) -> None:
-    if plan.recipe.report is not None:
+def _check_afterwards(plan: Plan) -> None:
+    """Refuse, before the merge, a report folder or a benchmark that would fail after it."""
+    recipe = plan.recipe
+    if recipe.report is not None:
         from ..reports import check_directory
 
-        check_directory(plan.recipe.report)
+        out = local_path(recipe.output.path or "", recipe.folder)
+        if recipe.report.absolute() in {out.absolute(), card_path(out).absolute()}:
+            raise UsageError("the report and the output are the same path", where=str(recipe.report))
+        check_directory(recipe.report)
+    if recipe.evaluate:
+        from ..evaluation.specification import read_benchmark
+
+        for benchmark in recipe.evaluate:
+            read_benchmark(benchmark)
 
 
-def _settings(flags: MergeFlags, advance: Any = None) -> execute.WriteSettings:
-    run = RunSettings(flags.device, flags.threads, None, flags.allow_nonfinite)
-    if advance is not None:
-        run = RunSettings(flags.device, flags.threads, None, flags.allow_nonfinite, advance)
+def _settings(flags: MergeFlags) -> execute.WriteSettings:
+    run = RunSettings(device=flags.device, threads=flags.threads, allow_nonfinite=flags.allow_nonfinite)
     return execute.WriteSettings(flags.force, flags.resume, not flags.no_fsync, flags.sha256, run)
 
 
@@ -54,16 +66,19 @@ def _run(plan: Plan, settings: execute.WriteSettings, flags: MergeFlags) -> None
     # numpy's BLAS would start a thread per core that no streaming method uses, and pay for it at start-up.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     with progress_bar(plan.bytes_read, sum(plan.counts.values()), "merging", quiet=flags.quiet) as advance:
-        written = execute.write(plan, _settings(flags, advance))
+        written = execute.write(plan, replace(settings, run=replace(settings.run, advance=advance)))
     for warning in written.warnings:
         warn(warning, flags)
     found = execute.as_json(plan, written)
     say("\n".join(_summary(plan, written)), flags)
-    evaluation = _evaluate(plan, written, flags)
-    if plan.recipe.report is not None:
-        _report(plan, found, evaluation, flags)
-    if flags.json_:
-        say_json(found | ({"evaluation": evaluation.as_json()} if evaluation else {}))
+    evaluation = None
+    try:
+        evaluation = _evaluate(plan, written, flags)
+    finally:  # the output stands, whatever became of its evaluation
+        if plan.recipe.report is not None:
+            _report(plan, found, evaluation, flags)
+        if flags.json_:
+            say_json(found | ({"evaluation": evaluation.as_json()} if evaluation else {}))
 
 
 def _summary(plan: Plan, written: execute.Written) -> list[str]:

@@ -24,6 +24,8 @@ def command(**values: Any) -> None:
     flags = take_common(values)
     if len(paths) > 1 and flags.out is not None:
         raise UsageError("several recipes cannot share one --out", hint="give output: {path: …} in each")
+    if len(paths) > 1 and flags.json_:
+        raise UsageError("--json prints one document, so it takes one recipe", hint="run them one by one")
     for path in paths:
         perform(with_flags(read_recipe(path, settings or ()), flags), flags)
 

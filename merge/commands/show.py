@@ -6,6 +6,8 @@ import json
 import sys
 from typing import Any, Protocol
 
+WIDEST_NAME = 80  # columns are not padded beyond this for the sake of one long name
+
 
 class Voice(Protocol):
     """The flags that decide what is printed where."""
