@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ..errors import UsageError
-from .show import say, say_json
+from .show import Speech, say, say_json
 
 PANEL = "Evaluation"
-
-
-@dataclass(frozen=True)
-class _Voice:
-    json_: bool
-    quiet: bool
 
 
 def command(
@@ -52,6 +45,6 @@ def command(
         batch_size=batch_size,
         seed=seed,
     )
-    say(render_table(found), _Voice(json_, quiet))
+    say(render_table(found), Speech(json_, quiet))
     if json_:
         say_json(found.as_json())

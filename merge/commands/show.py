@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 WIDEST_NAME = 80  # columns are not padded beyond this for the sake of one long name
@@ -19,6 +20,14 @@ class Voice(Protocol):
     @property
     def quiet(self) -> bool:
         """Errors only."""
+
+
+@dataclass(frozen=True)
+class Speech:
+    """The flags of a command that has no others."""
+
+    json_: bool
+    quiet: bool = False
 
 
 def say(text: str, flags: Voice) -> None:

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
 from ..documents import VerifyDocument
-from .show import say, say_json
+from .show import Speech, say, say_json
 
 PANEL = "Checkpoints"
-
-
-@dataclass(frozen=True)
-class _Voice:
-    json_: bool
-    quiet: bool = False
 
 
 def command(
@@ -31,7 +24,7 @@ def command(
     from ..verify import verify
 
     found = verify(out, RunSettings(device, threads))
-    say(_render(found), _Voice(json_))
+    say(_render(found), Speech(json_))
     if json_:
         say_json(found)
     if not found["repeats"]:
