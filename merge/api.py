@@ -97,8 +97,11 @@ def _recipe(
 
     declared = find_method(method).options.declarations
     per_model = {name: value for name, value in options.items() if name in declared and declared[name].per_model}
-    for name, value in per_model.items():
+    for name, value in list(per_model.items()):
         if isinstance(value, str) or not isinstance(value, Iterable):
+            if declared[name].shared:
+                del per_model[name]
+                continue
             raise UsageError(f"'{name}' needs one value for each of the {len(models)} models")
     listed = {name: [_plain(item) for item in value] for name, value in per_model.items()}
     for name, values in listed.items():

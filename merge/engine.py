@@ -17,10 +17,9 @@ from .plan import Plan
 from .planning.rows import Row
 from .streaming.crew import Crew
 from .streaming.digests import Digests
-from .streaming.evaluation import SelectionKey
+from .streaming.context import ResultKey
 from .streaming.journal import Journal, pack, unpack
-from .streaming.pieces import Piece, cut, elements
-from .streaming.reductions import BLOCK_ELEMENTS, Threshold
+from .streaming.pieces import BLOCK_ELEMENTS, Piece, cut, elements, portion
 from .streaming.rounds import Rounds
 from .streaming.worker import Setting, Sink, Worker
 
@@ -62,6 +61,7 @@ class Outcome:
         digests: Digest of every tensor.
         disagreements: Copied tensors in which the models differ.
         pieces_reused: Pieces that an earlier run had finished.
+        remarks: What the methods found worth saying about the models.
     """
 
     input_ids: list[str]
@@ -69,6 +69,7 @@ class Outcome:
     digests: Digests
     disagreements: list[str]
     pieces_reused: int = 0
+    remarks: list[str] = field(default_factory=list)
 
 
 def run(plan: Plan, sink: Sink, settings: RunSettings, journal: Journal | None = None) -> Outcome:
@@ -90,22 +91,23 @@ class _Run:
     def __init__(self, plan: Plan, sink: Sink, settings: RunSettings, journal: Journal | None) -> None:
         self._plan, self._journal = plan, journal
         self._threads = settings.threads or _default_threads(plan)
-        self._thresholds: dict[SelectionKey, Threshold] = {}
+        self._results: dict[ResultKey, Any] = {}
         self._stop = threading.Event()
         chunk = settings.chunk_elements or _chunk_for(self._threads)
-        self._make_backend, chunk = _backend(settings, chunk)
+        self._make_backend, chunk = _backend(settings, chunk, matrices=_has_matrices(plan))
         self._setting = Setting(
             plan.rows,
             plan.sources,
             sink,
-            self._thresholds,
+            self._results,
+            plan.recipe.seed,
             chunk,
             settings.allow_nonfinite,
             self._stop,
             settings.advance,
         )
         self._digests = Digests(plan.rows, len(plan.sources))
-        self._rounds = Rounds(plan.rows, self._thresholds, journal)
+        self._rounds = Rounds(plan.rows, self._results, journal)
 
     def run(self) -> Outcome:
         pieces = list(enumerate(cut(self._plan.rows)))
@@ -122,6 +124,7 @@ class _Run:
             self._digests,
             list(_disagreements(self._plan, self._digests)),
             len(done),
+            self._rounds.remarks,
         )
 
     def _worker(self) -> Worker:
@@ -135,9 +138,9 @@ class _Run:
             text = self._journal.pieces.get(number)
             if text is not None:
                 self._digests.add(piece, unpack(text, self._digests.counts(piece)))
-        for key, value in self._journal.thresholds.items():
-            path, model, row = key.rsplit(":", 2)
-            self._thresholds[path, int(model), int(row)] = Threshold(*value)
+        for key, value in self._journal.results.items():
+            path, name, row = key.rsplit(":", 2)
+            self._results[path, name, int(row)] = value
         return set(self._journal.pieces)
 
     def _finished(self, piece: Piece) -> int:
@@ -166,9 +169,21 @@ def _default_threads(plan: Plan) -> int:
     return min(available, 8)
 
 
-def _backend(settings: RunSettings, chunk: int) -> tuple[Callable[[], Any], int]:
-    """Return what makes a worker's backend, and the chunk size that suits it."""
+def _has_matrices(plan: Plan) -> bool:
+    distinct = {id(row.expression): row for row in plan.rows}
+    return any(portion(row) == "whole" for row in distinct.values())
+
+
+def _backend(settings: RunSettings, chunk: int, *, matrices: bool) -> tuple[Callable[[], Any], int]:
+    """Return what makes a worker's backend, and the chunk size that suits it.
+
+    With the device ``auto``, methods that decompose matrices run on a GPU where there is one.
+    """
     device = settings.device
+    if device == "auto" and matrices:
+        import torch
+
+        device = "cuda" if torch.cuda.is_available() else "cpu"
     if device in {"auto", "cpu"}:
         from .streaming.cpu_backend import CpuBackend
 

@@ -1,56 +1,68 @@
 """The contract of a merge method: pure arithmetic over matched tensors, with declared options.
 
-A method knows no file, no command line and no progress bar. It says what it takes and which reductions over
-whole tensors it must know first; the engine reads, converts, subtracts the base, calls `Method.merge` on pieces
-of any size, adds the base back, rounds once and writes.
+A method knows no file, no command line and no progress bar. It says what it takes, in which portions, and which
+reductions over whole tensors it must know first; the engine reads, converts, subtracts the base, calls
+`Method.merge` on one portion after the other, adds the base back, rounds once and writes.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
+from .errors import UsageError
 from .options import Options
+from .reduction import Array, Reduction
 
-Array = Any  # a numpy array or a torch tensor; bodies use operators and the array API namespace only
-Scope = Literal["tensor", "checkpoint"]
+Access = Literal["flat", "rows", "whole"]
+Takes = Literal["weights", "task_vectors", "either", "base_and_weights"]
 
 
-@dataclass(frozen=True)
-class LargestMagnitudes:
-    """A reduction to ask for: which entries of each input are its largest by magnitude.
+class Place(NamedTuple):
+    """Where a tensor lies in its stack of blocks.
 
-    Exactly ``max(1, int(density * n))`` of n entries count, the lowest index first among equal magnitudes
-    (for the scope ``checkpoint``, n and the index run over all merged tensors in the order of the output).
+    Attributes:
+        depth: 0 in the first block, 1 in the last; None outside every block.
+        after: Whether the tensor is outside and used after the last block: a final norm, projection or head.
     """
 
-    density: float
-    scope: Scope = "tensor"
-
-    def count(self, elements: int) -> int:
-        """Return how many of so many entries count."""
-        return max(1, int(self.density * elements)) if elements else 0
-
-
-Reduction = LargestMagnitudes
+    depth: float | None = None
+    after: bool = False
 
 
 class Context(Protocol):
-    """What the engine tells a method about the piece that it is called with."""
+    """What the engine tells a method about the portion that it is called with."""
 
     @property
     def xp(self) -> Any:
         """The array API namespace of the arrays: numpy's or torch's."""
 
-    def largest(self, array: Array, model: int) -> Array:
-        """Return the mask of the entries that the method's `LargestMagnitudes` counts for this model's array.
+    @property
+    def place(self) -> Place:
+        """Where the tensor lies in its stack, for methods that set `uses_place`."""
+
+    def result(self, reduction: str) -> Any:
+        """Return the outcome of a finished reduction by its name; its class says what that is."""
+
+    def largest(self, array: Array, reduction: str, position: int, border: int = 0) -> Array:
+        """Return the mask of the entries that a `Largest` counts.
 
         Args:
-            array: The piece as it was handed in, not yet changed.
-            model: Position of the array among the inputs.
+            array: The array as the reduction saw it.
+            reduction: Name of the reduction.
+            position: Position of the array among those that the reduction saw.
+            border: Which of the reduction's counts is meant.
         """
+
+    def uniform(self, like: Array, model: int) -> Array:
+        """Return random float32 numbers in [0, 1), of an array's shape.
+
+        They depend on seed, output name, model and position in the tensor; so on no chunk, thread or other tensor.
+        """
+
+    def ranks(self, array: Array) -> Array:
+        """Return each entry's rank by magnitude within its row: 0 for the smallest, the later first among equals."""
 
 
 class Method(ABC):
@@ -59,16 +71,26 @@ class Method(ABC):
     Class attributes:
         options: The declaration of its options.
         takes: ``weights`` hands in the models' tensors; ``task_vectors`` their differences from the base, and
-            the outcome is added to the base.
+            the outcome is added to the base; ``either`` the one where a base is given and the other where none is;
+            ``base_and_weights`` the base's tensor, then the models', and the outcome stands for itself.
         minimum_models, maximum_models: How many models it can merge, the base not counted.
         seeded: Whether it draws random numbers.
+        ordered: Whether the order of the models matters.
+        modifier: Whether it changes the outcome of another method; its reductions then see that outcome's task
+            vector first and the models' own task vectors after it.
+        uses_place: Whether it asks for `Context.place`.
+        data_use: Which data it consumes: ``none``, ``unlabeled``, ``labels`` or ``held-out``.
     """
 
     options: ClassVar[type[Options]] = Options
-    takes: ClassVar[Literal["weights", "task_vectors"]] = "weights"
+    takes: ClassVar[Takes] = "weights"
     minimum_models: ClassVar[int] = 1
     maximum_models: ClassVar[int | None] = None
     seeded: ClassVar[bool] = False
+    ordered: ClassVar[bool] = False
+    modifier: ClassVar[bool] = False
+    uses_place: ClassVar[bool] = False
+    data_use: ClassVar[Literal["none", "unlabeled", "labels", "held-out"]] = "none"
 
     @property
     def name(self) -> str:
@@ -80,6 +102,15 @@ class Method(ABC):
         """The first line of the class docstring."""
         return (type(self).__doc__ or "").strip().splitlines()[0]
 
+    @property
+    def needs_base(self) -> bool:
+        """Whether it cannot do without a base."""
+        return self.takes in {"task_vectors", "base_and_weights"}
+
+    def reads_base(self, *, given: bool) -> bool:
+        """Tell whether the base's values enter the outcome."""
+        return self.needs_base or (self.takes == "either" and given)
+
     def check(self, options: Any, models: int) -> None:  # noqa: B027 - a hook; most methods need none
         """Refuse options that are sound one by one but not together.
 
@@ -87,13 +118,29 @@ class Method(ABC):
             UsageError: With what is wrong and what to do.
         """
 
+    def access(self, options: Any) -> Access:
+        """Return which portions it must be called with.
+
+        ``flat``: any contiguous entries, as one dimension. ``rows``: whole rows along the last axis, as two
+        dimensions; a tensor of one dimension is one row. ``whole``: the tensor in its shape.
+        """
+        return "flat"
+
     def reductions(self, options: Any) -> Sequence[Reduction]:
-        """Return what must be known of the whole inputs before `merge` can be called on pieces of them."""
+        """Return what must be known of whole tensors before `merge` can be called; later ones may use earlier ones."""
+        return ()
+
+    def remarks(self, options: Any, context: Context) -> Sequence[str]:
+        """Return what the user should know of the finished reductions over the checkpoint, before anything is merged.
+
+        Raises:
+            MergeError: When they show that the models cannot be merged.
+        """
         return ()
 
     @abstractmethod
     def merge(self, arrays: Sequence[Array], options: Any, context: Context) -> Array:
-        """Merge one piece.
+        """Merge one portion.
 
         Args:
             arrays: One array per model, all of one shape and of the accumulator's type. They belong to this call
@@ -106,16 +153,26 @@ class Method(ABC):
         """
 
 
+def refuse_zero_sum(weights: Sequence[float], *, normalize: bool) -> None:
+    """Refuse weights that cannot be divided by their sum where that is asked for.
+
+    Raises:
+        UsageError: When they sum to 0.
+    """
+    if normalize and sum(weights) == 0:
+        raise UsageError("the weights sum to 0 and cannot be normalized", hint="leave normalize off")
+
+
 class WeightedSum(Method):
     """Base class of methods whose outcome is a weighted sum of the inputs: only the coefficients are theirs."""
 
     @abstractmethod
-    def coefficients(self, options: Any) -> Sequence[float]:
-        """Return the factor of each input."""
+    def coefficients(self, options: Any, context: Context) -> Sequence[float]:
+        """Return the factor of each input, the same for all portions of a tensor."""
 
     def merge(self, arrays: Sequence[Array], options: Any, context: Context) -> Array:
         """Return sum_i c_i x_i, multiplied then added in the order of the models."""
-        first, *others = self.coefficients(options)
+        first, *others = self.coefficients(options, context)
         total = arrays[0]
         total *= first
         for array, coefficient in zip(arrays[1:], others, strict=True):

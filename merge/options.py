@@ -5,8 +5,9 @@ A declaration is a frozen dataclass whose fields are made by `option`::
     class TiesOptions(Options):
         density: float = option(0.2, "Share of each task vector that is kept.", above=0, maximum=1)
 
-The type of a field is its annotation: bool, int, float or str. An option with ``per_model=True`` holds one
-value per model, in the order of the models, once it is resolved.
+The type of a field is its annotation: bool, int, float or str; ``float | str`` is a number or one of its `words`,
+and ``float | None`` a number that the method works out where none is given. An option with ``per_model=True`` holds
+one value per model, in the order of the models, once it is resolved.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ import dataclasses
 import math
 import numbers
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, dataclass_transform, get_type_hints
+from typing import Any, ClassVar, dataclass_transform, get_args, get_type_hints
 
 from .errors import UsageError, suggest
 
 Scalar = bool | int | float | str
+REQUIRED: Any = object()  # the default of an option that must be given
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,22 +36,23 @@ class Declaration:
     maximum: float | None = None
     above: float | None = None
     choices: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
     per_model: bool = False
+    shared: bool = False
     default_text: str | None = None
 
     @property
     def flag(self) -> str:
-        """The flag's name; one flag gives the values of all models, so it is a plural."""
-        return "--" + self.name.replace("_", "-") + ("s" if self.per_model else "")
+        """The flag's name; a flag that always lists the values of all models is a plural."""
+        return "--" + self.name.replace("_", "-") + ("s" if self.per_model and not self.shared else "")
 
     @property
     def shown_default(self) -> str:
         """The default in words, for help and docs."""
-        return (
-            self.default_text or str(self.default).lower()
-            if self.type is bool
-            else str(self.default_text or self.default)
-        )
+        if self.default is REQUIRED:
+            return "none, it must be given"
+        text = str(self.default_text or self.default)
+        return text.lower() if self.type is bool else text
 
     @property
     def range(self) -> str:
@@ -59,7 +62,8 @@ class Declaration:
         low = f"> {self.above:g}" if self.above is not None else None
         low = low or (f">= {self.minimum:g}" if self.minimum is not None else None)
         high = f"<= {self.maximum:g}" if self.maximum is not None else None
-        return " and ".join(part for part in (low, high) if part)
+        limits = " and ".join(part for part in (low, high) if part)
+        return " or ".join(part for part in (limits, *self.words) if part)
 
     def check(self, value: object, where: str | None = None) -> Scalar:
         """Return the value in the option's type.
@@ -67,10 +71,12 @@ class Declaration:
         Raises:
             UsageError: When it is of another type, not finite, or out of range.
         """
+        if isinstance(value, str) and value in self.words:
+            return value
         converted = self._convert(value)
         if converted is None:
             kind = {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}[self.type]
-            raise UsageError(f"{self.name} must be {kind}, not {value!r}", where=where)
+            raise UsageError(f"{self.name} must be {' or '.join((kind, *self.words))}, not {value!r}", where=where)
         if self.choices and converted not in self.choices:
             hint = suggest(str(converted), self.choices)
             raise UsageError(f"{self.name} must be one of {self.range}, not '{converted}'", where=where, hint=hint)
@@ -104,35 +110,42 @@ class Declaration:
         if self.choices:
             one["enum"] = list(self.choices)
         listed = {"type": "array", "items": one, "minItems": 2}
-        found = {"anyOf": [one, listed]} if self.type is float else one
+        words = [{"enum": list(self.words)}] if self.words else []
+        found = {"anyOf": [one, listed, *words]} if self.type is float else one
         return found | {"description": f"{self.help} Default: {self.shown_default}."}
 
 
 def option(
-    default: Scalar | Callable[[int], float],
+    default: Scalar | Callable[[int], float] | None,
     help: str,  # noqa: A002 - the word that argparse, click and typer use
     *,
     minimum: float | None = None,
     maximum: float | None = None,
     above: float | None = None,
     choices: Sequence[str] = (),
+    words: Sequence[str] = (),
     per_model: bool = False,
+    shared: bool = False,
     default_text: str | None = None,
 ) -> Any:
     """Declare one option.
 
     Args:
-        default: The value when nothing is given. A per-model option may give a function of the count of models.
+        default: The value when nothing is given; `REQUIRED` where something must be. A per-model option may give a
+            function of the count of models.
         help: One sentence for flag help, schema and docs.
         minimum: Smallest allowed value.
         maximum: Largest allowed value.
         above: Exclusive lower bound.
-        choices: The allowed words.
+        choices: The allowed words of a `str`.
+        words: Words that a number may be instead.
         per_model: One value per model: written beside ``model:`` in a recipe, as a plural list flag in a shell.
+        shared: A per-model option that may also be given once for all models: under ``options:``, or as a flag with
+            one value.
         default_text: The default in words, where its value does not say enough.
     """
     facts = {"help": help, "minimum": minimum, "maximum": maximum, "above": above, "choices": tuple(choices)}
-    facts |= {"per_model": per_model, "default_text": default_text}
+    facts |= {"words": tuple(words), "per_model": per_model, "shared": shared, "default_text": default_text}
     return dataclasses.field(default=default, metadata=facts)
 
 
@@ -152,7 +165,7 @@ class Options:
 
 
 def _scalar_type(annotation: Any, field: dataclasses.Field[Any]) -> type:
-    kind = annotation.__args__[0] if field.metadata["per_model"] else annotation
+    kind = next(iter(get_args(annotation)), annotation)
     if kind not in {bool, int, float, str}:
         raise TypeError(f"option '{field.name}' must be bool, int, float or str, not {kind}")
     return kind  # type: ignore[no-any-return]

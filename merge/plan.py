@@ -164,7 +164,7 @@ def _used(bound: Bound) -> set[int]:
     if isinstance(bound, int):
         return {bound}
     used = set().union(*(_used(child) for child in bound.inputs))
-    return used | (_used(bound.base) if bound.base is not None and bound.method.takes == "task_vectors" else set())
+    return used | (_used(bound.base) if bound.base is not None and bound.reads_base else set())
 
 
 def _average(bound: BoundCall) -> BoundCall:
@@ -209,14 +209,14 @@ def _check_rules(bound: Bound, names: Any) -> None:
 
 
 def _check_reductions(rows: list[Row], bound: Bound) -> None:
-    """Refuse one rank over the checkpoint with a different density here and there."""
+    """Refuse one reduction over the checkpoint that is asked for in different ways here and there."""
     distinct = {id(row.expression): row.expression for row in rows if row.expression is not None}
-    wanted: dict[str, Any] = {}
+    wanted: dict[tuple[str, str], Any] = {}
     for expression in distinct.values():
         for call in calls(expression):
             over_all = [reduction for reduction in call.reductions if reduction.scope == "checkpoint"]
-            if over_all and wanted.setdefault(call.path, over_all[0]) != over_all[0]:
-                what = f"{call.method.name}: a rank over the checkpoint needs one density for all tensors"
+            if any(wanted.setdefault((call.path, red.name), red) != red for red in over_all):
+                what = f"{call.method.name}: what is ranked over the checkpoint needs the same options for all tensors"
                 raise UsageError(what, where=bound.where if isinstance(bound, BoundCall) else None)
 
 

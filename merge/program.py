@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from .method import Method, Reduction
+from .method import Access, Method, Place
 from .options import Options
+from .reduction import Reduction
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,9 @@ class Call:
 
     Attributes:
         path: Where the call stands in the recipe: ``merge``, ``merge.models[1]``. Equal for all tensors.
-        base: Subtracted from every input and added to the outcome, for methods that take task vectors.
+        base: What the method's `takes` needs of the base.
+        witnesses: Further inputs that only its reductions see.
+        place: Where the tensor lies in its stack, for methods that ask for it.
     """
 
     path: str
@@ -35,6 +38,18 @@ class Call:
     options: Options
     inputs: tuple[Expression, ...]
     base: Expression | None = None
+    witnesses: tuple[Expression, ...] = ()
+    place: Place = Place()
+
+    @cached_property
+    def access(self) -> Access:
+        """The portions that the method must be called with."""
+        return self.method.access(self.options)
+
+    @cached_property
+    def portion(self) -> Access:
+        """The portions in which this tree can be computed: the widest that one of its methods needs."""
+        return max((call.access for call in calls(self)), key=_WIDTH.index)
 
     @cached_property
     def reductions(self) -> tuple[Reduction, ...]:
@@ -43,6 +58,7 @@ class Call:
 
 
 Expression = Input | Call
+_WIDTH: tuple[Access, ...] = ("flat", "rows", "whole")
 
 
 def calls(expression: Expression) -> Iterator[Call]:
@@ -64,4 +80,4 @@ def sources(expression: Expression) -> Iterator[int]:
 
 def is_positional(expression: Expression) -> bool:
     """Tell whether a piece must know its place in the tensor: then neighbours cannot be processed as one."""
-    return any(call.reductions or call.method.seeded for call in calls(expression))
+    return any(call.reductions or call.method.seeded or call.access != "flat" for call in calls(expression))

@@ -14,6 +14,7 @@ import xxhash
 
 from .checkpoints.target import OUR_KEY
 from .content_id import PLACEHOLDER
+from .options import REQUIRED
 from .plan import Plan
 from .recipe import Merge, Model, Recipe
 from .registry import find_method
@@ -32,7 +33,8 @@ def describe(recipe: Recipe, name_of: NameOf) -> dict[str, Any]:
     """
     found = _describe_merge(recipe.merge, name_of)
     declared = find_method(recipe.merge.method).options.declarations.values()
-    defaults = {option.name: option.default for option in declared if not option.per_model}
+    defaults = {o.name: o.default for o in declared if not o.per_model and o.default is not None}
+    defaults = {name: value for name, value in defaults.items() if value is not REQUIRED}
     found["options"] = defaults | dict(recipe.merge.options)
     found |= {"keep": list(recipe.keep)} if recipe.keep else {}
     found |= {"missing": recipe.missing} if recipe.missing != "error" else {}

@@ -10,7 +10,7 @@ def recipe_template(method: Method) -> str:
     own = [option for option in method.options.declarations.values() if not option.per_model]
     per_model = [option for option in method.options.declarations.values() if option.per_model]
     beside = "".join(f", {option.name}: 0.5" for option in per_model)
-    needed = method.takes == "task_vectors"
+    needed = method.needs_base
     count = max(2, method.minimum_models)
     lines = [f"# {method.summary}", f"# Run it with: merge run {method.name}.yaml", f"merge: {method.name}"]
     note = "the model that the others were tuned from" if needed else "optional: decides types, config and tokenizer"

@@ -27,7 +27,7 @@ def recipe_schema() -> dict[str, Any]:
 def _merge_branch(name: str, *, nested: bool) -> dict[str, Any]:
     method = find_method(name)
     declared = method.options.declarations
-    shared = {key: option.schema() for key, option in declared.items() if not option.per_model}
+    shared = {key: option.schema() for key, option in declared.items() if not option.per_model or option.shared}
     beside = {key: option.schema() for key, option in declared.items() if option.per_model}
     options = {"type": "object", "properties": shared, "additionalProperties": False}
     models: dict[str, Any] = {"type": "array", "items": _model(beside), "minItems": method.minimum_models}
@@ -41,7 +41,7 @@ def _merge_branch(name: str, *, nested: bool) -> dict[str, Any]:
         "layers": {"type": "array", "items": _layer(options)},
         "then": {"type": "array", "items": {"anyOf": [_TEXT, {"type": "object", "maxProperties": 1}]}},
     }
-    required = ["merge", "models"] + (["base"] if method.takes == "task_vectors" and not nested else [])
+    required = ["merge", "models"] + (["base"] if method.needs_base and not nested else [])
     more = {} if nested else _top()
     return {
         "type": "object",

@@ -23,12 +23,17 @@ def recipe_of(
     base: State | str | None = None,
     *,
     weights: Sequence[float] | None = None,
+    per_model: Mapping[str, Any] | None = None,
     dtype: str | None = None,
     more: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Recipe:
-    """Return a recipe; ``more`` holds further fields of `Recipe`."""
-    given = [{"weight": weight} for weight in weights] if weights is not None else [{}] * len(models)
+    """Return a recipe; ``per_model`` holds lists or one value for all, ``more`` further fields of `Recipe`."""
+    beside = dict(per_model or {}) | ({"weight": list(weights)} if weights is not None else {})
+    given = [
+        {name: value[number] if isinstance(value, list) and value else value for name, value in beside.items()}
+        for number in range(len(models))
+    ]
     members = tuple(Model(model, own) for model, own in zip(models, given, strict=True))
     merge = Merge(method, members, None if base is None else Model(base), options)
     return Recipe(merge, output=Output(dtype=dtype), **(more or {}))

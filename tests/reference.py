@@ -62,10 +62,10 @@ def task_arithmetic(
 ) -> torch.Tensor:
     kind = accumulator([base, *tensors])
     start = widen(base, kind)
-    total = (widen(tensors[0], kind) - start) * kind.type(weights[0])
+    total = (widen(tensors[0], kind) - start) * kind.type(scale * weights[0])
     for tensor, weight in zip(tensors[1:], weights[1:], strict=True):
-        total = total + (widen(tensor, kind) - start) * kind.type(weight)
-    return rounded(total * kind.type(scale) + start, base.dtype)
+        total = total + (widen(tensor, kind) - start) * kind.type(scale * weight)
+    return rounded(total + start, base.dtype)
 
 
 def largest(magnitudes: Array, density: float) -> Array:

@@ -16,6 +16,12 @@ from .flags import COMMON, parse_policy, signature, take_common
 
 Command = Callable[..., None]
 _PANEL = "Method"
+_ABOUT_BASE = {
+    "task_vectors": "needed",
+    "base_and_weights": "needed",
+    "either": "with it, the method works on task vectors",
+    "weights": "decides types and what is copied",
+}
 
 
 def method_command(method: Method) -> Command:
@@ -35,7 +41,7 @@ def method_command(method: Method) -> Command:
 
 def _parameters(method: Method) -> dict[str, tuple[Any, Any]]:
     models = Annotated[list[str], typer.Argument(help="Checkpoint files or folders.", metavar="MODEL...")]
-    needed = "needed" if method.takes == "task_vectors" else "decides types and what is copied"
+    needed = _ABOUT_BASE[method.takes]
     base = Annotated[str | None, typer.Option("--base", help=f"The base model; {needed}.", rich_help_panel=_PANEL)]
     own = {f"option_{option.name}": _own(option) for option in method.options.declarations.values()}
     return {"models": (models, ...), "base": (base, None)} | own
@@ -43,9 +49,9 @@ def _parameters(method: Method) -> dict[str, tuple[Any, Any]]:
 
 def _own(option: Declaration) -> tuple[Any, Any]:
     text = f"{option.help} (default: {option.shown_default}" + (f"; {option.range})" if option.range else ")")
-    kind = str if option.per_model else option.type
+    kind = str if option.per_model or option.words else option.type
     names = (f"{option.flag}/--no-{option.flag[2:]}",) if kind is bool else (option.flag,)
-    metavar = "W1,W2,…" if option.per_model else None
+    metavar = ("W or W1,W2,…" if option.shared else "W1,W2,…") if option.per_model else None
     info = typer.Option(*names, help=text, rich_help_panel=_PANEL, metavar=metavar, show_default=False)
     return Annotated[kind | None, info], None
 
@@ -63,7 +69,7 @@ def _recipe(method: Method, flags: Any, values: dict[str, Any]) -> Recipe:
         Model(location, {name: numbers[position] for name, numbers in per_model.items()})
         for position, location in enumerate(locations)
     )
-    checked = {name: declared[name].check(value, declared[name].flag) for name, value in given.items()}
+    checked = {name: _checked(declared[name], value) for name, value in given.items()}
     merge = Merge(method.name, models, Model(base) if base else None, checked)
     return Recipe(
         merge,
@@ -79,9 +85,18 @@ def _recipe(method: Method, flags: Any, values: dict[str, Any]) -> Recipe:
 def _split(option: Declaration, text: str, models: int) -> list[Any]:
     """Turn ``0.7,0.3`` into one checked value per model."""
     parts = text.split(",")
+    if option.shared and len(parts) == 1:
+        parts *= models
     if len(parts) != models:
         raise UsageError(f"{option.flag} has {len(parts)} value(s) for {models} models", hint="one per model, in order")
     return [_number(option, part) for part in parts]
+
+
+def _checked(option: Declaration, value: Any) -> Any:
+    """Return one value of a flag, checked; a flag that also takes words comes as text."""
+    if option.words and option.type is not str and value not in option.words:
+        return _number(option, value)
+    return option.check(value, option.flag)
 
 
 def _number(option: Declaration, text: str) -> Any:

@@ -12,8 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..errors import UsageError
-from ..method import WeightedSum
+from ..method import Context, WeightedSum, refuse_zero_sum
 from ..options import Options, option
 
 
@@ -34,10 +33,9 @@ class Soup(WeightedSum):
 
     def check(self, options: SoupOptions, models: int) -> None:
         """Refuse weights that cannot be normalized."""
-        if options.normalize and sum(options.weight) == 0:
-            raise UsageError("the weights sum to 0 and cannot be normalized", hint="leave normalize off")
+        refuse_zero_sum(options.weight, normalize=options.normalize)
 
-    def coefficients(self, options: SoupOptions) -> Sequence[float]:
+    def coefficients(self, options: SoupOptions, context: Context) -> Sequence[float]:
         """Return w_i, divided by their sum where that is asked for."""
         divisor = sum(options.weight) if options.normalize else 1.0
         return [weight / divisor for weight in options.weight]

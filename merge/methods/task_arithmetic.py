@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..method import Array, Context, Method
+from ..method import Context, WeightedSum, refuse_zero_sum
 from ..options import Options, option
 
 
@@ -20,20 +20,20 @@ class TaskArithmeticOptions(Options):
 
     weight: tuple[float, ...] = option(1.0, "Factor of each model's task vector.", per_model=True)
     scale: float = option(1.0, "Factor of the summed task vectors.")
+    normalize: bool = option(False, "Divide the weights by their sum.")
 
 
-class TaskArithmetic(Method):
+class TaskArithmetic(WeightedSum):
     """Base plus the scaled sum of the models' task vectors."""
 
     options = TaskArithmeticOptions
     takes = "task_vectors"
 
-    def merge(self, arrays: Sequence[Array], options: TaskArithmeticOptions, context: Context) -> Array:
-        """Return scale * sum_i w_i d_i for the task vectors d_i."""
-        total, *others = arrays
-        total *= options.weight[0]
-        for task_vector, weight in zip(others, options.weight[1:], strict=True):
-            task_vector *= weight
-            total += task_vector
-        total *= options.scale
-        return total
+    def check(self, options: TaskArithmeticOptions, models: int) -> None:
+        """Refuse weights that cannot be normalized."""
+        refuse_zero_sum(options.weight, normalize=options.normalize)
+
+    def coefficients(self, options: TaskArithmeticOptions, context: Context) -> Sequence[float]:
+        """Return scale * w_i, divided by the sum of the weights where that is asked for."""
+        divisor = sum(options.weight) if options.normalize else 1.0
+        return [options.scale * weight / divisor for weight in options.weight]

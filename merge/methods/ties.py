@@ -6,22 +6,27 @@ Yadav et al. 2023, "TIES-Merging: resolving interference when merging models", a
     sign    = sign(sum_i w_i d_i), 0 counting as +
     outcome = theta_0 + scale * sum_A w_i d_i / sum_A w_i,    A = models whose w_i d_i has that sign
 
-Entries that are exactly 0 neither vote nor count. Without `normalize` the agreeing entries are summed.
+Entries that are exactly 0 neither vote nor count. Without `normalize` the agreeing entries are summed. A density of 0
+keeps nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..method import Array, Context, LargestMagnitudes, Method
+from ..arithmetic.consensus import agreeing_sum
+from ..method import Context, Method
 from ..options import Options, option
+from ..reduction import Array, Largest, Share
 
 
 class TiesOptions(Options):
     """Options of TIES."""
 
     weight: tuple[float, ...] = option(1.0, "Weight of each model's vote and share.", per_model=True)
-    density: float = option(0.2, "Share of each task vector that is kept.", above=0, maximum=1)
+    density: tuple[float, ...] = option(
+        0.2, "Share of each task vector that is kept.", minimum=0, maximum=1, per_model=True, shared=True
+    )
     scale: float = option(1.0, "Factor of the merged task vector.")
     trim_scope: str = option(
         "tensor", "Rank the entries within each tensor or over the checkpoint.", choices=("tensor", "checkpoint")
@@ -35,29 +40,16 @@ class Ties(Method):
     options = TiesOptions
     takes = "task_vectors"
 
-    def reductions(self, options: TiesOptions) -> Sequence[LargestMagnitudes]:
+    def reductions(self, options: TiesOptions) -> Sequence[Largest]:
         """Trimming needs the rank of every entry."""
-        return [LargestMagnitudes(options.density, options.trim_scope)] if options.density < 1 else []  # type: ignore[arg-type]
+        trims = any(density < 1 for density in options.density)
+        return [Largest("trim", Share(options.density), scope=options.trim_scope)] if trims else []  # type: ignore[arg-type]
 
     def merge(self, arrays: Sequence[Array], options: TiesOptions, context: Context) -> Array:
-        """Return the merged task vector of one piece."""
-        xp = context.xp
-        votes = xp.zeros_like(arrays[0])
-        for model, (task_vector, weight) in enumerate(zip(arrays, options.weight, strict=True)):
-            if options.density < 1:
-                task_vector *= context.largest(task_vector, model)
-            task_vector *= weight
-            votes += task_vector
-        sign = xp.copysign(xp.ones_like(votes), votes)
-        total, divisor = xp.zeros_like(votes), xp.zeros_like(votes)
-        for task_vector, weight in zip(arrays, options.weight, strict=True):
-            task_vector *= sign  # now positive exactly where it agrees with the majority
-            if options.normalize:
-                divisor += xp.astype(task_vector > 0, votes.dtype) * weight
-            total += xp.clip(task_vector, 0, None)
-        total *= sign
-        if options.normalize:
-            divisor += divisor == 0  # nothing agrees, or weights of both signs cancel: the sum stands, as in mergekit
-            total /= divisor
+        """Return the merged task vector of one portion."""
+        for model, (task_vector, density) in enumerate(zip(arrays, options.density, strict=True)):
+            if density < 1:
+                task_vector *= context.largest(task_vector, "trim", model)
+        total = agreeing_sum(arrays, options.weight, context.xp, normalize=options.normalize)
         total *= options.scale
         return total

@@ -34,6 +34,12 @@ class BoundCall:
     options: Mapping[str, OptionValue]
     rules: tuple[BoundRule, ...] = ()
     where: str | None = None
+    witnesses: tuple[Bound, ...] = ()
+
+    @property
+    def reads_base(self) -> bool:
+        """Whether the base's values enter the outcome."""
+        return self.method.reads_base(given=self.base is not None)
 
 
 Bound = BoundCall | int
@@ -85,8 +91,11 @@ def bind(merge: Merge, open_model: OpenModel, *, base: Bound | None = None, path
     inputs = tuple(
         _bind_model(model, open_model, base, f"{path}.models[{number}]") for number, model in enumerate(merge.models)
     )
-    if method.takes == "task_vectors" and base is None:
+    if method.needs_base and base is None:
         raise UsageError(f"{method.name} needs a base", where=merge.where, hint="give --base, or base: in a recipe")
+    if isinstance(base, int) and base in inputs and method.reads_base(given=True):
+        what = f"the base is also model {inputs.index(base) + 1}, whose task vector is then 0"
+        raise UsageError(what, where=merge.where, hint="list only tuned models")
     rules = tuple(_bind_rule(rule, declared, method.name) for rule in merge.layers)
     bound = BoundCall(path, method, inputs, base, options, rules, merge.where)
     return _bind_then(merge, bound)
@@ -118,7 +127,7 @@ def _checked(
     for name, value in given.items():
         place = place_of(given, name, where)
         check_name(name, declared, method, place)
-        if declared[name].per_model:
+        if declared[name].per_model and not declared[name].shared:
             hint = f"write '{name}' beside each model, or {declared[name].flag} on the command line"
             raise UsageError(f"'{name}' of {method} has one value per model", where=place, hint=hint)
         yield name, _check_value(value, declared[name], place)
@@ -147,7 +156,7 @@ def _per_model(merge: Merge, declared: Mapping[str, Declaration], method: str) -
             found[name] = tuple(
                 _check_value(model.options[name], declaration, place_of(model.options, name, model.where))
                 if name in model.options
-                else None
+                else merge.options.get(name)
                 for model in merge.models
             )
     return found
@@ -160,12 +169,24 @@ def _bind_rule(rule: LayerRule, declared: Mapping[str, Declaration], method: str
 
 def _bind_then(merge: Merge, bound: BoundCall) -> BoundCall:
     """Wrap the outcome in each modifier: a method over the one task vector outcome minus base."""
+    witnesses = bound.inputs
     for name, options in merge.then:
         method = _find(name, merge.where)
         if method.takes != "task_vectors" or method.minimum_models > 1:
             raise UsageError(f"{name} cannot follow under then:", where=merge.where, hint="it merges several models")
         if bound.base is None:
             raise UsageError("then: changes outcome minus base and needs a base", where=merge.where, hint="add base:")
+        if method.modifier:
+            _refuse_scale(method, bound)
         checked = dict(_checked(options, method.options.declarations, method.name, merge.where))
-        bound = BoundCall(f"{bound.path}.then", method, (bound,), bound.base, checked, (), merge.where)
+        path, seen = f"{bound.path}.then", witnesses if method.modifier else ()
+        bound = BoundCall(path, method, (bound,), bound.base, checked, (), merge.where, seen)
     return bound
+
+
+def _refuse_scale(method: Method, bound: BoundCall) -> None:
+    """A modifier has a coefficient of its own and sees the task vector before any scale."""
+    for options in (bound.options, *(rule.options for rule in bound.rules)):
+        if options.get("scale", 1.0) != 1.0:
+            what = f"{method.name} after {bound.method.name} with a scale other than 1"
+            raise UsageError(what, where=bound.where, hint=f"leave scale out: {method.name} scales the task vector")

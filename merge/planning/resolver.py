@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import UsageError
-from ..options import Declaration, Options
+from ..method import Place
+from ..options import REQUIRED, Declaration, Options
 from ..program import Call, Expression, Input
 from ..recipe import OptionValue
 from .binding import Bound, BoundCall, BoundRule
+from .blocks import BlockIndex
 from .depth import interpolate, relative_depth, stack_sizes
 
 
@@ -24,7 +26,9 @@ class Resolver:
     def __init__(self, bound: BoundCall, names: Mapping[str, object]) -> None:
         self._bound = bound
         self._plain = not _varies(bound)
+        self._names = names
         self._stacks = {} if self._plain else stack_sizes(names)
+        self._blocks: dict[str, BlockIndex] = {}
         self._calls: dict[object, Call] = {}
         self._everywhere: Expression | None = None
 
@@ -49,16 +53,30 @@ class Resolver:
             return base or self._build(bound.inputs[0], name, absent)
         inputs = [self._build(child, name, absent) for child in bound.inputs]
         present = tuple(number for number, child in enumerate(inputs) if child is not None)
-        if not present or (bound.method.takes == "task_vectors" and base is None):
+        if not present or (bound.reads_base and base is None):
             return None
         depth = self._depth(bound, rule, name)
         children = tuple(child for child in inputs if child is not None)
-        used_base = base if bound.method.takes == "task_vectors" else None
-        key = (bound, rule, depth, present, children, used_base)
+        used_base = base if bound.reads_base else None
+        place = self._place(bound, rule, name)
+        key = (bound, rule, depth, present, children, used_base, place)
         if key not in self._calls:
             options = resolve_options(bound, rule, depth, present)
-            self._calls[key] = Call(bound.path, bound.method, options, children, used_base)
+            seen = (self._build(child, name, absent) for child in bound.witnesses)
+            witnesses = tuple(child for child in seen if child is not None)
+            self._calls[key] = Call(bound.path, bound.method, options, children, used_base, witnesses, place)
         return self._calls[key]
+
+    def _place(self, bound: BoundCall, rule: BoundRule | None, name: str) -> Place:
+        if not bound.method.uses_place:
+            return Place()
+        pattern = str((dict(bound.options) | dict(rule.options if rule else {})).get("pattern", ""))
+        if pattern not in self._blocks:
+            try:
+                self._blocks[pattern] = BlockIndex(self._names, pattern)
+            except UsageError as error:
+                raise UsageError(f"{bound.method.name}: {error.what}", where=bound.where, hint=error.hint) from None
+        return self._blocks[pattern].place(name)
 
     def _depth(self, bound: BoundCall, rule: BoundRule | None, name: str) -> float | None:
         """Return the tensor's depth where an option depends on it, else None, so that equal tensors share a call."""
@@ -80,7 +98,7 @@ def _varies(bound: Bound) -> bool:
     if isinstance(bound, int):
         return False
     children = [*bound.inputs, *([bound.base] if bound.base is not None else [])]
-    return bool(bound.rules) or any(map(_is_course, bound.options.values())) or any(map(_varies, children))
+    return bound.method.uses_place or bool(bound.rules) or any(map(_is_course, bound.options.values())) or any(map(_varies, children))
 
 
 def _is_course(value: OptionValue) -> bool:
@@ -102,10 +120,19 @@ def resolve_options(bound: BoundCall, rule: BoundRule | None, depth: float | Non
     }
     options = bound.method.options(**values)
     try:
+        _refuse_missing(bound, options)
         bound.method.check(options, len(present))
     except UsageError as error:
         raise UsageError(error.what, where=error.where or bound.where, hint=error.hint) from None
     return options
+
+
+def _refuse_missing(bound: BoundCall, options: Options) -> None:
+    for name, declaration in bound.method.options.declarations.items():
+        value = getattr(options, name)
+        if value is REQUIRED or (isinstance(value, tuple) and REQUIRED in value):
+            hint = f"write '{name}' beside each model, or {declaration.flag}" if declaration.per_model else None
+            raise UsageError(f"{bound.method.name} needs '{name}'", hint=hint or f"give {declaration.flag}")
 
 
 def _at_depth(value: Any, depth: float | None) -> Any:
@@ -124,10 +151,12 @@ def _per_model(
     default = declaration.default
     if given is None and callable(default):
         return (default(len(present)),) * len(present)
+    if not isinstance(given, tuple | None):
+        given = (given,) * count  # one value, or one course over depth, for all models
     filled = [default(count) if callable(default) else default] * count if given is None else list(given)
     resolved = [_at_depth(_filled(value, declaration, count), depth) for value in filled]
     kept = [resolved[number] for number in present]
-    if len(present) < count and bound.method.takes == "weights":
+    if len(present) < count and declaration.name == "weight" and not bound.reads_base:
         if not sum(kept):
             raise UsageError("the models that have the tensor have a weight of 0 in total", where=bound.where)
         factor = sum(resolved) / sum(kept)

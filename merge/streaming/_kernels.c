@@ -15,6 +15,7 @@
 typedef struct {
     const void *data[MOST_INPUTS];
     double weights[MOST_INPUTS];
+    const void *base; /* subtracted from every input and added to the sum; NULL where there is none */
     int count;
 } Inputs;
 
@@ -60,13 +61,13 @@ static int run(const char *dtype, const Inputs *in, void *out, size_t nbytes, in
 
 static PyObject *weighted_sum(PyObject *module, PyObject *arguments) {
     const char *dtype;
-    PyObject *buffers, *weights;
-    Py_buffer out, views[MOST_INPUTS];
+    PyObject *buffers, *weights, *origin = Py_None;
+    Py_buffer out, base = {.buf = NULL}, views[MOST_INPUTS];
     Inputs in = {.count = 0};
     int finite = 0, opened = 0, level = 2;
     (void)module;
-    if (!PyArg_ParseTuple(arguments, "sO!O!w*|i", &dtype, &PyTuple_Type, &buffers, &PyTuple_Type, &weights, &out,
-                          &level))
+    if (!PyArg_ParseTuple(arguments, "sO!O!w*|Oi", &dtype, &PyTuple_Type, &buffers, &PyTuple_Type, &weights, &out,
+                          &origin, &level))
         return NULL;
     Py_ssize_t count = PyTuple_GET_SIZE(buffers);
     int known = !strcmp(dtype, "BF16") || !strcmp(dtype, "F16") || !strcmp(dtype, "F32");
@@ -80,20 +81,25 @@ static PyObject *weighted_sum(PyObject *module, PyObject *arguments) {
         if (views[opened++].len != out.len)
             PyErr_SetString(PyExc_ValueError, "all buffers must have one length");
     }
+    if (!PyErr_Occurred() && origin != Py_None && !PyObject_GetBuffer(origin, &base, PyBUF_SIMPLE) &&
+        base.len != out.len)
+        PyErr_SetString(PyExc_ValueError, "all buffers must have one length");
     if (!PyErr_Occurred()) {
         in.count = (int)count;
+        in.base = base.buf;
         Py_BEGIN_ALLOW_THREADS
         finite = run(dtype, &in, out.buf, (size_t)out.len, level);
         Py_END_ALLOW_THREADS
     }
     while (opened) PyBuffer_Release(&views[--opened]);
+    if (base.buf) PyBuffer_Release(&base);
     PyBuffer_Release(&out);
     return PyErr_Occurred() ? NULL : PyBool_FromLong(finite);
 }
 
 static PyMethodDef methods[] = {
     {"weighted_sum", weighted_sum, METH_VARARGS,
-     "weighted_sum(dtype, buffers, weights, out, level=2): write the sum; tell whether all of it was finite."},
+     "weighted_sum(dtype, buffers, weights, out, base=None, level=2): write the sum; tell whether all of it was finite."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -1,7 +1,10 @@
+_Buffer = memoryview | bytearray
+
 def weighted_sum(
     dtype: str,
-    buffers: tuple[memoryview | bytearray, ...],
+    buffers: tuple[_Buffer, ...],
     weights: tuple[float, ...],
-    out: memoryview | bytearray,
+    out: _Buffer,
+    base: _Buffer | None = None,
     level: int = 2,
 ) -> bool: ...

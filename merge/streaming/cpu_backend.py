@@ -16,7 +16,7 @@ from ..checkpoints.files import Buffer
 if TYPE_CHECKING:
     from .numpy_backend import NumpyBackend
 
-WeightedSumKernel = Callable[[str, tuple[Buffer, ...], tuple[float, ...], Buffer], bool]
+WeightedSumKernel = Callable[[str, tuple[Buffer, ...], tuple[float, ...], Buffer, Buffer | None], bool]
 COMPILED_TYPES = frozenset({"BF16", "F16", "F32"})
 MOST_INPUTS = 64
 

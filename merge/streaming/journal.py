@@ -17,11 +17,11 @@ from ..content_id import DIGEST_BYTES
 
 
 class Journal:
-    """An append-only record of finished pieces and known thresholds.
+    """An append-only record of finished pieces and of reductions.
 
     Attributes:
         pieces: Hexadecimal digests of every finished piece, by its number.
-        thresholds: Outcome of reductions, by the text of their key.
+        results: Outcome of reductions, by the text of their key.
         continued: Whether records of an earlier run were taken over.
     """
 
@@ -29,7 +29,7 @@ class Journal:
         self._path = path
         self._head = {"plan": fingerprint, "boot": _boot()}
         self.pieces: dict[int, str] = {}
-        self.thresholds: dict[str, list[Any]] = {}
+        self.results: dict[str, list[Any]] = {}
         self.continued = False
         self._stream: IO[str] | None = None
 
@@ -45,14 +45,14 @@ class Journal:
         if head.get("boot") is None or head.get("boot") != self._head["boot"]:
             return "the machine was restarted since, so what was written may be lost"
         for kind, key, value in records:
-            (self.pieces if kind == "piece" else self.thresholds)[key] = value
+            (self.pieces if kind == "piece" else self.results)[key] = value
         self.continued = True
         return None
 
     def discard(self, reason: str) -> str:
         """Forget the records that were taken over; return the reason."""
         self.pieces.clear()
-        self.thresholds.clear()
+        self.results.clear()
         self.continued = False
         return reason
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -9,13 +10,13 @@ import numpy as np
 from ..checkpoints.files import Buffer
 from ..dtypes import DTYPES, numpy_dtype
 from .half import half_to_single
+from .pieces import BLOCK_ELEMENTS
+from .random_bits import random_floats
 from .rounding import single_rounding
 
 _SIGNED = {1: np.int8, 2: np.int16, 4: np.int32, 8: np.int64}
 _UNSIGNED = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
-
-
-BLOCK_ELEMENTS = 2**16  # float32 accumulator, scratch and raw bytes of two models fit the second-level cache
+LANES = 16  # of a sum: as many as the widest registers hold
 
 
 class NumpyBackend:
@@ -31,7 +32,7 @@ class NumpyBackend:
 
     def __init__(self, *, allow_nonfinite: bool = False) -> None:
         self.xp: Any = np  # from version 2 on, numpy's own namespace follows the array API
-        self.block_elements = BLOCK_ELEMENTS
+        self.block_elements = BLOCK_ELEMENTS  # float32 numbers and raw bytes of two models fit the second-level cache
         self._scratch: dict[tuple[int, str], np.ndarray[Any, Any]] = {}
         self._taken = 0
         self._finite = not allow_nonfinite
@@ -111,6 +112,42 @@ class NumpyBackend:
         """Return the smallest of the ``count`` largest keys."""
         place = len(keys) - count
         return int(np.partition(keys, place)[place])
+
+    def inner(self, first: Any, second: Any) -> float:
+        """Return the inner product in float64, in lanes that give the same bits however wide the processor is."""
+        whole = len(first) // LANES * LANES
+        products = np.multiply(first, second, dtype=np.float64)
+        lanes = products[:whole].reshape(-1, LANES).sum(axis=0)
+        lanes[: len(first) - whole] += products[whole:]
+        return math.fsum(lanes.tolist())
+
+    def total(self, array: Any) -> float:
+        """Return the sum in float64; of a mask, the number of entries that are set."""
+        if array.dtype == np.bool_:
+            return float(np.count_nonzero(array))
+        whole = len(array) // LANES * LANES
+        lanes = array[:whole].reshape(-1, LANES).sum(axis=0, dtype=np.float64)
+        lanes[: len(array) - whole] += array[whole:]
+        return math.fsum(lanes.tolist())
+
+    def uniform(self, key: int, first: int, count: int) -> Any:
+        """Return float32 numbers in [0, 1) from a counter-based generator: those at a range of positions."""
+        return random_floats(key, first, count)
+
+    def row_ranks(self, array: Any) -> Any:
+        """Return ranks by magnitude within rows, the later first among equals."""
+        rows, length = array.shape
+        if array.dtype == np.float32 and length < 2**32:  # sorting whole numbers is several times faster than argsort
+            keys = np.abs(array).view(np.uint32).astype(np.uint64)
+            keys <<= np.uint64(32)
+            keys |= np.arange(length - 1, -1, -1, dtype=np.uint64)
+            keys.sort(axis=1)
+            order = (length - 1) - (keys & np.uint64(0xFFFFFFFF)).astype(np.intp)
+        else:
+            order = length - 1 - np.argsort(np.abs(array)[:, ::-1], axis=1, kind="stable")
+        ranks = np.empty((rows, length), array.dtype)
+        np.put_along_axis(ranks, order, np.arange(length, dtype=array.dtype)[None, :], axis=1)
+        return ranks
 
     def keep_first(self, mask: Any, equal: Any, quota: int) -> None:
         """Set in the mask the first ``quota`` places where ``equal`` is true."""

@@ -11,9 +11,11 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from ..dtypes import DTYPES
+from ..method import Access
 from ..planning.rows import Row
 from ..program import Call, Expression, Input, is_positional
 
+BLOCK_ELEMENTS = 2**16  # the unit of flat tensors
 PIECE_ELEMENTS = 4 * 2**20  # a whole number of hash blocks for every width
 SMALL_ELEMENTS = 2**15  # rows up to this size are joined with their neighbours
 
@@ -57,17 +59,34 @@ def elements(row: Row) -> int:
     return math.prod(row.shape)
 
 
+def portion(row: Row) -> Access:
+    """Return in which portions a row can be computed."""
+    return row.expression.portion if isinstance(row.expression, Call) else "flat"
+
+
+def unit(row: Row) -> int:
+    """Return the entries of the smallest portion that a row is computed in; only the last one may be smaller."""
+    access = portion(row)
+    if access == "flat":
+        return BLOCK_ELEMENTS
+    if access == "whole":
+        return max(1, math.prod(row.shape))
+    length = max(1, row.shape[-1] if row.shape else 1)
+    return max(1, BLOCK_ELEMENTS // length) * length
+
+
 def cut(rows: Sequence[Row]) -> list[Piece]:
-    """Cut all rows into pieces, in their order."""
+    """Cut all rows into pieces, in their order. A row whose portions are not flat stays in one piece."""
     pieces: list[Piece] = [[]]
     room = PIECE_ELEMENTS
     for span in _spans(rows):
         start = span.start
+        divisible = span.last - span.first == 1 and portion(rows[span.first]) == "flat"
         while start < span.stop:
             if room <= 0 or (room < PIECE_ELEMENTS and span.stop - start > room and span.last - span.first == 1):
                 pieces.append([])  # a large row starts a piece, so that its pieces end at hash blocks
                 room = PIECE_ELEMENTS
-            stop = span.stop if span.last - span.first > 1 else min(span.stop, start + PIECE_ELEMENTS)
+            stop = min(span.stop, start + PIECE_ELEMENTS) if divisible else span.stop
             pieces[-1].append(span._replace(start=start, stop=stop))
             room -= stop - start
             start = stop

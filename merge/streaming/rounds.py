@@ -1,22 +1,24 @@
-"""Drives reductions: which pieces belong together, and rounds over them until every threshold is known."""
+"""Drives reductions: which pieces belong together, and passes over them until every outcome is known."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
-from ..errors import UsageError
-from ..method import Reduction
 from ..planning.rows import Row
 from ..program import Call, calls
+from ..reduction import Reduction
+from .context import Block, BlockContext, ResultKey, result_key
 from .crew import Crew
-from .evaluation import SelectionKey, selection_keys
+from .evaluation import accumulator_of
 from .journal import Journal
-from .pieces import Piece, elements
-from .reductions import BLOCK_ELEMENTS, Selection, Threshold
+from .pieces import Piece, elements, unit
+from .reductions import Reducer, reducer
 from .worker import Worker
 
 GROUP_ELEMENTS = 64 * 2**20  # rows whose reductions run together, so that the second read finds a warm cache
 Numbered = tuple[int, Piece]
+_Member = tuple[int, Call, Reduction]  # a row, and one reduction of one call of its expression
 
 
 class Rounds:
@@ -24,12 +26,15 @@ class Rounds:
 
     Args:
         rows: The plan's rows.
-        thresholds: Where outcomes go; what stands there already is known.
+        results: Where outcomes go; what stands there already is known.
         journal: Where outcomes are recorded.
+
+    Attributes:
+        remarks: What the methods said about reductions over the checkpoint.
     """
 
-    def __init__(self, rows: Sequence[Row], thresholds: dict[SelectionKey, Threshold], journal: Journal | None) -> None:
-        self._rows, self._thresholds, self._journal = rows, thresholds, journal
+    def __init__(self, rows: Sequence[Row], results: dict[ResultKey, Any], journal: Journal | None) -> None:
+        self._rows, self._results, self._journal = rows, results, journal
         # Neighbours share their expression, so there are few distinct ones.
         distinct = {id(row.expression): row.expression for row in rows if row.expression is not None}
         self._calls = {
@@ -37,12 +42,14 @@ class Rounds:
             for key, expression in distinct.items()
             if (found := [call for call in calls(expression) if call.reductions])
         }
-        # Calls that are used by others come first: their thresholds are needed to compute what the others see.
-        self._paths = list(dict.fromkeys(call.path for found in self._calls.values() for call in found))
+        # Calls that are used by others come first: their outcomes are needed to compute what the others see.
+        every = (call for found in self._calls.values() for call in found)
+        self._order = list(dict.fromkeys((call.path, red.name) for call in every for red in call.reductions))
+        self.remarks: list[str] = []
 
     def groups(self, pieces: list[Numbered]) -> Iterator[list[Numbered]]:
         """Yield pieces whose reductions run together: everything at once unless they are per tensor."""
-        scopes = {call.reductions[0].scope for found in self._calls.values() for call in found}
+        scopes = {red.scope for found in self._calls.values() for call in found for red in call.reductions}
         if scopes != {"tensor"}:
             yield pieces
             return
@@ -57,60 +64,78 @@ class Rounds:
         yield group
 
     def run(self, crew: Crew[Worker], group: list[Numbered]) -> None:
-        """Find every threshold that the group's rows need, inner calls before the calls that use them.
+        """Find everything that the group's rows need, inner calls before the calls that use them.
 
         Raises:
-            UsageError: When one rank over the checkpoint is asked for with several densities.
+            MergeError: When a method finds that the models cannot be merged.
         """
-        for path in self._paths:
-            selections = self._selections(group, path)
-            while any(selection.threshold is None for selection in selections.values()):
-                self._round(crew, group, selections)
-            for key, selection in selections.items():
-                if selection.threshold is not None:
-                    self._thresholds[key] = selection.threshold
-                    if self._journal is not None:
-                        self._journal.record("threshold", ":".join(map(str, key)), list(selection.threshold))
+        for path, name in self._order if self._calls else ():
+            members = list(self._members(group, path, name))
+            reducers = self._reducers(members)
+            while any(reducer.outcome is None for reducer in reducers.values()):
+                self._pass(crew, group, reducers)
+            for key, found in reducers.items():
+                self._results[key] = found.outcome
+                if self._journal is not None:
+                    self._journal.record("result", ":".join(map(str, key)), found.outcome)
+            self._remark(members, name)
 
-    def _round(self, crew: Crew[Worker], group: list[Numbered], selections: dict[SelectionKey, Selection]) -> None:
-        unknown = {key for key, selection in selections.items() if selection.threshold is None}
+    def _pass(self, crew: Crew[Worker], group: list[Numbered], reducers: dict[ResultKey, Reducer]) -> None:
+        unknown = {key for key, reducer in reducers.items() if reducer.outcome is None}
         concerned = [piece for _, piece in group if self._concerns(piece, unknown)]
-        for _, seen in crew.map(lambda worker, piece: worker.reduce(piece, selections), concerned):
+        for _, seen in crew.map(lambda worker, piece: worker.reduce(piece, reducers), concerned):
             for key, value in seen.items():
-                selections[key].absorb(value)
+                reducers[key].absorb(value)
         for key in unknown:
-            selections[key].advance()
+            reducers[key].advance()
 
-    def _concerns(self, piece: Piece, keys: set[SelectionKey]) -> bool:
+    def _concerns(self, piece: Piece, keys: set[ResultKey]) -> bool:
         return any(
-            key in keys
+            result_key(call, red, span.first) in keys
             for span in piece
             for call in self._calls_of(self._rows[span.first])
-            for key in selection_keys(call, span.first)
+            for red in call.reductions
         )
 
     def _calls_of(self, row: Row) -> Sequence[Call]:
         return self._calls.get(id(row.expression), ())
 
-    def _selections(self, group: list[Numbered], path: str) -> dict[SelectionKey, Selection]:
-        """Return a selection for every model and row (or the checkpoint) of one call that is not known yet."""
-        counts: dict[SelectionKey, int] = {}
-        wanted: dict[SelectionKey, Reduction] = {}
+    def _members(self, group: list[Numbered], path: str, name: str) -> Iterator[_Member]:
+        """Yield every row of the group that takes part in a reduction."""
         for number in sorted({row for _, piece in group for span in piece for row in range(span.first, span.last)}):
             for call in self._calls_of(self._rows[number]):
-                for key in selection_keys(call, number) if call.path == path else ():
-                    if wanted.setdefault(key, call.reductions[0]) != call.reductions[0]:
-                        raise UsageError("a rank over the checkpoint needs one density for all layers")
-                    counts[key] = counts.get(key, 0) + elements(self._rows[number])
-        unknown = {key: count for key, count in counts.items() if key not in self._thresholds}
-        bits = self._bits
-        return {
-            key: Selection(wanted[key].count(count), bits, at_once=key[2] >= 0 and count <= BLOCK_ELEMENTS)
-            for key, count in unknown.items()
-        }
+                for reduction in call.reductions if call.path == path else ():
+                    if reduction.name == name:
+                        yield number, call, reduction
 
-    @property
-    def _bits(self) -> int:
-        """Width of the accumulators that are ranked: 64 where any row has one."""
-        wide = any(tensor.dtype in {"F32", "F64"} for row in self._rows for tensor in row.tensors if tensor)
-        return 64 if wide else 32
+    def _reducers(self, members: Sequence[_Member]) -> dict[ResultKey, Reducer]:
+        """Return a reducer for every row (or the checkpoint) whose outcome is not known yet."""
+        counts: dict[ResultKey, int] = {}
+        example: dict[ResultKey, _Member] = {}
+        wide: set[ResultKey] = set()
+        for member in members:
+            number, call, reduction = member
+            row, key = self._rows[number], result_key(call, reduction, number)
+            example.setdefault(key, member)
+            counts[key] = counts.get(key, 0) + elements(row)
+            if accumulator_of(row) == "F64":
+                wide.add(key)
+        unknown = (key for key in example if key not in self._results)
+        return {key: self._reducer(*example[key], counts[key], 64 if key in wide else 32) for key in unknown}
+
+    def _reducer(self, number: int, call: Call, reduction: Reduction, count: int, bits: int) -> Reducer:
+        size = unit(self._rows[number])
+        at_once = reduction.scope == "tensor" and count <= size
+        known = self._context(number, call).result
+        return reducer(reduction, count, size, bits, known, at_once=at_once)
+
+    def _context(self, number: int, call: Call) -> BlockContext:
+        row = self._rows[number]
+        return BlockContext(None, call, row.name, unit(row), Block(number, 0, 0, 0), self._results, 0)
+
+    def _remark(self, members: Sequence[_Member], name: str) -> None:
+        """Let the method look at its last reduction, if that was over the checkpoint."""
+        over_all = [member for member in members if member[2].scope == "checkpoint"]
+        if over_all and over_all[0][1].reductions[-1].name == name:
+            number, call, _ = over_all[0]
+            self.remarks += call.method.remarks(call.options, self._context(number, call))

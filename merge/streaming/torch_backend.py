@@ -91,6 +91,28 @@ class TorchBackend:
         """Return the smallest of the ``count`` largest keys."""
         return int(self._torch.kthvalue(keys, len(keys) - count + 1).values)
 
+    def inner(self, first: Any, second: Any) -> float:
+        """Return the inner product in float64."""
+        return float((first.to(self._torch.float64) * second).sum())
+
+    def total(self, array: Any) -> float:
+        """Return the sum in float64; of a mask, the number of entries that are set."""
+        return float(array.sum(dtype=self._torch.float64))
+
+    def uniform(self, key: int, first: int, count: int) -> Any:
+        """Return float32 numbers in [0, 1), drawn on the CPU so that they are the same on every device."""
+        from .random_bits import random_floats
+
+        return self._torch.from_numpy(random_floats(key, first, count)).to(self._device)
+
+    def row_ranks(self, array: Any) -> Any:
+        """Return ranks by magnitude within rows, the later first among equals."""
+        torch = self._torch
+        length = array.shape[1]
+        order = length - 1 - torch.argsort(array.abs().flip(1), dim=1, stable=True)
+        ascending = torch.arange(length, dtype=array.dtype, device=array.device).expand_as(array)
+        return torch.empty_like(array).scatter_(1, order, ascending)
+
     def keep_first(self, mask: Any, equal: Any, quota: int) -> None:
         """Set in the mask the first ``quota`` places where ``equal`` is true."""
         mask[equal.nonzero()[:quota, 0]] = True

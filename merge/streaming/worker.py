@@ -13,10 +13,12 @@ from ..dtypes import DTYPES
 from ..errors import MergeError
 from ..planning.rows import Row
 from ..planning.tensor_rules import is_constant
-from ..program import Input
-from .evaluation import Evaluator, SelectionKey, reducing_calls, selection_keys
-from .pieces import Piece, Span, elements, moves_bytes
-from .reductions import BLOCK_ELEMENTS, Selection, Threshold
+from ..program import Call, Input, calls
+from ..reduction import Reduction
+from .context import ResultKey, Results, result_key
+from .evaluation import Evaluator
+from .pieces import BLOCK_ELEMENTS, Piece, Span, elements, moves_bytes, unit
+from .reductions import Reducer
 
 SpanDigests = list[list[bytes]]  # per source that the span reads, then the output
 
@@ -38,7 +40,8 @@ class Setting(NamedTuple):
     rows: Sequence[Row]
     sources: Sequence[Source]
     sink: Sink
-    thresholds: Mapping[SelectionKey, Threshold]
+    results: Results
+    seed: int
     chunk_elements: int
     allow_nonfinite: bool
     stop: threading.Event
@@ -64,7 +67,7 @@ class Worker:
 
     def __init__(self, setting: Setting, backend: Any) -> None:
         self._setting, self._backend = setting, backend
-        self._evaluator = Evaluator(backend, setting.thresholds)
+        self._evaluator = Evaluator(backend, setting.results, setting.seed)
 
     def process(self, piece: Piece) -> list[SpanDigests]:
         """Compute and write a piece; return the digests of what was read and written, span by span.
@@ -74,27 +77,28 @@ class Worker:
         """
         return [self._process_span(span) for span in piece]
 
-    def reduce(self, piece: Piece, selections: Mapping[SelectionKey, Selection]) -> dict[SelectionKey, Any]:
-        """Observe the inputs of every call with unfinished selections on this piece."""
-        seen: dict[SelectionKey, Any] = {}
-        packed: dict[SelectionKey, Any] = {}
+    def reduce(self, piece: Piece, reducers: Mapping[ResultKey, Reducer]) -> dict[ResultKey, Any]:
+        """Show this piece to every unfinished reducer; they all belong to one reduction of one call."""
+        seen: dict[ResultKey, Any] = {}
+        packed: dict[ResultKey, Any] = {}
         for span in piece:
             row = self._setting.rows[span.first]
-            wanted = [
-                call
-                for call in reducing_calls(row)
-                if any(
-                    selections[key].threshold is None for key in selection_keys(call, span.first) if key in selections
-                )
-            ]
-            for chunk in self._chunks(span) if wanted else ():
-                raws = self._read_all(row, chunk, hashers=None)
-                for call in wanted:
-                    for block in self._evaluator.blocks(chunk.row, chunk.first, chunk.length):
-                        self._evaluator.observe(call, row, raws, block, selections, seen)
+            for call in calls(row.expression) if row.expression is not None else ():
+                for reduction in call.reductions:
+                    key = result_key(call, reduction, span.first)
+                    if key in reducers and reducers[key].outcome is None:
+                        self._observe(span, call, reduction, reducers[key], seen.setdefault(key, reducers[key].empty()))
             done = [key for key in seen if key[2] == span.first]
-            packed |= {key: selections[key].pack(seen.pop(key)) for key in done}
-        return packed | {key: selections[key].pack(value) for key, value in seen.items()}
+            packed |= {key: reducers[key].pack(seen.pop(key)) for key in done}
+        return packed | {key: reducers[key].pack(value) for key, value in seen.items()}
+
+    def _observe(self, span: Span, call: Call, reduction: Reduction, reducer: Reducer, seen: Any) -> None:
+        row = self._setting.rows[span.first]
+        for chunk in self._chunks(span):
+            raws = self._read_all(row, chunk, hashers=None)
+            for block in self._evaluator.blocks(row, chunk.row, chunk.first, chunk.length):
+                arrays = self._evaluator.view(call, reduction, row, raws, block)
+                reducer.observe(seen, arrays, block.row, block.first, self._backend)
 
     def _chunks(self, span: Span) -> Iterator[_Chunk]:
         """Cut a span into chunks that fit the buffers: pieces of one row, or as many whole small rows as fit."""
@@ -116,10 +120,10 @@ class Worker:
         yield _Chunk(first, 0, total, parts)
 
     def _limit(self, row: Row) -> int:
-        """Return the elements of a chunk: whole blocks, so many that the bytes are the same for every width."""
+        """Return the elements of a chunk: whole units, so many that the bytes are the same for every width."""
         widest = 1 if moves_bytes(row) else max(DTYPES[tensor.dtype].bits // 8 for tensor in row.tensors if tensor)
         blocks = self._setting.chunk_elements * 2 // widest // BLOCK_ELEMENTS
-        return max(1, blocks) * BLOCK_ELEMENTS
+        return max(1, max(1, blocks) * BLOCK_ELEMENTS // unit(row)) * unit(row)
 
     def _process_span(self, span: Span) -> SpanDigests:
         row = self._setting.rows[span.first]
@@ -158,7 +162,7 @@ class Worker:
 
     def _checked_outcome(self, row: Row, chunk: _Chunk, raws: Mapping[int, Buffer]) -> Buffer:
         """Return the output bytes of a chunk, refusing what is not finite in the inputs or the outcome."""
-        summed = self._evaluator.weighted_sum(row, raws)
+        summed = self._evaluator.weighted_sum(row, chunk.row, raws)
         for source, raw in raws.items():
             if summed is None or source not in summed.checked:
                 self._check_finite(raw, row, chunk, source)
@@ -204,7 +208,7 @@ class Worker:
             return raws.get(row.expression.source, memoryview(b""))  # a longer one of another model is still read
         width = DTYPES[row.dtype].bits // 8
         out: Buffer = self._backend.raw("out", chunk.length * width)
-        for block in self._evaluator.blocks(chunk.row, chunk.first, chunk.length):
+        for block in self._evaluator.blocks(row, chunk.row, chunk.first, chunk.length):
             array = self._evaluator.evaluate(row, raws, block)
             self._backend.store(array, row.dtype, out[block.offset * width : (block.offset + block.length) * width])
         if not self._setting.allow_nonfinite:

@@ -11,13 +11,15 @@ from merge.registry import find_method, method_names
 
 METHODS = method_names()
 # Options with which a method gives back its input when all models are one; an average with weights 1/k always does.
-NEUTRAL: dict[str, dict[str, Any]] = {"ties": {"density": 1.0}}
-# Methods whose outcome does not depend on the order of the models but for the last bits of sums.
-ORDERED: set[str] = set()
+NEUTRAL: dict[str, dict[str, Any]] = {"ties": {"density": 1.0}, "dare": {"density": 1.0}}
+# Per-model options that have no default.
+REQUIRED_OPTIONS: dict[str, dict[str, Any]] = {}
+# Methods whose outcome depends on the order of the models by more than the last bits of sums.
+ORDERED = {name for name in METHODS if find_method(name).ordered}
 
 
 def needs_base(name: str) -> bool:
-    return find_method(name).takes == "task_vectors"
+    return find_method(name).needs_base
 
 
 def model_count(name: str, wanted: int = 3) -> int:

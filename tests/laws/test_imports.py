@@ -90,5 +90,5 @@ def test_nothing_heavy_is_imported_before_it_is_needed(path):
 
 def test_this_test_sees_relative_imports():
     found = imports(PACKAGE / "methods" / "ties.py")
-    assert "merge.method.LargestMagnitudes" in found
+    assert "merge.reduction.Largest" in found
     assert "merge.streaming.pieces" in imports(PACKAGE / "engine.py")

@@ -31,7 +31,7 @@ def summed(arrays, weights, accumulator):
 
 def call(code, arrays, weights, level=2):
     out = bytearray(arrays[0].nbytes)
-    finite = kernels.weighted_sum(code, tuple(array.view("u1").data for array in arrays), weights, out, level)
+    finite = kernels.weighted_sum(code, tuple(array.view("u1").data for array in arrays), weights, out, None, level)
     return finite, bytes(out)
 
 

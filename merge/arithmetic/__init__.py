@@ -1,0 +1,1 @@
+"""Mathematics that several methods share, written against the array API."""
