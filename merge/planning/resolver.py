@@ -121,7 +121,7 @@ def resolve_options(bound: BoundCall, rule: BoundRule | None, depth: float | Non
     options = bound.method.options(**values)
     try:
         _refuse_missing(bound, options)
-        bound.method.check(options, len(present))
+        bound.method.check(options, len(bound.witnesses) or len(present))
     except UsageError as error:
         raise UsageError(error.what, where=error.where or bound.where, hint=error.hint) from None
     return options

@@ -44,7 +44,7 @@ def modules(cwd, *arguments: object) -> tuple[str, set[str]]:
         (["soup", "nope.st", "b.st", "-o", "out.st"], "2"),
         (["soup", "a.st", "b.st", "-o", "out.st", "--dry-run"], "0"),
         (["soup", "a.st", "b.st", "-o", "out.st", "--dry-run", "--json"], "0"),
-        (["ties", "a.st", "b.st", "--base", "a.st", "-o", "out.st", "--dry-run"], "0"),
+        (["ties", "a.st", "--base", "b.st", "-o", "out.st", "--dry-run"], "0"),
         (["run", "recipe.yaml", "--dry-run"], "0"),
         (["methods"], "0"),
         (["new", "soup"], "0"),

@@ -11,7 +11,7 @@ from merge.registry import find_method, method_names
 
 METHODS = method_names()
 # Options with which a method gives back its input when all models are one; an average with weights 1/k always does.
-NEUTRAL: dict[str, dict[str, Any]] = {"ties": {"density": 1.0}, "dare": {"density": 1.0}}
+NEUTRAL: dict[str, dict[str, Any]] = {"ties": {"density": 1.0}, "dare": {"density": 1.0}, "lines": {"alpha": 1.0}}
 # Per-model options that have no default.
 REQUIRED_OPTIONS: dict[str, dict[str, Any]] = {}
 # Methods whose outcome depends on the order of the models by more than the last bits of sums.
@@ -23,8 +23,9 @@ def needs_base(name: str) -> bool:
 
 
 def model_count(name: str, wanted: int = 3) -> int:
-    most = find_method(name).maximum_models
-    return wanted if most is None else min(wanted, most)
+    method = find_method(name)
+    wanted = max(wanted, method.minimum_models)
+    return wanted if method.maximum_models is None else min(wanted, method.maximum_models)
 
 
 def shares(name: str, count: int) -> Sequence[float] | None:

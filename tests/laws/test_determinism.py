@@ -13,6 +13,7 @@ from registry_cases import METHODS, model_count, needs_base
 from merge import engine
 from merge.dtypes import torch_dtype
 from merge.engine import RunSettings
+from merge.registry import find_method
 from merge.streaming.torch_backend import TorchBackend
 
 SETTINGS = list(itertools.product((1, 2, 3, 7), (65536, 131072, 262144, 524288)))
@@ -22,6 +23,8 @@ FLOATS = ["F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2", "F8_E4M3FNUZ", "F8_
 def models_of(method: str, dtype: torch.dtype, sizes: dict[str, int], spread: float = 1.0):
     """Return a base or None, and models; numbers on a grid, so that magnitudes are often equal."""
     generator = torch.Generator().manual_seed(5)
+    if find_method(method).uses_place:
+        sizes = {f"layers.{number}.{name}": size for number, (name, size) in enumerate(sizes.items())}
 
     def make():
         return {

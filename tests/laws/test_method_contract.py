@@ -98,7 +98,7 @@ def test_too_few_models_are_refused(method):
 @pytest.mark.parametrize("method", [name for name in METHODS if needs_base(name)])
 def test_task_vectors_need_a_base(method):
     with pytest.raises(UsageError, match="--base"):
-        merge_states(method, [state(1), state(2)])
+        merge_states(method, [state(seed) for seed in range(model_count(method))])
 
 
 @pytest.mark.parametrize("method", METHODS)
