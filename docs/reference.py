@@ -1,35 +1,84 @@
-"""Renders the generated parts of the docs from the declarations; `cog -r` writes them, `cog --check` guards them."""
+"""Renders the generated parts of the docs from the declarations.
+
+`cog -r` writes what stands inside other pages and `cog --check` guards it; `python -m docs.reference` writes the page of
+every method, which a test guards.
+"""
 
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 from typing import Any, get_args
 
 from merge.cli import command_names
 from merge.commands.flags import COMMON
-from merge.registry import find_method, method_names
+from merge.commands.methods import HEADINGS, facts
+from merge.options import Declaration
+from merge.registry import built_in_names, find_method
+
+FOLDER = Path(__file__).resolve().parent
 
 
 def method_list() -> str:
     """Return one line per method."""
-    rows = [f"| [`{name}`](docs/methods.md#{name}) | {find_method(name).summary} |" for name in method_names()]
+    rows = [f"| [`{name}`](docs/methods/{name}.md) | {find_method(name).summary} |" for name in built_in_names()]
     return "\n".join(["", "| method | |", "|---|---|", *rows, "", ""])
 
 
-def method_sections() -> str:
-    """Return a section per method: its source note and a table of its options."""
-    return "\n".join(_method_section(name) for name in method_names())
+def method_table() -> str:
+    """Return the table that `merge methods` prints, with links."""
+    heads = " | ".join(HEADINGS)
+    rows = []
+    for name in built_in_names():
+        _, models, base, data, paper, summary = facts(find_method(name))
+        link = f"[{paper}](https://arxiv.org/abs/{paper.removeprefix('arXiv:')})" if paper != "-" else paper
+        rows.append(f"| [`{name}`](methods/{name}.md) | {models} | {base} | {data} | {link} | {summary} |")
+    return "\n".join(["", f"| {heads} |", "|---" * len(HEADINGS) + "|", *rows, "", ""])
 
 
-def _method_section(name: str) -> str:
+def method_page(name: str) -> str:
+    """Return the page of a method: its source note, its options and a recipe."""
     method = find_method(name)
     note = inspect.getdoc(inspect.getmodule(type(method))) or ""
-    rows = [
-        f"| `{option.name}` | `{option.flag}` | {option.help} | {option.shown_default} | {option.range} |"
-        for option in method.options.declarations.values()
+    recipe = (FOLDER.parent / "recipes" / f"{name}.yaml").read_text("utf-8").strip()
+    names = {None: "MODEL…"} | {count: " ".join(["MODEL"] * count) for count in (1, 2, 3)}
+    models = names[method.maximum_models if method.maximum_models == method.minimum_models else None]
+    base = {"task_vectors": " --base BASE", "base_and_weights": " --base BASE", "either": " [--base BASE]"}
+    lines = [
+        f"# {name}",
+        "",
+        "<!-- generated: python -m docs.reference -->",
+        "",
+        note,
+        "",
+        "## On the command line",
+        "",
     ]
-    table = ["| recipe key | flag | meaning | default | range |", "|---|---|---|---|---|", *rows]
-    return "\n".join(["", f"## {name}", "", note, "", *table, ""])
+    lines += [f"    merge {name} {models}{base.get(method.takes, '')} -o OUT", ""]
+    if method.options.declarations:
+        lines += ["| recipe key | flag | meaning | default | range |", "|---|---|---|---|---|"]
+        lines += [_option_row(option) for option in method.options.declarations.values()]
+        lines += [""]
+    if any(option.shared for option in method.options.declarations.values()):
+        lines += ["`*`: one value for all models (under `options:`) or one per model (beside `model:`).", ""]
+    lines += ["The flags of every merging command are listed in [Commands](../commands.md).", ""]
+    return "\n".join([*lines, "## As a recipe", "", "```yaml", recipe, "```", ""])
+
+
+def _option_row(option: Declaration) -> str:
+    mark = "`*`" if option.shared else ""
+    cells = (f"`{option.name}`{mark}", f"`{option.flag}`", option.help, option.shown_default, option.range)
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def write_pages() -> None:
+    """Write the page of every method, and remove pages of methods that are gone."""
+    pages = FOLDER / "methods"
+    pages.mkdir(exist_ok=True)
+    for page in pages.glob("*.md"):
+        page.unlink()
+    for name in built_in_names():
+        (pages / f"{name}.md").write_text(method_page(name), "utf-8")
 
 
 def common_flags() -> str:
@@ -50,3 +99,7 @@ def command_list() -> str:
         module = __import__(f"merge.commands.{name}", fromlist=["command"])
         rows.append(f"| `merge {name}` | {(module.command.__doc__ or '').strip().splitlines()[0]} |")
     return "\n".join(["", "| command | |", "|---|---|", *rows, "", ""])
+
+
+if __name__ == "__main__":
+    write_pages()

@@ -15,9 +15,9 @@ from typing import Any
 from .errors import UsageError
 from .plan import Plan
 from .planning.rows import Row
+from .streaming.context import ResultKey
 from .streaming.crew import Crew
 from .streaming.digests import Digests
-from .streaming.context import ResultKey
 from .streaming.journal import Journal, pack, unpack
 from .streaming.pieces import BLOCK_ELEMENTS, Piece, cut, elements, portion
 from .streaming.rounds import Rounds

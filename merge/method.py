@@ -7,6 +7,8 @@ reductions over whole tensors it must know first; the engine reads, converts, su
 
 from __future__ import annotations
 
+import re
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol
@@ -101,6 +103,12 @@ class Method(ABC):
     def summary(self) -> str:
         """The first line of the class docstring."""
         return (type(self).__doc__ or "").strip().splitlines()[0]
+
+    @property
+    def paper(self) -> str:
+        """The first paper that the module's docstring cites: ``arXiv:`` and a number, or an empty string."""
+        match = re.search(r"arXiv:\d+\.\d+", sys.modules[type(self).__module__].__doc__ or "")
+        return match[0] if match else ""
 
     @property
     def needs_base(self) -> bool:

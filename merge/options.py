@@ -63,7 +63,7 @@ class Declaration:
         low = low or (f">= {self.minimum:g}" if self.minimum is not None else None)
         high = f"<= {self.maximum:g}" if self.maximum is not None else None
         limits = " and ".join(part for part in (low, high) if part)
-        return " or ".join(part for part in (limits, *self.words) if part)
+        return " or ".join((limits or "a number", *self.words)) if self.words else limits
 
     def check(self, value: object, where: str | None = None) -> Scalar:
         """Return the value in the option's type.

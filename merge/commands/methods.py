@@ -8,7 +8,7 @@ import typer
 
 from ..method import Method
 from ..registry import find_method, method_names
-from .show import say_json
+from .show import render_columns, say_json
 
 PANEL = "Recipes"
 
@@ -24,7 +24,18 @@ def command(
     elif name:
         typer.echo(_describe(found[0]))
     else:
-        typer.echo("\n".join(f"{method.name:18s} {method.summary}" for method in found))
+        typer.echo(render_columns([HEADINGS, *(facts(method) for method in found)]))
+
+
+HEADINGS = ("method", "models", "base", "data", "paper", "what it is")
+_BASE = {"task_vectors": "needed", "base_and_weights": "needed", "either": "optional", "weights": "-"}
+
+
+def facts(method: Method) -> tuple[str, ...]:
+    """Return the line of a method in the table of methods; see `HEADINGS`."""
+    least, most = method.minimum_models, method.maximum_models
+    count = str(least) if least == most else f"{least}-{most}" if most else f"{least}+"
+    return method.name, count, _BASE[method.takes], method.data_use, method.paper or "-", method.summary
 
 
 def describe_method(method: Method) -> dict[str, Any]:
@@ -33,6 +44,10 @@ def describe_method(method: Method) -> dict[str, Any]:
         "name": method.name,
         "summary": method.summary,
         "takes": method.takes,
+        "base": _BASE[method.takes],
+        "data_use": method.data_use,
+        "paper": method.paper,
+        "seeded": method.seeded,
         "models": [method.minimum_models, method.maximum_models],
         "options": [
             {
@@ -42,6 +57,7 @@ def describe_method(method: Method) -> dict[str, Any]:
                 "default": option.shown_default,
                 "range": option.range,
                 "per_model": option.per_model,
+                "shared": option.shared,
                 "help": option.help,
             }
             for option in method.options.declarations.values()

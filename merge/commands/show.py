@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -45,3 +46,10 @@ def warn(text: str, flags: Voice) -> None:
 def say_json(value: Any) -> None:
     """Print JSON for programs."""
     print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False), flush=True)  # noqa: T201
+
+
+def render_columns(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows as text with aligned columns, the last one ragged."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join(line.rstrip() for line in lines)

@@ -98,7 +98,12 @@ def _varies(bound: Bound) -> bool:
     if isinstance(bound, int):
         return False
     children = [*bound.inputs, *([bound.base] if bound.base is not None else [])]
-    return bound.method.uses_place or bool(bound.rules) or any(map(_is_course, bound.options.values())) or any(map(_varies, children))
+    return (
+        bound.method.uses_place
+        or bool(bound.rules)
+        or any(map(_is_course, bound.options.values()))
+        or any(map(_varies, children))
+    )
 
 
 def _is_course(value: OptionValue) -> bool:

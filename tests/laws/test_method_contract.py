@@ -104,8 +104,10 @@ def test_task_vectors_need_a_base(method):
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_has_a_recipe_and_docs(method):
     assert (ROOT / "recipes" / f"{method}.yaml").is_file()
-    pages = [page.read_text("utf-8") for page in (ROOT / "docs").rglob("*.md")]
-    assert any(f"\n## {method}\n" in page for page in pages)
+    from docs.reference import method_page
+
+    page = ROOT / "docs" / "methods" / f"{method}.md"
+    assert page.read_text("utf-8") == method_page(method), "run: python -m docs.reference"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

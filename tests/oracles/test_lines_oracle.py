@@ -135,7 +135,9 @@ def test_architectures(layout):
 
 
 def test_towers_and_stacks_are_counted_by_themselves():
-    names = [f"visual.transformer.resblocks.{n}.w" for n in range(5)] + [f"transformer.resblocks.{n}.w" for n in (0, 1, 2)]
+    names = [f"visual.transformer.resblocks.{n}.w" for n in range(5)] + [
+        f"transformer.resblocks.{n}.w" for n in (0, 1, 2)
+    ]
     index = BlockIndex(names)
     assert index.place("visual.transformer.resblocks.2.w").depth == 0.5
     assert index.place("transformer.resblocks.1.w").depth == 0.5
@@ -176,7 +178,9 @@ def test_refusals(state, options, message):
 
 def test_a_pattern_of_the_user():
     task_vector = {f"trunk.{n}.w": torch.ones(1) for n in range(3)}
-    found = merge_states("lines", [task_vector], zeros_like(task_vector), pattern=r"trunk\.(\d+)\.", alpha=0.0, beta=1.0)
+    found = merge_states(
+        "lines", [task_vector], zeros_like(task_vector), pattern=r"trunk\.(\d+)\.", alpha=0.0, beta=1.0
+    )
     assert [found[f"trunk.{n}.w"].item() for n in range(3)] == [0.0, 0.5, 1.0]
 
 
