@@ -1,7 +1,7 @@
 """Renders the generated parts of the docs from the declarations.
 
-`cog -r` writes what stands inside other pages and `cog --check` guards it; `python -m docs.reference` writes the page of
-every method, which a test guards.
+`cog -r` writes what stands inside other pages and `cog --check` guards it; `python -m docs.reference` writes the page
+of every method, which a test guards.
 """
 
 from __future__ import annotations

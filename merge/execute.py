@@ -103,9 +103,8 @@ def write(plan: Plan, settings: WriteSettings) -> Written:
         raise MergeError(what, where=str(error.filename or out)) from error
     finally:
         staging.close()
-    return Written(
-        out, outcome, copied, warnings, plan.notes + notes + outcome.remarks, time.monotonic() - started, hashes
-    )
+    notes = plan.notes + notes + outcome.remarks
+    return Written(out, outcome, copied, warnings, notes, time.monotonic() - started, hashes)
 
 
 def _build(

@@ -33,6 +33,9 @@ class Place(NamedTuple):
     after: bool = False
 
 
+NOWHERE = Place()
+
+
 class Context(Protocol):
     """What the engine tells a method about the portion that it is called with."""
 

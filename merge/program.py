@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from .method import Access, Method, Place
+from .method import NOWHERE, Access, Method, Place
 from .options import Options
 from .reduction import Reduction
 
@@ -39,7 +39,7 @@ class Call:
     inputs: tuple[Expression, ...]
     base: Expression | None = None
     witnesses: tuple[Expression, ...] = ()
-    place: Place = Place()
+    place: Place = NOWHERE
 
     @cached_property
     def access(self) -> Access:
