@@ -60,6 +60,15 @@ class Context(Protocol):
             border: Which of the reduction's counts is meant.
         """
 
+    def keep_largest(self, array: Array, reduction: str, position: int, border: int = 0) -> None:
+        """Multiply by 0, in place, the entries that a `Largest` does not count; see `largest`."""
+
+    def agreeing_sum(self, arrays: Sequence[Array], weights: Sequence[float], *, normalize: bool) -> Array:
+        """Return the sum of the weighted arrays that agree in sign with their majority; they are overwritten.
+
+        See `merge.arithmetic.consensus.agreeing_sum`, of which this is a faster form where there is one.
+        """
+
     def uniform(self, like: Array, model: int) -> Array:
         """Return random float32 numbers in [0, 1), of an array's shape.
 

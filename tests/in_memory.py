@@ -15,6 +15,8 @@ from merge.planning.layout import nbytes_of
 from merge.recipe import Merge, Model, Output, Recipe
 
 State = Mapping[str, torch.Tensor]
+# Per-model options that have no default: what they are where a test gives nothing.
+REQUIRED_OPTIONS: dict[str, dict[str, Any]] = {"best-k": {"score": 0.5}}
 
 
 def recipe_of(
@@ -29,7 +31,7 @@ def recipe_of(
     **options: Any,
 ) -> Recipe:
     """Return a recipe; ``per_model`` holds lists or one value for all, ``more`` further fields of `Recipe`."""
-    beside = dict(per_model or {}) | ({"weight": list(weights)} if weights is not None else {})
+    beside = REQUIRED_OPTIONS.get(method, {}) | dict(per_model or {}) | ({"weight": list(weights)} if weights is not None else {})
     given = [
         {name: value[number] if isinstance(value, list) and value else value for name, value in beside.items()}
         for number in range(len(models))

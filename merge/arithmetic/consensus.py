@@ -12,7 +12,14 @@ from typing import Any
 from ..reduction import Array
 
 
-def agreeing_sum(arrays: Sequence[Array], weights: Sequence[float], xp: Any, *, normalize: bool) -> Array:
+def majority(total: Array, xp: Any) -> Array:
+    """Return the sign of a sum of task vectors, 1 or -1."""
+    return xp.copysign(xp.ones_like(total), total + 0.0)  # -0 + 0 is 0: a sum of 0 counts as positive
+
+
+def agreeing_sum(
+    arrays: Sequence[Array], weights: Sequence[float], xp: Any, *, normalize: bool, sign: Array | None = None
+) -> Array:
     """Return the sum of the weighted arrays that have the majority's sign, entry by entry.
 
     Args:
@@ -21,12 +28,13 @@ def agreeing_sum(arrays: Sequence[Array], weights: Sequence[float], xp: Any, *, 
         xp: The arrays' namespace.
         normalize: Divide by the sum of the weights of those that agree. Where it is 0, since nothing agrees or
             weights of both signs cancel, the sum stands.
+        sign: Elected already; otherwise by the weighted arrays.
     """
     votes = xp.zeros_like(arrays[0])
     for array, weight in zip(arrays, weights, strict=True):
         array *= weight
         votes += array
-    sign = xp.copysign(xp.ones_like(votes), votes + 0.0)  # -0 + 0 is 0: a sum of 0 counts as positive
+    sign = majority(votes, xp) if sign is None else sign
     total, divisor = xp.zeros_like(votes), xp.zeros_like(votes)
     for array, weight in zip(arrays, weights, strict=True):
         array *= sign  # now positive exactly where it agrees with the majority

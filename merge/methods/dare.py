@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..arithmetic.consensus import agreeing_sum, weighted_sum
+from ..arithmetic.consensus import weighted_sum
 from ..method import Context, Method, refuse_zero_sum
 from ..options import Options, option
 from ..reduction import Array, Sums
@@ -62,7 +62,7 @@ class Dare(Method):
                 task_vector *= self._mask(task_vector, model, options, context)
                 task_vector *= self._factor(model, options, context)
         if options.ties:
-            total = agreeing_sum(arrays, options.weight, context.xp, normalize=options.normalize)
+            total = context.agreeing_sum(arrays, options.weight, normalize=options.normalize)
         else:
             total = weighted_sum(arrays, options.weight, normalize=options.normalize)
         total *= options.scale

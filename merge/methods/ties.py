@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..arithmetic.consensus import agreeing_sum
 from ..method import Context, Method
 from ..options import Options, option
 from ..reduction import Array, Largest, Share
@@ -49,7 +48,7 @@ class Ties(Method):
         """Return the merged task vector of one portion."""
         for model, (task_vector, density) in enumerate(zip(arrays, options.density, strict=True)):
             if density < 1:
-                task_vector *= context.largest(task_vector, "trim", model)
-        total = agreeing_sum(arrays, options.weight, context.xp, normalize=options.normalize)
+                context.keep_largest(task_vector, "trim", model)
+        total = context.agreeing_sum(arrays, options.weight, normalize=options.normalize)
         total *= options.scale
         return total

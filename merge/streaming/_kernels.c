@@ -1,6 +1,6 @@
-/* The weighted sum of tensors in one pass over memory.
+/* The weighted sum of tensors in one pass over memory, and the loops over blocks that numpy needs many passes for.
  *
- * It computes what the numpy path computes, operation for operation: convert exactly, multiply, then add, in the
+ * They compute what the numpy path computes, operation for operation: convert exactly, multiply, then add, in the
  * order of the models and in float32 (float64 for float32 inputs), round once to nearest even. So both give the
  * same bytes, and a machine without a compiler only loses speed. Contraction of multiply and add must stay off.
  */
@@ -11,6 +11,7 @@
 
 #define STRIP 1024 /* elements whose sums stay in the first-level cache */
 #define MOST_INPUTS 64
+#define LANES 16 /* as many as the widest registers hold */
 
 typedef struct {
     const void *data[MOST_INPUTS];
@@ -19,44 +20,46 @@ typedef struct {
     int count;
 } Inputs;
 
-#define NAMED(name) name##_any
-#include "_sums.h"
-#undef NAMED
+#define SET _any
+#include "_set.h"
+#undef SET
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
 #define CHOOSES
 #pragma GCC push_options
 #pragma GCC target("arch=haswell")
-#define NAMED(name) name##_avx2
-#include "_sums.h"
-#undef NAMED
+#define SET _avx2
+#include "_set.h"
+#undef SET
 #pragma GCC pop_options
 #pragma GCC push_options
 #pragma GCC target("arch=skylake-avx512")
-#define NAMED(name) name##_avx512
-#include "_sums.h"
-#undef NAMED
+#define SET _avx512
+#include "_set.h"
+#undef SET
 #pragma GCC pop_options
 #endif
 
-#define DISPATCH(set) \
-    if (!strcmp(dtype, "BF16")) return sum_bfloat16##set(in, out, nbytes / 2); \
-    if (!strcmp(dtype, "F16")) return sum_float16##set(in, out, nbytes / 2); \
-    return sum_float32##set(in, out, nbytes / 4);
-
 /* `level` bounds the instruction set, so that tests can compare all of them: 0 any processor, 1 AVX2, 2 AVX-512. */
-static int run(const char *dtype, const Inputs *in, void *out, size_t nbytes, int level) {
+static int chosen(int level) {
 #ifdef CHOOSES
-    if (level > 1 && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl")) {
-        DISPATCH(_avx512)
-    }
-    if (level > 0 && __builtin_cpu_supports("avx2")) {
-        DISPATCH(_avx2)
-    }
-#else
-    (void)level;
+    if (level > 1 && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl")) return 2;
+    if (level > 0 && __builtin_cpu_supports("avx2")) return 1;
 #endif
-    DISPATCH(_any)
+    (void)level;
+    return 0;
+}
+
+#ifdef CHOOSES
+#define PICK(name, level) (chosen(level) == 2 ? name##_avx512 : chosen(level) == 1 ? name##_avx2 : name##_any)
+#else
+#define PICK(name, level) (name##_any)
+#endif
+
+static int run(const char *dtype, const Inputs *in, void *out, size_t nbytes, int level) {
+    if (!strcmp(dtype, "BF16")) return PICK(sum_bfloat16, level)(in, out, nbytes / 2);
+    if (!strcmp(dtype, "F16")) return PICK(sum_float16, level)(in, out, nbytes / 2);
+    return PICK(sum_float32, level)(in, out, nbytes / 4);
 }
 
 static PyObject *weighted_sum(PyObject *module, PyObject *arguments) {
@@ -97,9 +100,153 @@ static PyObject *weighted_sum(PyObject *module, PyObject *arguments) {
     return PyErr_Occurred() ? NULL : PyBool_FromLong(finite);
 }
 
+/* Open a contiguous array of float32 or float64; return its width in bytes, or 0 with an error set. */
+static int open_array(PyObject *object, Py_buffer *view, int writable) {
+    if (PyObject_GetBuffer(object, view, PyBUF_FORMAT | PyBUF_C_CONTIGUOUS | (writable ? PyBUF_WRITABLE : 0))) return 0;
+    if (view->format && (!strcmp(view->format, "f") || !strcmp(view->format, "d"))) return (int)view->itemsize;
+    PyBuffer_Release(view);
+    PyErr_SetString(PyExc_TypeError, "an array of float32 or float64 is needed");
+    return 0;
+}
+
+static PyObject *inner(PyObject *module, PyObject *arguments) {
+    PyObject *objects[2];
+    Py_buffer first, second;
+    double total = 0;
+    int width, level = 2;
+    (void)module;
+    if (!PyArg_ParseTuple(arguments, "OO|i", &objects[0], &objects[1], &level)) return NULL;
+    if (!(width = open_array(objects[0], &first, 0))) return NULL;
+    if (!open_array(objects[1], &second, 0)) {
+        PyBuffer_Release(&first);
+        return NULL;
+    }
+    if (second.len != first.len || second.itemsize != width)
+        PyErr_SetString(PyExc_ValueError, "both arrays must have one type and length");
+    else {
+        Py_BEGIN_ALLOW_THREADS
+        total = width == 4 ? PICK(inner_32, level)(first.buf, second.buf, (size_t)first.len / 4)
+                           : PICK(inner_64, level)(first.buf, second.buf, (size_t)first.len / 8);
+        Py_END_ALLOW_THREADS
+    }
+    PyBuffer_Release(&first);
+    PyBuffer_Release(&second);
+    return PyErr_Occurred() ? NULL : PyFloat_FromDouble(total);
+}
+
+static PyObject *add_digits(PyObject *module, PyObject *arguments) {
+    PyObject *object;
+    Py_buffer array, counts;
+    unsigned long long prefix;
+    int width, shift, level = 2;
+    (void)module;
+    if (!PyArg_ParseTuple(arguments, "w*OiK|i", &counts, &object, &shift, &prefix, &level)) return NULL;
+    width = open_array(object, &array, 0);
+    if (width && (counts.len != 65536 * 8 || shift < 0 || shift > 8 * width - 16))
+        PyErr_SetString(PyExc_ValueError, "add_digits needs 65,536 counts and a shift within the numbers");
+    else if (width) {
+        Py_BEGIN_ALLOW_THREADS
+        if (width == 4)
+            PICK(digits_32, level)(array.buf, (size_t)array.len / 4, counts.buf, shift, prefix);
+        else
+            PICK(digits_64, level)(array.buf, (size_t)array.len / 8, counts.buf, shift, prefix);
+        Py_END_ALLOW_THREADS
+    }
+    if (width) PyBuffer_Release(&array);
+    PyBuffer_Release(&counts);
+    if (PyErr_Occurred()) return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyObject *trim(PyObject *module, PyObject *arguments) {
+    PyObject *object;
+    Py_buffer array;
+    double least;
+    int width, level = 2;
+    (void)module;
+    if (!PyArg_ParseTuple(arguments, "Od|i", &object, &least, &level)) return NULL;
+    if (!(width = open_array(object, &array, 1))) return NULL;
+    Py_BEGIN_ALLOW_THREADS
+    if (width == 4)
+        PICK(trim_32, level)(array.buf, (size_t)array.len / 4, (float)least);
+    else
+        PICK(trim_64, level)(array.buf, (size_t)array.len / 8, least);
+    Py_END_ALLOW_THREADS
+    PyBuffer_Release(&array);
+    Py_RETURN_NONE;
+}
+
+static PyObject *store(PyObject *module, PyObject *arguments) {
+    const char *dtype;
+    PyObject *object;
+    Py_buffer array, out;
+    int width, finite = 0, level = 2;
+    (void)module;
+    if (!PyArg_ParseTuple(arguments, "sOw*|i", &dtype, &object, &out, &level)) return NULL;
+    width = open_array(object, &array, 0);
+    size_t n = width ? (size_t)array.len / (size_t)width : 0;
+    int wide = !strcmp(dtype, "F32"), half = !strcmp(dtype, "BF16") || !strcmp(dtype, "F16");
+    if (width && ((!wide && !half) || width != (wide ? 8 : 4) || (size_t)out.len != n * (size_t)width / 2))
+        PyErr_SetString(PyExc_ValueError, "store rounds float32 to BF16 or F16 and float64 to F32");
+    else if (width) {
+        Py_BEGIN_ALLOW_THREADS
+        if (wide)
+            finite = PICK(round_float32, level)(array.buf, out.buf, n);
+        else if (dtype[0] == 'B')
+            finite = PICK(round_bfloat16, level)(array.buf, out.buf, n);
+        else
+            finite = PICK(round_float16, level)(array.buf, out.buf, n);
+        Py_END_ALLOW_THREADS
+    }
+    if (width) PyBuffer_Release(&array);
+    PyBuffer_Release(&out);
+    return PyErr_Occurred() ? NULL : PyBool_FromLong(finite);
+}
+
+static PyObject *agreeing_sum(PyObject *module, PyObject *arguments) {
+    PyObject *arrays, *weights;
+    Py_buffer views[MOST_INPUTS];
+    void *data[MOST_INPUTS];
+    double factors[MOST_INPUTS];
+    int normalize, opened = 0, width = 0, level = 2;
+    (void)module;
+    if (!PyArg_ParseTuple(arguments, "O!O!p|i", &PyTuple_Type, &arrays, &PyTuple_Type, &weights, &normalize, &level))
+        return NULL;
+    Py_ssize_t count = PyTuple_GET_SIZE(arrays);
+    if (count < 1 || count > MOST_INPUTS || PyTuple_GET_SIZE(weights) != count)
+        PyErr_SetString(PyExc_ValueError, "agreeing_sum takes 1 to 64 arrays, a weight for each");
+    while (!PyErr_Occurred() && opened < count) {
+        factors[opened] = PyFloat_AsDouble(PyTuple_GET_ITEM(weights, opened));
+        if (PyErr_Occurred() || !(width = open_array(PyTuple_GET_ITEM(arrays, opened), &views[opened], 1))) break;
+        data[opened] = views[opened].buf;
+        opened++;
+        if (views[opened - 1].len != views[0].len || width != views[0].itemsize)
+            PyErr_SetString(PyExc_ValueError, "all arrays must have one type and length");
+    }
+    if (!PyErr_Occurred()) {
+        Py_BEGIN_ALLOW_THREADS
+        if (width == 4)
+            PICK(agree_32, level)((float *const *)data, factors, (int)count, (size_t)views[0].len / 4, normalize);
+        else
+            PICK(agree_64, level)((double *const *)data, factors, (int)count, (size_t)views[0].len / 8, normalize);
+        Py_END_ALLOW_THREADS
+    }
+    while (opened) PyBuffer_Release(&views[--opened]);
+    if (PyErr_Occurred()) return NULL;
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef methods[] = {
     {"weighted_sum", weighted_sum, METH_VARARGS,
      "weighted_sum(dtype, buffers, weights, out, base=None, level=2): write the sum; tell whether all of it was finite."},
+    {"inner", inner, METH_VARARGS, "inner(first, second, level=2): the inner product in float64."},
+    {"add_digits", add_digits, METH_VARARGS,
+     "add_digits(counts, array, shift, prefix, level=2): count 16 bits of magnitudes with a prefix."},
+    {"trim", trim, METH_VARARGS, "trim(array, least, level=2): multiply smaller magnitudes by 0, in place."},
+    {"store", store, METH_VARARGS,
+     "store(dtype, array, out, level=2): round to half the width; tell whether all of it is finite."},
+    {"agreeing_sum", agreeing_sum, METH_VARARGS,
+     "agreeing_sum(arrays, weights, normalize, level=2): sign consensus, into the first array."},
     {NULL, NULL, 0, NULL},
 };
 

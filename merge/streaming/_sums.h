@@ -80,3 +80,16 @@ WEIGHTED_SUM(bfloat16, uint16_t, float)
 WEIGHTED_SUM(float16, uint16_t, float)
 WEIGHTED_SUM(float32, float, double)
 #undef WEIGHTED_SUM
+
+/* Round an array; tell whether all of the outcome was finite. */
+#define ROUND(name, element, number) \
+static int NAMED(round_##name)(const number *from, element *out, size_t n) { \
+    uint32_t bad = 0; \
+    for (size_t i = 0; i < n; i++) out[i] = NAMED(to_##name)(from[i], &bad); \
+    return !bad; \
+}
+
+ROUND(bfloat16, uint16_t, float)
+ROUND(float16, uint16_t, float)
+ROUND(float32, float, double)
+#undef ROUND

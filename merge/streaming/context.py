@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -71,6 +71,14 @@ class BlockContext:
         own = self._results.get((self._call.path, reduction, self._block.row))
         return self._results[self._call.path, reduction, -1] if own is None else own
 
+    def keep_largest(self, array: Any, reduction: str, position: int, border: int = 0) -> None:
+        """Multiply the entries that do not count as largest by 0, in place."""
+        threshold = Threshold(*self.result(reduction)[position][border])
+        if threshold.row < 0:
+            self._backend.trim(array, threshold.value)
+        else:
+            array *= self.largest(array, reduction, position, border)
+
     def largest(self, array: Any, reduction: str, position: int, border: int = 0) -> Any:
         """Return the mask of the entries that count as largest, exactly as many as were asked for."""
         threshold = Threshold(*self.result(reduction)[position][border])
@@ -93,6 +101,10 @@ class BlockContext:
         """Return random numbers in [0, 1) that depend on seed, output name, call, model and position alone."""
         key = _key(self._seed, self._name, self._call.path, model)
         return self._backend.uniform(key, self._block.first, self._block.length).reshape(like.shape)
+
+    def agreeing_sum(self, arrays: Sequence[Any], weights: Sequence[float], *, normalize: bool) -> Any:
+        """Return the sum of the weighted arrays that agree in sign with their majority."""
+        return self._backend.agreeing_sum(arrays, weights, normalize=normalize)
 
     def ranks(self, array: Any) -> Any:
         """Return each entry's rank by magnitude within its row."""

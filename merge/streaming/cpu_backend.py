@@ -6,29 +6,18 @@ gigabyte.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ..checkpoints.files import Buffer
+from .compiled import compiled_loops
 
 if TYPE_CHECKING:
     from .numpy_backend import NumpyBackend
 
 WeightedSumKernel = Callable[[str, tuple[Buffer, ...], tuple[float, ...], Buffer, Buffer | None], bool]
 COMPILED_TYPES = frozenset({"BF16", "F16", "F32"})
-MOST_INPUTS = 64
-
-
-def _compiled() -> WeightedSumKernel | None:
-    if os.environ.get("MERGE_NO_KERNELS"):
-        return None
-    try:
-        from ._kernels import weighted_sum
-    except ImportError:
-        return None
-    return weighted_sum
 
 
 class CpuBackend:
@@ -44,7 +33,8 @@ class CpuBackend:
     def __init__(self, *, allow_nonfinite: bool = False) -> None:
         self._allow_nonfinite = allow_nonfinite
         self._raw: dict[object, bytearray] = {}
-        self.weighted_sum = None if allow_nonfinite else _compiled()
+        compiled = None if allow_nonfinite else compiled_loops()
+        self.weighted_sum: WeightedSumKernel | None = compiled.weighted_sum if compiled else None
 
     def raw(self, key: object, nbytes: int) -> Buffer:
         """Return the byte buffer of this key with this length; its contents stay until it is asked for again."""

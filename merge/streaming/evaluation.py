@@ -12,8 +12,9 @@ from ..method import WeightedSum
 from ..planning.rows import Row
 from ..program import Call, Expression, Input
 from ..reduction import Reduction
+from .compiled import MOST_INPUTS
 from .context import Block, BlockContext, Results
-from .cpu_backend import COMPILED_TYPES, MOST_INPUTS
+from .cpu_backend import COMPILED_TYPES
 from .pieces import unit
 
 Raws = Mapping[int, Buffer]

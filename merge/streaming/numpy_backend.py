@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from ..arithmetic.consensus import agreeing_sum
 from ..checkpoints.files import Buffer
 from ..dtypes import DTYPES, numpy_dtype
+from .compiled import MOST_INPUTS, compiled_loops
 from .half import half_to_single
 from .pieces import BLOCK_ELEMENTS
 from .random_bits import random_floats
@@ -16,6 +18,7 @@ from .rounding import single_rounding
 
 _SIGNED = {1: np.int8, 2: np.int16, 4: np.int32, 8: np.int64}
 _UNSIGNED = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
+_COMPILED_ROUNDING = {("f4", "BF16"), ("f4", "F16"), ("f8", "F32")}
 LANES = 16  # of a sum: as many as the widest registers hold
 
 
@@ -36,6 +39,7 @@ class NumpyBackend:
         self._scratch: dict[tuple[int, str], np.ndarray[Any, Any]] = {}
         self._taken = 0
         self._finite = not allow_nonfinite
+        self._compiled: Any = compiled_loops()
 
     def begin(self) -> None:
         """Start a chunk: every array that `load` handed out may be reused."""
@@ -61,6 +65,9 @@ class NumpyBackend:
 
     def store(self, array: Any, dtype: str, raw: Buffer) -> None:
         """Write an array to a byte buffer in the output's type, rounded once, to nearest even."""
+        compiled = self._compiled is not None and (array.dtype.str[1:], dtype) in _COMPILED_ROUNDING
+        if compiled and self._compiled.store(dtype, np.ascontiguousarray(array), raw):
+            return
         out = np.frombuffer(raw, numpy_dtype(dtype))
         if array.dtype == np.float64 and out.itemsize < 4 and dtype != "F16":
             array = single_rounding(array, np)  # ml_dtypes would round twice, by way of float32
@@ -82,44 +89,63 @@ class NumpyBackend:
         bad = np.flatnonzero(~np.isfinite(values))
         return int(bad[0]) if len(bad) else None
 
-    def magnitude_bits(self, array: Any, bits: int) -> Any:
-        """Return the magnitudes as unsigned integers of 32 or 64 bits, in the order of the magnitudes."""
-        if bits == 64:
-            return np.abs(array, dtype=np.float64).view(np.uint64)
-        return np.abs(array).view(np.uint32)
+    def widened(self, array: Any, bits: int) -> Any:
+        """Return the numbers as floats of 32 or 64 bits."""
+        return array.astype(np.float64 if bits == 64 else np.float32, copy=False)
 
-    def add_digits(self, counts: Any, keys: Any, shift: int, prefix: int) -> None:
-        """Count, among keys whose bits above ``shift + 16`` equal the prefix, the values of the 16 bits from ``shift``.
+    def add_digits(self, counts: Any, array: Any, shift: int, prefix: int) -> None:
+        """Count, among magnitudes whose bits above ``shift + 16`` equal the prefix, the 16 bits from ``shift``.
 
         Args:
             counts: 65,536 counts, to which these are added.
-            keys: Magnitudes as integers.
+            array: Floats of 32 or 64 bits, taken as whole numbers, which have the order of the magnitudes.
             shift: Position of the lowest of the 16 bits.
             prefix: The bits above them.
         """
-        if shift + 16 == keys.dtype.itemsize * 8:
-            found = np.bincount((keys >> shift).astype(np.intp))
-            counts[: len(found)] += found
+        if self._compiled is not None:
+            self._compiled.add_digits(counts, np.ascontiguousarray(array), shift, prefix)
             return
-        chosen = keys[(keys >> (shift + 16)) == prefix]
-        np.add.at(counts, (chosen >> shift) & 0xFFFF, 1)
+        keys = np.abs(array).view(_UNSIGNED[array.dtype.itemsize])
+        if shift + 16 < keys.dtype.itemsize * 8:
+            keys = keys[(keys >> (shift + 16)) == prefix]
+        counts += np.bincount(((keys >> shift) & 0xFFFF).astype(np.intp), minlength=len(counts))
 
-    def count_equal(self, keys: Any, value: int) -> int:
-        """Count the keys that equal a value."""
-        return int(np.count_nonzero(keys == value))
+    def count_equal(self, array: Any, value: float) -> int:
+        """Count the magnitudes that equal a value."""
+        return int(np.count_nonzero(np.abs(array) == value))
 
-    def largest_key(self, keys: Any, count: int) -> int:
-        """Return the smallest of the ``count`` largest keys."""
-        place = len(keys) - count
-        return int(np.partition(keys, place)[place])
+    def count_above(self, array: Any, value: float) -> int:
+        """Count the magnitudes above a value."""
+        return int(np.count_nonzero(np.abs(array) > value))
+
+    def least_of_largest(self, array: Any, count: int) -> float:
+        """Return the smallest of the ``count`` largest magnitudes."""
+        place = len(array) - count
+        return float(np.partition(np.abs(array), place)[place])
+
+    def trim(self, array: Any, least: float) -> None:
+        """Multiply smaller magnitudes by 0, in place."""
+        if self._compiled is not None and array.flags.c_contiguous:
+            self._compiled.trim(array, least)
+        else:
+            array *= np.abs(array) >= least
+
+    def agreeing_sum(self, arrays: Sequence[Any], weights: Sequence[float], *, normalize: bool) -> Any:
+        """Return the sum of what agrees in sign; the arrays are overwritten."""
+        if self._compiled is None or len(arrays) > MOST_INPUTS or not all(a.flags.c_contiguous for a in arrays):
+            return agreeing_sum(arrays, weights, np, normalize=normalize)
+        self._compiled.agreeing_sum(tuple(arrays), tuple(weights), normalize)
+        return arrays[0]
 
     def inner(self, first: Any, second: Any) -> float:
         """Return the inner product in float64, in lanes that give the same bits however wide the processor is."""
+        if self._compiled is not None:
+            return float(self._compiled.inner(np.ascontiguousarray(first), np.ascontiguousarray(second)))
         whole = len(first) // LANES * LANES
         products = np.multiply(first, second, dtype=np.float64)
         lanes = products[:whole].reshape(-1, LANES).sum(axis=0)
         lanes[: len(first) - whole] += products[whole:]
-        return math.fsum(lanes.tolist())
+        return _in_order(lanes)
 
     def total(self, array: Any) -> float:
         """Return the sum in float64; of a mask, the number of entries that are set."""
@@ -128,7 +154,7 @@ class NumpyBackend:
         whole = len(array) // LANES * LANES
         lanes = array[:whole].reshape(-1, LANES).sum(axis=0, dtype=np.float64)
         lanes[: len(array) - whole] += array[whole:]
-        return math.fsum(lanes.tolist())
+        return _in_order(lanes)
 
     def uniform(self, key: int, first: int, count: int) -> Any:
         """Return float32 numbers in [0, 1) from a counter-based generator: those at a range of positions."""
@@ -152,3 +178,11 @@ class NumpyBackend:
     def keep_first(self, mask: Any, equal: Any, quota: int) -> None:
         """Set in the mask the first ``quota`` places where ``equal`` is true."""
         mask[np.flatnonzero(equal)[:quota]] = True
+
+
+def _in_order(lanes: Any) -> float:
+    """Return the sum of a few numbers, added one after the other; Python's own sum compensates for rounding."""
+    total = 0.0
+    for lane in lanes.tolist():
+        total += lane
+    return total

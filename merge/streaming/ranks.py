@@ -32,17 +32,20 @@ class Threshold(NamedTuple):
 class Backend(Protocol):
     """The part of a backend that ranking uses; see the numpy backend."""
 
-    def magnitude_bits(self, array: Any, bits: int) -> Any:
-        """Return the magnitudes as integers in their order."""
+    def widened(self, array: Any, bits: int) -> Any:
+        """Return the numbers as floats of 32 or 64 bits."""
 
-    def add_digits(self, counts: Any, keys: Any, shift: int, prefix: int) -> None:
-        """Add the counts of the values of one 16-bit digit."""
+    def add_digits(self, counts: Any, array: Any, shift: int, prefix: int) -> None:
+        """Add the counts of the values of 16 bits of the magnitudes."""
 
-    def count_equal(self, keys: Any, value: int) -> int:
-        """Count the keys that equal a value."""
+    def count_equal(self, array: Any, value: float) -> int:
+        """Count the magnitudes that equal a value."""
 
-    def largest_key(self, keys: Any, count: int) -> int:
-        """Return the smallest of the `count` largest keys."""
+    def count_above(self, array: Any, value: float) -> int:
+        """Count the magnitudes above a value."""
+
+    def least_of_largest(self, array: Any, count: int) -> float:
+        """Return the smallest of the `count` largest magnitudes."""
 
 
 class RankSearch:
@@ -76,13 +79,13 @@ class RankSearch:
             unknown = [number for number, border in enumerate(borders) if border.threshold is None]
             if not unknown:
                 continue
-            keys = backend.magnitude_bits(array.reshape(-1), self._bits)
+            flat = backend.widened(array.reshape(-1), self._bits)
             for number in unknown:
                 border = borders[number]
                 if self._at_once:
-                    seen[position, number] = border.rank(keys, row, backend)
+                    seen[position, number] = border.rank(flat, row, backend)
                 elif not border.shares_digits(borders[:number]):
-                    border.observe(seen.setdefault((position, number), border.empty()), keys, row, first, backend)
+                    border.observe(seen.setdefault((position, number), border.empty()), flat, row, first, backend)
 
     def pack(self, seen: Any) -> Any:
         """Return histograms without the digits that were never seen."""
@@ -133,13 +136,14 @@ class _Border:
 
         return {} if self._shift < 0 else numpy.zeros(2**DIGIT_BITS, numpy.int64)
 
-    def observe(self, seen: Any, keys: Any, row: int, first: int, backend: Backend) -> None:
+    def observe(self, seen: Any, array: Any, row: int, first: int, backend: Backend) -> None:
         """Count digits, or equal entries per unit."""
         if self._shift >= 0:
-            backend.add_digits(seen, keys, self._shift, self._prefix)
+            backend.add_digits(seen, array, self._shift, self._prefix)
             return
-        for start in range(0, len(keys), self._unit):
-            found = backend.count_equal(keys[start : start + self._unit], self._prefix)
+        value = self._value(self._prefix)
+        for start in range(0, len(array), self._unit):
+            found = backend.count_equal(array[start : start + self._unit], value)
             if found:
                 seen[row, (first + start) // self._unit] = found
 
@@ -178,13 +182,13 @@ class _Border:
             # All equal ones count, or they are zeros and do not matter.
             self.threshold = Threshold(self._value(self._prefix))
 
-    def rank(self, keys: Any, row: int, backend: Backend) -> Threshold:
+    def rank(self, array: Any, row: int, backend: Backend) -> Threshold:
         """Return the threshold of entries that are all there."""
-        key = backend.largest_key(keys, self._count)
-        quota = self._count - int((keys > key).sum())
-        if key == 0 or quota == backend.count_equal(keys, key):
-            return Threshold(self._value(key))
-        return Threshold(self._value(key), row, 0, quota)
+        value = backend.least_of_largest(array, self._count)
+        quota = self._count - backend.count_above(array, value)
+        if value == 0 or quota == backend.count_equal(array, value):
+            return Threshold(value)
+        return Threshold(value, row, 0, quota)
 
     def _value(self, key: int) -> float:
         form = ("<I", "<f") if self._bits == 32 else ("<Q", "<d")

@@ -7,8 +7,10 @@ bit for elementwise methods.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from ..arithmetic.consensus import agreeing_sum
 from ..checkpoints.files import Buffer
 from ..dtypes import torch_dtype
 from .rounding import single_rounding
@@ -72,24 +74,36 @@ class TorchBackend:
         bad = (~self._torch.isfinite(values)).nonzero()
         return int(bad[0]) if len(bad) else None
 
-    def magnitude_bits(self, array: Any, bits: int) -> Any:
-        """Return the magnitudes as integers of 32 or 64 bits, in the order of the magnitudes."""
-        torch = self._torch
-        return array.to(torch.float64).abs().view(torch.int64) if bits == 64 else array.abs().view(torch.int32)
+    def widened(self, array: Any, bits: int) -> Any:
+        """Return the numbers as floats of 32 or 64 bits."""
+        return array.to(self._torch.float64 if bits == 64 else self._torch.float32)
 
-    def add_digits(self, counts: Any, keys: Any, shift: int, prefix: int) -> None:
-        """Add the counts of one 16-bit digit; see the numpy backend."""
-        top = shift + 16 == keys.dtype.itemsize * 8
-        chosen = keys if top else keys[(keys >> (shift + 16)) == prefix]
+    def add_digits(self, counts: Any, array: Any, shift: int, prefix: int) -> None:
+        """Add the counts of one 16-bit digit of the magnitudes; see the numpy backend."""
+        width = array.dtype.itemsize
+        keys = array.abs().view(self._torch.int64 if width == 8 else self._torch.int32)
+        chosen = keys if shift + 16 == width * 8 else keys[(keys >> (shift + 16)) == prefix]
         counts += self._torch.bincount((chosen >> shift) & 0xFFFF, minlength=2**16).cpu().numpy()
 
-    def count_equal(self, keys: Any, value: int) -> int:
-        """Count the keys that equal a value."""
-        return int((keys == value).sum())
+    def count_equal(self, array: Any, value: float) -> int:
+        """Count the magnitudes that equal a value."""
+        return int((array.abs() == value).sum())
 
-    def largest_key(self, keys: Any, count: int) -> int:
-        """Return the smallest of the ``count`` largest keys."""
-        return int(self._torch.kthvalue(keys, len(keys) - count + 1).values)
+    def count_above(self, array: Any, value: float) -> int:
+        """Count the magnitudes above a value."""
+        return int((array.abs() > value).sum())
+
+    def least_of_largest(self, array: Any, count: int) -> float:
+        """Return the smallest of the ``count`` largest magnitudes."""
+        return float(self._torch.kthvalue(array.abs(), len(array) - count + 1).values)
+
+    def trim(self, array: Any, least: float) -> None:
+        """Multiply smaller magnitudes by 0, in place."""
+        array *= array.abs() >= least
+
+    def agreeing_sum(self, arrays: Sequence[Any], weights: Sequence[float], *, normalize: bool) -> Any:
+        """Return the sum of what agrees in sign; the arrays are overwritten."""
+        return agreeing_sum(arrays, weights, self.xp, normalize=normalize)
 
     def inner(self, first: Any, second: Any) -> float:
         """Return the inner product in float64."""

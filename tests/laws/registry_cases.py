@@ -11,9 +11,20 @@ from merge.registry import find_method, method_names
 
 METHODS = method_names()
 # Options with which a method gives back its input when all models are one; an average with weights 1/k always does.
-NEUTRAL: dict[str, dict[str, Any]] = {"ties": {"density": 1.0}, "dare": {"density": 1.0}, "lines": {"alpha": 1.0}}
-# Per-model options that have no default.
-REQUIRED_OPTIONS: dict[str, dict[str, Any]] = {}
+NEUTRAL: dict[str, dict[str, Any]] = {
+    "ties": {"density": 1.0},
+    "dare": {"density": 1.0},
+    "lines": {"alpha": 1.0},
+    "breadcrumbs": {"density": 1.0},
+    "della": {"density": 1.0},
+    "nearswap": {"t": 100.0},
+    "ram": {"epsilon": 0.0},
+}
+# Methods that take over only a part of a task vector, whatever their options.
+PARTIAL = {"arcee-fusion"}
+# Methods that numpy and torch compute alike but for the last bits: their factors follow from sums in float64, which
+# the two add up in another order, or from exponentials.
+APPROXIMATE = {"arcee-fusion", "karcher", "model-stock", "multislerp", "nuslerp", "sce"}
 # Methods whose outcome depends on the order of the models by more than the last bits of sums.
 ORDERED = {name for name in METHODS if find_method(name).ordered}
 

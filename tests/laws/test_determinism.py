@@ -8,7 +8,7 @@ import pytest
 import torch
 from checkpoint_files import assert_same, load, random_state, save
 from in_memory import merge_states, recipe_of, run_recipe
-from registry_cases import METHODS, model_count, needs_base
+from registry_cases import APPROXIMATE, METHODS, model_count, needs_base
 
 from merge import engine
 from merge.dtypes import torch_dtype
@@ -63,6 +63,17 @@ def test_files_of_small_tensors_with_threads_and_chunks(method, tmp_path, expect
         assert_same(merge_states(method, paths, base_path, settings=settings), memory)
 
 
+def assert_alike(method: str, found: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor]) -> None:
+    """Assert the same bits, or neighbours in the type where a method is not the same to the last bit."""
+    if method not in APPROXIMATE:
+        assert_same(found, wanted)
+        return
+    for name, tensor in wanted.items():
+        step = torch.finfo(tensor.dtype).eps
+        one, other = found[name].to(torch.float64), tensor.to(torch.float64)
+        torch.testing.assert_close(one, other, rtol=step, atol=max(step / 64, 1e-14))
+
+
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("method", METHODS)
 def test_torch_on_the_cpu_gives_the_bits_of_numpy(method, dtype, monkeypatch):
@@ -70,7 +81,7 @@ def test_torch_on_the_cpu_gives_the_bits_of_numpy(method, dtype, monkeypatch):
     base, models = models_of(method, torch_type, {"w": 70_001, "s": 3}, spread=0.9)
     by_numpy = merge_states(method, models, base)
     monkeypatch.setattr(engine, "_backend", lambda settings, chunk, **_: (lambda: TorchBackend("cpu"), chunk))
-    assert_same(merge_states(method, models, base), by_numpy)
+    assert_alike(method, merge_states(method, models, base), by_numpy)
 
 
 @pytest.mark.parametrize("target", FLOATS)
@@ -79,7 +90,7 @@ def test_torch_rounds_to_an_output_type_as_numpy(method, target, monkeypatch):
     base, models = models_of(method, torch.float32, {"w": 70_001}, spread=0.7)
     by_numpy = merge_states(method, models, base, dtype=target)
     monkeypatch.setattr(engine, "_backend", lambda settings, chunk, **_: (lambda: TorchBackend("cpu"), chunk))
-    assert_same(merge_states(method, models, base, dtype=target), by_numpy)
+    assert_alike(method, merge_states(method, models, base, dtype=target), by_numpy)
 
 
 def test_one_file_for_any_threads(cli, trio, tmp_path):

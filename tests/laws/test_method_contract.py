@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from command_line import ROOT
 from in_memory import merge_states, recipe_of
-from registry_cases import METHODS, REQUIRED_OPTIONS, model_count, needs_base, state
+from registry_cases import METHODS, model_count, needs_base, state
 
 import merge.methods
 from merge.errors import UsageError
@@ -32,9 +32,9 @@ def plan_with(method: str, option: Declaration, value: object):
     models = [state(seed) for seed in range(model_count(method))]
     base = state(9) if needs_base(method) else None
     if option.per_model:
-        recipe = recipe_of(method, models, base, per_model=REQUIRED_OPTIONS.get(method, {}) | {option.name: value})
+        recipe = recipe_of(method, models, base, per_model={option.name: value})
     else:
-        recipe = recipe_of(method, models, base, per_model=REQUIRED_OPTIONS.get(method, {}), **{option.name: value})
+        recipe = recipe_of(method, models, base, **{option.name: value})
     return make_plan(recipe)
 
 
