@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,14 +30,45 @@ def method_command(method: Method) -> Command:
 
     def command(**values: Any) -> None:
         from .merging import perform
+        from .sweep import perform_sweep
 
         flags = take_common(values)
-        perform(_recipe(method, flags, values), flags)
+        sweep, benchmarks = values.pop("sweep"), tuple(values.pop("report_benchmark") or ())
+        recipe = replace(_recipe(method, flags, values), evaluate=benchmarks)
+        if sweep is None:
+            perform(recipe, flags)
+        else:
+            perform_sweep(method, recipe, sweep, flags)
 
-    parameters = _parameters(method) | COMMON
+    parameters = _parameters(method) | _MORE | COMMON
     command.__signature__ = signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {name: annotation for name, (annotation, _) in parameters.items()}
     return command
+
+
+_MORE: dict[str, tuple[Any, Any]] = {
+    "sweep": (
+        Annotated[
+            str | None,
+            typer.Option(
+                "--sweep",
+                help="One output per value: t=0:1:0.1 or t=0.2,0.5. OUT-t-0.1, …",
+                metavar="OPTION=VALUES",
+                rich_help_panel=_PANEL,
+            ),
+        ],
+        None,
+    ),
+    "report_benchmark": (
+        Annotated[
+            list[str] | None,
+            typer.Option(
+                "--report-benchmark", help="Evaluate what was written; with --sweep, all of it.", rich_help_panel=_PANEL
+            ),
+        ],
+        None,
+    ),
+}
 
 
 def _parameters(method: Method) -> dict[str, tuple[Any, Any]]:
