@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from .errors import UsageError
 from .plan import Plan
@@ -112,7 +113,7 @@ class _Run:
     def run(self) -> Outcome:
         pieces = list(enumerate(cut(self._plan.rows)))
         done = self._replay(pieces)
-        with Crew(self._threads, self._worker, self._stop) as crew:
+        with _one_thread_per_matrix(self._plan), Crew(self._threads, self._worker, self._stop) as crew:
             for group in self._rounds.groups(pieces):
                 todo = [(number, piece) for number, piece in group if number not in done]
                 if todo:
@@ -167,6 +168,15 @@ def _default_threads(plan: Plan) -> int:
         return 1
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(available, 8)
+
+
+def _one_thread_per_matrix(plan: Plan) -> AbstractContextManager[Any]:
+    """Return a context in which a decomposition does not depend on the number of cores; matrices run side by side."""
+    if not _has_matrices(plan):
+        return nullcontext()
+    from threadpoolctl import threadpool_limits
+
+    return cast(AbstractContextManager[Any], threadpool_limits(1, user_api="blas"))
 
 
 def _has_matrices(plan: Plan) -> bool:

@@ -26,6 +26,19 @@ static void LANED(digits)(const REAL *from, size_t n, int64_t *counts, int shift
     }
 }
 
+/* Write the magnitudes whose bits from a shift upwards equal the prefix; return how many. */
+static size_t LANED(matching)(const REAL *from, size_t n, REAL *out, int shift, uint64_t prefix) {
+    size_t found = 0;
+    for (size_t i = 0; i < n; i++) {
+        BITS bits;
+        memcpy(&bits, &from[i], sizeof bits);
+        bits &= (BITS)-1 >> 1;
+        memcpy(&out[found], &bits, sizeof bits);
+        found += bits >> shift == (BITS)prefix;
+    }
+    return found;
+}
+
 /* Multiply by 0 what is smaller than a magnitude. */
 static void LANED(trim)(REAL *array, size_t n, REAL least) {
     for (size_t i = 0; i < n; i++) {

@@ -158,6 +158,32 @@ static PyObject *add_digits(PyObject *module, PyObject *arguments) {
     Py_RETURN_NONE;
 }
 
+static PyObject *matching(PyObject *module, PyObject *arguments) {
+    PyObject *object, *target;
+    Py_buffer array, out;
+    unsigned long long prefix;
+    size_t found = 0;
+    int width, shift, level = 2;
+    (void)module;
+    if (!PyArg_ParseTuple(arguments, "OOiK|i", &target, &object, &shift, &prefix, &level)) return NULL;
+    if (!(width = open_array(object, &array, 0))) return NULL;
+    if (!open_array(target, &out, 1)) {
+        PyBuffer_Release(&array);
+        return NULL;
+    }
+    if (out.len != array.len || out.itemsize != width || shift < 0 || shift >= 8 * width)
+        PyErr_SetString(PyExc_ValueError, "both arrays must have one type and length, and the shift must fit it");
+    else {
+        Py_BEGIN_ALLOW_THREADS
+        found = width == 4 ? PICK(matching_32, level)(array.buf, (size_t)array.len / 4, out.buf, shift, prefix)
+                           : PICK(matching_64, level)(array.buf, (size_t)array.len / 8, out.buf, shift, prefix);
+        Py_END_ALLOW_THREADS
+    }
+    PyBuffer_Release(&array);
+    PyBuffer_Release(&out);
+    return PyErr_Occurred() ? NULL : PyLong_FromSize_t(found);
+}
+
 static PyObject *trim(PyObject *module, PyObject *arguments) {
     PyObject *object;
     Py_buffer array;
@@ -173,6 +199,37 @@ static PyObject *trim(PyObject *module, PyObject *arguments) {
         PICK(trim_64, level)(array.buf, (size_t)array.len / 8, least);
     Py_END_ALLOW_THREADS
     PyBuffer_Release(&array);
+    Py_RETURN_NONE;
+}
+
+static PyObject *convert(PyObject *module, PyObject *arguments) {
+    const char *dtype;
+    PyObject *target, *origin;
+    Py_buffer raw, out, base = {.buf = NULL};
+    int width, level = 2;
+    (void)module;
+    if (!PyArg_ParseTuple(arguments, "sy*OO|i", &dtype, &raw, &origin, &target, &level)) return NULL;
+    width = open_array(target, &out, 1);
+    if (width && origin != Py_None && !open_array(origin, &base, 0)) base.buf = NULL;
+    int wide = !strcmp(dtype, "F32"), half = !strcmp(dtype, "BF16") || !strcmp(dtype, "F16");
+    if (!PyErr_Occurred() && ((!wide && !half) || width != (wide ? 8 : 4) || raw.len * 2 != out.len ||
+                              (base.buf && (base.len != out.len || base.itemsize != width))))
+        PyErr_SetString(PyExc_ValueError, "convert takes BF16 or F16 to float32 and F32 to float64, of one length");
+    if (!PyErr_Occurred()) {
+        size_t n = (size_t)out.len / (size_t)width;
+        Py_BEGIN_ALLOW_THREADS
+        if (wide)
+            PICK(convert_float32, level)(raw.buf, base.buf, out.buf, n);
+        else if (dtype[0] == 'B')
+            PICK(convert_bfloat16, level)(raw.buf, base.buf, out.buf, n);
+        else
+            PICK(convert_float16, level)(raw.buf, base.buf, out.buf, n);
+        Py_END_ALLOW_THREADS
+    }
+    if (base.buf) PyBuffer_Release(&base);
+    if (width) PyBuffer_Release(&out);
+    PyBuffer_Release(&raw);
+    if (PyErr_Occurred()) return NULL;
     Py_RETURN_NONE;
 }
 
@@ -242,7 +299,11 @@ static PyMethodDef methods[] = {
     {"inner", inner, METH_VARARGS, "inner(first, second, level=2): the inner product in float64."},
     {"add_digits", add_digits, METH_VARARGS,
      "add_digits(counts, array, shift, prefix, level=2): count 16 bits of magnitudes with a prefix."},
+    {"matching", matching, METH_VARARGS,
+     "matching(out, array, shift, prefix, level=2): write the magnitudes with a prefix; return how many."},
     {"trim", trim, METH_VARARGS, "trim(array, least, level=2): multiply smaller magnitudes by 0, in place."},
+    {"convert", convert, METH_VARARGS,
+     "convert(dtype, raw, base, out, level=2): widen finite numbers to twice the width, less a base or None."},
     {"store", store, METH_VARARGS,
      "store(dtype, array, out, level=2): round to half the width; tell whether all of it is finite."},
     {"agreeing_sum", agreeing_sum, METH_VARARGS,

@@ -81,6 +81,21 @@ WEIGHTED_SUM(float16, uint16_t, float)
 WEIGHTED_SUM(float32, float, double)
 #undef WEIGHTED_SUM
 
+/* Convert exactly, less a base where there is one. */
+#define CONVERT(name, element, number) \
+static void NAMED(convert_##name)(const element *from, const number *base, number *out, size_t n) { \
+    uint32_t bad = 0; \
+    if (base) \
+        for (size_t i = 0; i < n; i++) out[i] = NAMED(from_##name)(from[i], &bad) - base[i]; \
+    else \
+        for (size_t i = 0; i < n; i++) out[i] = NAMED(from_##name)(from[i], &bad); \
+}
+
+CONVERT(bfloat16, uint16_t, float)
+CONVERT(float16, uint16_t, float)
+CONVERT(float32, float, double)
+#undef CONVERT
+
 /* Round an array; tell whether all of the outcome was finite. */
 #define ROUND(name, element, number) \
 static int NAMED(round_##name)(const number *from, element *out, size_t n) { \

@@ -92,41 +92,40 @@ class Evaluator:
                 return arrays
             return reduction.view(arrays, call.options, self._context(call, row, block))
 
-    def _value(self, expression: Expression | None, row: Row, raws: Raws, block: Block) -> Any:
+    def _value(self, expression: Expression | None, row: Row, raws: Raws, block: Block, less: Any = None) -> Any:
+        """Return an expression's outcome for one block, less an array where one is given."""
         if isinstance(expression, Input):
-            return self._load(expression.source, row, raws, block)
+            return self._load(expression.source, row, raws, block, less)
         assert expression is not None  # noqa: S101 - rows without an expression are not evaluated
         arrays, base = self._inputs(expression, expression.inputs, row, raws, block)
         outcome = expression.method.merge(arrays, expression.options, self._context(expression, row, block))
         outcome = outcome.reshape(-1)
         if base is not None:
             outcome += base
+        if less is not None:
+            outcome -= less
         return outcome
 
     def _inputs(
         self, call: Call, children: Sequence[Expression], row: Row, raws: Raws, block: Block
     ) -> tuple[list[Any], Any]:
         """Return what the method is called with, and what is to be added to its outcome, if anything is."""
-        arrays = [self._value(child, row, raws, block) for child in children]
         base = self._value(call.base, row, raws, block) if call.base is not None else None
-        added = base
-        if base is not None and call.method.takes == "base_and_weights":
-            arrays, added = [base, *arrays], None
-        elif base is not None:
-            for array in arrays:
-                array -= base
+        with_base = base is not None and call.method.takes == "base_and_weights"
+        arrays = [self._value(child, row, raws, block, None if with_base else base) for child in children]
+        arrays, added = ([base, *arrays], None) if with_base else (arrays, base)
         shape = _shape(call, row)
         return [array.reshape(shape) for array in arrays] if shape is not None else arrays, added
 
     def _context(self, call: Call, row: Row, block: Block) -> BlockContext:
         return BlockContext(self._backend, call, row.name, unit(row), block, self._results, self._seed)
 
-    def _load(self, source: int, row: Row, raws: Raws, block: Block) -> Any:
+    def _load(self, source: int, row: Row, raws: Raws, block: Block, less: Any) -> Any:
         tensor = row.tensors[source]
         assert tensor is not None  # noqa: S101 - the planner uses present tensors only
         width = DTYPES[tensor.dtype].bits // 8
         raw = raws[source][block.offset * width : (block.offset + block.length) * width]
-        return self._backend.load(raw, tensor.dtype, accumulator_of(row))
+        return self._backend.load(raw, tensor.dtype, accumulator_of(row), less)
 
 
 class _Naming:

@@ -18,7 +18,7 @@ from .rounding import single_rounding
 
 _SIGNED = {1: np.int8, 2: np.int16, 4: np.int32, 8: np.int64}
 _UNSIGNED = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
-_COMPILED_ROUNDING = {("f4", "BF16"), ("f4", "F16"), ("f8", "F32")}
+_COMPILED_PAIRS = {("f4", "BF16"), ("f4", "F16"), ("f8", "F32")}
 LANES = 16  # of a sum: as many as the widest registers hold
 
 
@@ -45,14 +45,26 @@ class NumpyBackend:
         """Start a chunk: every array that `load` handed out may be reused."""
         self._taken = 0
 
-    def load(self, raw: Buffer, dtype: str, accumulator: str) -> Any:
-        """Return the numbers in a byte buffer as an array of the accumulator's type, to be overwritten freely."""
+    def load(self, raw: Buffer, dtype: str, accumulator: str, base: Any = None) -> Any:
+        """Return the numbers in a byte buffer as an array of the accumulator's type, to be overwritten freely.
+
+        Args:
+            raw: The bytes.
+            dtype: Their type.
+            accumulator: The type to compute in.
+            base: An array to subtract, or None.
+        """
         values = np.frombuffer(raw, numpy_dtype(dtype))
         out = self._take(len(values), accumulator)
+        if self._finite and self._compiled is not None and (out.dtype.str[1:], dtype) in _COMPILED_PAIRS:
+            self._compiled.convert(dtype, raw, base, out)
+            return out
         if dtype == "F16" and accumulator == "F32" and self._finite:
             half_to_single(values, out)
         else:
             np.copyto(out, values)
+        if base is not None:
+            out -= base
         return out
 
     def _take(self, count: int, dtype: str) -> Any:
@@ -65,7 +77,7 @@ class NumpyBackend:
 
     def store(self, array: Any, dtype: str, raw: Buffer) -> None:
         """Write an array to a byte buffer in the output's type, rounded once, to nearest even."""
-        compiled = self._compiled is not None and (array.dtype.str[1:], dtype) in _COMPILED_ROUNDING
+        compiled = self._compiled is not None and (array.dtype.str[1:], dtype) in _COMPILED_PAIRS
         if compiled and self._compiled.store(dtype, np.ascontiguousarray(array), raw):
             return
         out = np.frombuffer(raw, numpy_dtype(dtype))
@@ -109,6 +121,14 @@ class NumpyBackend:
         if shift + 16 < keys.dtype.itemsize * 8:
             keys = keys[(keys >> (shift + 16)) == prefix]
         counts += np.bincount(((keys >> shift) & 0xFFFF).astype(np.intp), minlength=len(counts))
+
+    def matching(self, array: Any, shift: int, prefix: int) -> Any:
+        """Return the magnitudes whose bits from ``shift`` upwards equal the prefix."""
+        if self._compiled is not None:
+            found = np.empty_like(array)
+            return found[: self._compiled.matching(found, np.ascontiguousarray(array), shift, prefix)].copy()
+        magnitudes = np.abs(array)
+        return magnitudes[magnitudes.view(_UNSIGNED[array.dtype.itemsize]) >> shift == prefix]
 
     def count_equal(self, array: Any, value: float) -> int:
         """Count the magnitudes that equal a value."""

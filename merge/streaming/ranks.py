@@ -1,8 +1,9 @@
 """The k-th largest magnitude by radix selection, in passes over all pieces.
 
-A pass looks at 16 bits of the magnitudes, from the top; a float32 needs two, a float64 four. One more pass finds
-where to stop among equal magnitudes, only where not all of them count. All counts are whole numbers, so the
-outcome does not depend on pieces, threads or their order.
+A pass looks at 16 bits of the magnitudes, from the top. As soon as few enough entries share the bits that are known,
+one pass collects them, and they are sorted; otherwise a float32 needs two passes, a float64 four, and one more finds
+where to stop among equal magnitudes, if not all of them count. All counts are whole numbers, so the outcome does not
+depend on pieces, threads or their order.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 DIGIT_BITS = 16
+COLLECTED = 2**20  # entries that are sorted at once; 4 MiB of them
 
 
 class Threshold(NamedTuple):
@@ -37,6 +39,9 @@ class Backend(Protocol):
 
     def add_digits(self, counts: Any, array: Any, shift: int, prefix: int) -> None:
         """Add the counts of the values of 16 bits of the magnitudes."""
+
+    def matching(self, array: Any, shift: int, prefix: int) -> Any:
+        """Return, as a numpy array, the magnitudes whose bits from a shift upwards equal the prefix."""
 
     def count_equal(self, array: Any, value: float) -> int:
         """Count the magnitudes that equal a value."""
@@ -118,13 +123,19 @@ class _Border:
         self._remaining = count  # of the entries that share the prefix found so far
         self._counts: list[tuple[Any, Any]] = []  # digits and how often each was seen, digits never seen left out
         self._equal: dict[tuple[int, int], int] = {}  # row and unit to the number of entries equal to the threshold
+        self._found: dict[tuple[int, int], Any] = {}  # row and unit to the entries that were collected
+        self._collects = False
         self.threshold: Threshold | None = None if count else Threshold(float("inf"))
 
     def shared(self, others: Sequence[_Border]) -> _Border:
         """Return the first border that counts the same digits in this pass: another one, or this."""
         place = (self._shift, self._prefix)
         same = (other for other in others if other.threshold is None and (other._shift, other._prefix) == place)
-        return next(same, self) if self._shift >= 0 else self
+        return next(same, self) if self._counts_digits else self
+
+    @property
+    def _counts_digits(self) -> bool:
+        return self._shift >= 0 and not self._collects
 
     def shares_digits(self, others: Sequence[_Border]) -> bool:
         """Tell whether another border counts the same digits in this pass."""
@@ -134,23 +145,26 @@ class _Border:
         """Return what `observe` adds to in this pass."""
         import numpy
 
-        return {} if self._shift < 0 else numpy.zeros(2**DIGIT_BITS, numpy.int64)
+        return numpy.zeros(2**DIGIT_BITS, numpy.int64) if self._counts_digits else {}
 
     def observe(self, seen: Any, array: Any, row: int, first: int, backend: Backend) -> None:
-        """Count digits, or equal entries per unit."""
-        if self._shift >= 0:
+        """Count digits, or collect entries or count equal ones per unit."""
+        if self._counts_digits:
             backend.add_digits(seen, array, self._shift, self._prefix)
             return
-        value = self._value(self._prefix)
+        value = self._value(self._prefix) if self._shift < 0 else 0.0
         for start in range(0, len(array), self._unit):
-            found = backend.count_equal(array[start : start + self._unit], value)
-            if found:
-                seen[row, (first + start) // self._unit] = found
+            part, place = array[start : start + self._unit], (row, (first + start) // self._unit)
+            if self._collects:
+                found = backend.matching(part, self._shift + DIGIT_BITS, self._prefix)
+                seen |= {place: found} if len(found) else {}
+            else:
+                seen[place] = backend.count_equal(part, value)
 
     def absorb(self, seen: Any) -> None:
         """Add what one piece contributed."""
-        if self._shift < 0:
-            self._equal |= seen
+        if not self._counts_digits:
+            (self._found if self._collects else self._equal).update(seen)
             return
         self._counts.append(seen)
         if sum(len(digits) for digits, _ in self._counts) > 2**DIGIT_BITS:
@@ -167,8 +181,8 @@ class _Border:
 
     def advance(self, counts: Any) -> None:
         """End the pass, given the histogram of its digits."""
-        if self._shift < 0:
-            self.threshold = self._cut()
+        if not self._counts_digits:
+            self.threshold = self._selected() if self._collects else self._cut(self._value(self._prefix))
             return
         falling = counts[::-1].cumsum()
         position = int(falling.searchsorted(self._remaining))
@@ -178,6 +192,7 @@ class _Border:
         self._remaining -= above
         self._shift -= DIGIT_BITS
         self._counts = []
+        self._collects = self._shift >= 0 and equal <= COLLECTED
         if self._shift < 0 and (equal == self._remaining or self._prefix == 0):
             # All equal ones count, or they are zeros and do not matter.
             self.threshold = Threshold(self._value(self._prefix))
@@ -194,11 +209,25 @@ class _Border:
         form = ("<I", "<f") if self._bits == 32 else ("<Q", "<d")
         return float(struct.unpack(form[1], struct.pack(form[0], key))[0])
 
-    def _cut(self) -> Threshold:
+    def _selected(self) -> Threshold:
+        """Return the threshold from the entries that were collected."""
+        import numpy
+
+        entries = numpy.concatenate(list(self._found.values()))
+        place = len(entries) - self._remaining
+        value = numpy.partition(entries, place)[place]
+        self._remaining -= int((entries > value).sum())
+        self._equal = {where: int((found == value).sum()) for where, found in self._found.items()}
+        self._found = {}
+        if value == 0 or sum(self._equal.values()) == self._remaining:
+            return Threshold(float(value))
+        return self._cut(float(value))
+
+    def _cut(self, value: float) -> Threshold:
         remaining = self._remaining
         for (row, unit), found in sorted(self._equal.items()):
             if found >= remaining:
-                return Threshold(self._value(self._prefix), row, unit, remaining)
+                return Threshold(value, row, unit, remaining)
             remaining -= found
         raise AssertionError("fewer equal entries than the histogram counted")
 

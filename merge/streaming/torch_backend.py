@@ -49,11 +49,14 @@ class TorchBackend:
         if self._stream is not None:
             self._torch.cuda.set_stream(self._stream)
 
-    def load(self, raw: Buffer, dtype: str, accumulator: str) -> Any:
-        """Send a byte buffer to the device and return its numbers in the accumulator's type."""
+    def load(self, raw: Buffer, dtype: str, accumulator: str, base: Any = None) -> Any:
+        """Send a byte buffer to the device and return its numbers in the accumulator's type, less a base."""
         values = self._torch.frombuffer(raw, dtype=torch_dtype(dtype))
         sent = values.to(self._device, non_blocking=True) if self._cuda else values
-        return sent.to(torch_dtype(accumulator), copy=True)
+        numbers = sent.to(torch_dtype(accumulator), copy=True)
+        if base is not None:
+            numbers -= base
+        return numbers
 
     def store(self, array: Any, dtype: str, raw: Buffer) -> None:
         """Round once to the output's type, to nearest even, fetch the bytes into a buffer and wait for them."""
@@ -84,6 +87,12 @@ class TorchBackend:
         keys = array.abs().view(self._torch.int64 if width == 8 else self._torch.int32)
         chosen = keys if shift + 16 == width * 8 else keys[(keys >> (shift + 16)) == prefix]
         counts += self._torch.bincount((chosen >> shift) & 0xFFFF, minlength=2**16).cpu().numpy()
+
+    def matching(self, array: Any, shift: int, prefix: int) -> Any:
+        """Return the magnitudes whose bits from ``shift`` upwards equal the prefix."""
+        magnitudes = array.abs()
+        keys = magnitudes.view(self._torch.int64 if array.dtype.itemsize == 8 else self._torch.int32)
+        return magnitudes[keys >> shift == prefix].cpu().numpy()
 
     def count_equal(self, array: Any, value: float) -> int:
         """Count the magnitudes that equal a value."""

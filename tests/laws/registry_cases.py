@@ -19,14 +19,20 @@ NEUTRAL: dict[str, dict[str, Any]] = {
     "della": {"density": 1.0},
     "nearswap": {"t": 100.0},
     "ram": {"epsilon": 0.0},
+    "wise-ft": {"alpha": 1.0},
+    "magmax": {"scale": 1.0},
 }
-# Methods that take over only a part of a task vector, whatever their options.
-PARTIAL = {"arcee-fusion"}
+# Methods that take over only a part of a task vector, or change its spectrum, whatever their options.
+PARTIAL = {"arcee-fusion", "tsv-m", "iso-c", "iso-cts"}
 # Methods that numpy and torch compute alike but for the last bits: their factors follow from sums in float64, which
 # the two add up in another order, or from exponentials.
 APPROXIMATE = {"arcee-fusion", "karcher", "model-stock", "multislerp", "nuslerp", "sce"}
+# Options with which a method takes any inputs, zeros in different places included.
+PERMISSIVE: dict[str, dict[str, Any]] = {"sparse-soup": {"require_same_mask": False}}
 # Methods whose outcome depends on the order of the models by more than the last bits of sums.
 ORDERED = {name for name in METHODS if find_method(name).ordered}
+# Close singular values enlarge the last bits of sums; their own tests compare orders less closely.
+ORDERED |= {"tsv-m", "iso-c", "iso-cts"}
 
 
 def needs_base(name: str) -> bool:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
+from checkpoint_files import assert_same
+from in_memory import merge_states
 
 from merge.arithmetic.consensus import agreeing_sum
+from merge.streaming import ranks
 from merge.streaming.numpy_backend import NumpyBackend
 
 kernels = pytest.importorskip("merge.streaming._kernels")
@@ -53,6 +57,18 @@ def test_digits(plain, dtype, level):
 
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("dtype", TYPES)
+def test_matching(plain, dtype, level):
+    array = numbers(dtype)
+    shift = array.dtype.itemsize * 8 - 12
+    prefix = int(np.abs(array[3:4]).view(np.uint64 if shift > 32 else np.uint32)[0]) >> shift
+    out = np.empty_like(array)
+    found = out[: kernels.matching(out, array, shift, prefix, level)]
+    assert found.tobytes() == plain.matching(array, shift, prefix).tobytes()
+    assert 0 < len(found) < len(array)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("dtype", TYPES)
 def test_trim(plain, dtype, level):
     found, wanted = numbers(dtype), numbers(dtype)
     least = float(np.median(np.abs(found)))
@@ -83,6 +99,28 @@ def test_store(plain, dtype, code, level):
     assert found == wanted
     for bad in (np.inf, np.nan, np.finfo(dtype).max):
         assert not kernels.store(code, dtype([1, bad]), bytearray(array.dtype.itemsize), level)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("less", [False, True])
+@pytest.mark.parametrize(("dtype", "code"), [(np.float32, "BF16"), (np.float32, "F16"), (np.float64, "F32")])
+def test_convert(plain, dtype, code, less, level):
+    raw = bytearray(10_007 * (dtype().itemsize // 2))
+    plain.store(numbers(dtype) * dtype(1e-2), code, memoryview(raw))
+    base = numbers(dtype, seed=3) if less else None
+    found = np.empty(10_007, dtype)
+    kernels.convert(code, raw, base, found, level)
+    assert found.tobytes() == plain.load(raw, code, "F32" if dtype == np.float32 else "F64", base).tobytes()
+
+
+@pytest.mark.parametrize("collected", [0, 100, 2**20])
+def test_ranks_however_they_are_found(monkeypatch, collected):
+    """Radix passes with a count of equal entries, and sorting what shares the upper bits, give the same masks."""
+    torch.manual_seed(0)
+    base, *models = ({"w": torch.randn(300_000).bfloat16()} for _ in range(3))
+    wanted = merge_states("ties", models, base, density=0.3)
+    monkeypatch.setattr(ranks, "COLLECTED", collected)
+    assert_same(merge_states("ties", models, base, density=0.3), wanted)
 
 
 def test_refusals():
