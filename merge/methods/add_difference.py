@@ -1,0 +1,42 @@
+"""Add difference: add to one model what a second one has beyond a third.
+
+The name and the order A, B, C are those of the Stable Diffusion community: A gets what B learned from its parent C. It
+is arithmetic with one task vector, as studied by Ilharco et al. 2023, "Editing models with task arithmetic",
+arXiv:2212.04089, whose base is A here while the task vector is taken from C:
+
+    theta = theta_A + multiplier * (theta_B - theta_C)
+
+    merge add-difference dreamy.safetensors inpainting.safetensors sd-v1-5.safetensors -o dreamy-inpainting.safetensors
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..errors import UsageError
+from ..method import Context, WeightedSum
+from ..options import Options, option
+
+
+class AddDifferenceOptions(Options):
+    """Options of add difference."""
+
+    multiplier: float = option(1.0, "Factor of the difference.")
+
+
+class AddDifference(WeightedSum):
+    """First model plus the difference of the second and the third."""
+
+    options = AddDifferenceOptions
+    minimum_models = 3
+    maximum_models = 3
+    ordered = True
+
+    def check(self, options: AddDifferenceOptions, models: int) -> None:
+        """Refuse a tensor that one of the three lacks; the others have no roles without it."""
+        if models < self.minimum_models:
+            raise UsageError("add-difference needs every merged tensor in all three models")
+
+    def coefficients(self, options: AddDifferenceOptions, context: Context) -> Sequence[float]:
+        """Return the factors of A, B and C."""
+        return [1.0, options.multiplier, -options.multiplier]
