@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from checkpoints import many_layout, one_layout, write_sparse
 from inputs import Inputs
+from method_cases import methods
 from rows import Row, Target, cpu_ratio, growth, merge, peak, wall_ratio, yardstick
 from startup import planning, startup
 
@@ -96,5 +97,14 @@ def memory(inputs: Inputs) -> list[Row]:
 
 CASES: dict[str, Callable[[Inputs], list[Row]]] = {
     case.__name__.replace("_", "-"): case
-    for case in (soup, types, small_tensors, ties, startup, planning, memory)  # memory last: it fills the page cache
+    for case in (
+        soup,
+        types,
+        small_tensors,
+        ties,
+        methods,
+        startup,
+        planning,
+        memory,
+    )  # memory last: it fills the page cache
 }

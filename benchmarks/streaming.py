@@ -23,6 +23,7 @@ from rows import Row
 from table import machine, markdown_table, row_cells, section
 
 Case = Callable[[Inputs], list[Row]]
+_DEFAULT = [name for name in CASES if name != "methods"]
 
 
 def main(words: Sequence[str]) -> None:
@@ -64,7 +65,7 @@ def _measure_case(case: Case, inputs: Inputs, runs: int) -> list[list[str]]:
 def _command(options: argparse.Namespace) -> str:
     """Return the command that measures this again, without the folders of this machine."""
     words = ["python", "benchmarks/streaming.py", "--gigabytes", f"{options.gigabytes:g}", "--runs", str(options.runs)]
-    if options.case != list(CASES):
+    if options.case != _DEFAULT:
         words += ["--case", *options.case]
     if options.mergekit is not None:
         words.append("--mergekit")
@@ -83,7 +84,9 @@ def _options(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--gigabytes", type=float, help="size of one bfloat16 input, in 10^9 bytes (default: 1)")
     parser.add_argument("--runs", type=int, help="runs of each row (default: 5)")
-    parser.add_argument("--case", nargs="+", choices=CASES, default=list(CASES), help="what to measure (default: all)")
+    parser.add_argument(
+        "--case", nargs="+", choices=CASES, default=_DEFAULT, help="what to measure (default: all but methods)"
+    )
     parser.add_argument("--folder", type=_absolute, help="where the temporary folder is made")
     parser.add_argument("--markdown", type=Path, help="also write a section for docs/performance.md to this file")
     parser.add_argument("--quick", action="store_true", help="0.05 GB and one run, to see that everything works")
