@@ -2,31 +2,50 @@
 
 from __future__ import annotations
 
+import json
+
 from .method import Method
+from .options import REQUIRED, Declaration
 
 
 def recipe_template(method: Method) -> str:
     """Return the YAML text; it runs as it is once the paths exist."""
-    own = [option for option in method.options.declarations.values() if not option.per_model]
-    per_model = [option for option in method.options.declarations.values() if option.per_model]
-    beside = "".join(f", {option.name}: 0.5" for option in per_model)
-    needed = method.needs_base
-    count = max(2, method.minimum_models)
+    declared = method.options.declarations.values()
+    own = [option for option in declared if not option.per_model or option.shared]
+    beside = [option for option in declared if option.per_model and not option.shared]
+    count = max(min(2, method.maximum_models or 2), method.minimum_models)
+    values = "".join(f", {option.name}: {_example(option, count)}" for option in beside)
     lines = [f"# {method.summary}", f"# Run it with: merge run {method.name}.yaml", f"merge: {method.name}"]
-    note = "the model that the others were tuned from" if needed else "optional: decides types, config and tokenizer"
-    lines.append(f"{'' if needed else '# '}base: ./base    # {note}")
+    note = "the model that the others were tuned from" if method.needs_base else "optional: decides types and config"
+    lines.append(f"{'' if method.needs_base else '# '}base: ./base    # {note}")
     lines.append("models:           # files or folders; relative paths count from this file")
-    lines += [f"  - {{model: ./tuned-{number}{beside}}}" for number in range(1, count + 1)]
-    lines += [
-        f"                  # {option.name}: {option.help} Default: {option.shown_default}." for option in per_model
-    ]
-    if own:
-        lines.append("options:")
-        lines += [
-            f"  {option.name}: {option.shown_default}    # {option.help}{f' ({option.range})' if option.range else ''}"
-            for option in own
-        ]
+    lines += [f"  - {{model: ./tuned-{number}{values}}}" for number in range(1, count + 1)]
+    lines += [f"                  # {option.name}: {_about(option)}" for option in beside]
+    lines += ["options:"] if any(option.default is not None for option in own) else []
+    lines += [_line(option) for option in own]
     lines += ["# keep: ['lm_head.*']        # tensors that stay as the base has them", "output:"]
     lines += ["  path: ./merged            # a folder; *.st or *.safetensors gives one file"]
     lines += ["  # dtype: bfloat16", "  # max_shard_size: 5GB"]
     return "\n".join(lines) + "\n"
+
+
+def _line(option: Declaration) -> str:
+    """Return the line of an option with its default; commented out where the method works one out."""
+    more = " One value for all models, or one beside each." if option.shared else ""
+    if option.default is None:
+        return f"  # {option.name}:    # {_about(option)}{more}"
+    value = json.dumps(option.default)
+    return f"  {option.name}: {value}    # {_about(option)}{more}"
+
+
+def _about(option: Declaration) -> str:
+    facts = [option.range] if option.range else []
+    facts += [f"default {option.shown_default}"] if option.default is None or option.per_model else []
+    return option.help + (f" ({'; '.join(facts)})" if facts else "")
+
+
+def _example(option: Declaration, models: int) -> float:
+    """Return a value to begin with: the default, or a half where there is none."""
+    if option.default is REQUIRED:
+        return 0.5
+    return round(float(option.default(models) if callable(option.default) else option.default), 3)

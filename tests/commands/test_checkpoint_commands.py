@@ -159,15 +159,6 @@ def test_cast_refuses_what_a_merge_refuses(cli, here, pair):
     assert set(contents(here)) == {"a.st", "b.st"}
 
 
-@pytest.mark.parametrize("method", method_names())
-def test_a_new_recipe_is_sound(cli, here, method):
-    from merge.grammar import parse_recipe
-
-    text = cli("new", method).out
-    assert parse_recipe(text, "recipe.yaml").merge.method == method
-    assert "#" in text
-
-
 def test_methods_lists_every_method_and_option(cli):
     text = cli("methods").out
     for method in method_names():
