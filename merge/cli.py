@@ -18,7 +18,7 @@ from typer.core import TyperGroup
 
 from . import commands
 from .errors import MergeError, UsageError, printable, suggest
-from .registry import canonical, find_method, method_names
+from .registry import canonical, find_method, usable_methods
 from .version import __version__
 
 INTERRUPTED = 130
@@ -35,7 +35,7 @@ class _Commands(TyperGroup):
     """All commands, each built on demand."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        return [*method_names(), *command_names()]
+        return [*(method.name for method in usable_methods()[0]), *command_names()]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name in command_names():

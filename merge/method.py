@@ -180,7 +180,7 @@ def refuse_zero_sum(weights: Sequence[float], *, normalize: bool) -> None:
         UsageError: When they sum to 0.
     """
     if normalize and sum(weights) == 0:
-        raise UsageError("the weights sum to 0 and cannot be normalized", hint="leave normalize off")
+        raise UsageError("the weights sum to 0 and cannot be normalized", hint="give weights that do not cancel")
 
 
 class WeightedSum(Method):

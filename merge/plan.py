@@ -11,7 +11,7 @@ from typing import Any
 
 from .checkpoints.checkpoint import Source
 from .errors import UsageError
-from .planning.binding import Bound, BoundCall, bind, compile_pattern, leaves
+from .planning.binding import Bound, BoundCall, bind, compile_pattern, is_seeded, leaves
 from .planning.layout import OutputFile, by_alignment, is_single_file, lay_out
 from .planning.names import Matched, match_names
 from .planning.opening import Opener
@@ -19,7 +19,7 @@ from .planning.resolver import Resolver
 from .planning.rows import Policies, Row, RowBuilder, Skip
 from .planning.tensor_rules import refuse_quantised
 from .program import calls
-from .recipe import DEFAULT_SHARD_BYTES, Merge, Model, Recipe
+from .recipe import DEFAULT_SHARD_BYTES, Model, Recipe
 from .registry import find_method
 
 
@@ -182,7 +182,8 @@ def _average(bound: BoundCall) -> BoundCall:
 
 def _filled_weights(bound: BoundCall) -> tuple[Any, ...]:
     """Return the given weights with the default where a model has none; nothing where no model has one."""
-    weights = bound.options.get("weight") or ()
+    given = bound.options.get("weight") or ()
+    weights = given if isinstance(given, tuple) else (given,) * len(bound.inputs)  # one for all models
     declared = bound.method.options.declarations.get("weight")
     default = declared.default if declared else 1.0
     filled = default(len(bound.inputs)) if callable(default) else default
@@ -230,7 +231,7 @@ def _place(rows: list[Row], recipe: Recipe, reference: Source) -> tuple[list[Row
 
 def _warnings(opener: Opener, recipe: Recipe, bound: Bound, averaged: int) -> list[str]:
     warnings = [f"{location} is given more than once" for location in opener.repeated]
-    if isinstance(bound, BoundCall) and None in (bound.options.get("weight") or ()):
+    if isinstance(bound, BoundCall) and _lacks_weights(bound):
         default = bound.method.options.declarations["weight"].shown_default
         warnings.append(f"only some models have a weight; the others have the default, {default}")
     path = recipe.output.path
@@ -238,14 +239,14 @@ def _warnings(opener: Opener, recipe: Recipe, bound: Bound, averaged: int) -> li
         warnings.append(f"{path.name} is one file: the shard size has no effect")
     if averaged:
         warnings.append(f"{averaged} BatchNorm statistics are averaged, not recalibrated: reset them with data")
-    if recipe.seed and isinstance(bound, BoundCall) and not _seeded(recipe.merge):
-        warnings.append(f"{bound.method.name} draws no random numbers: the seed has no effect")
+    if recipe.seed and isinstance(bound, BoundCall) and not is_seeded(recipe.merge):
+        warnings.append(f"{recipe.merge.method} draws no random numbers: the seed has no effect")
     return warnings
 
 
-def _seeded(merge: Merge) -> bool:
-    nested = [model.model for model in merge.models if isinstance(model.model, Merge)]
-    return find_method(merge.method).seeded or any(_seeded(child) for child in nested)
+def _lacks_weights(bound: BoundCall) -> bool:
+    weights = bound.options.get("weight")
+    return isinstance(weights, tuple) and None in weights
 
 
 def _roles(bound: Bound, count: int) -> list[str]:

@@ -16,6 +16,7 @@ from .checkpoints.target import OUR_KEY
 from .content_id import PLACEHOLDER
 from .options import REQUIRED
 from .plan import Plan
+from .planning.binding import is_seeded
 from .recipe import Merge, Model, Recipe
 from .registry import find_method
 from .version import __version__
@@ -39,7 +40,7 @@ def describe(recipe: Recipe, name_of: NameOf) -> dict[str, Any]:
     found |= {"keep": list(recipe.keep)} if recipe.keep else {}
     found |= {"missing": recipe.missing} if recipe.missing != "error" else {}
     found |= {"mismatch": recipe.mismatch} if recipe.mismatch != "error" else {}
-    found |= {"seed": recipe.seed} if find_method(recipe.merge.method).seeded else {}
+    found |= {"seed": recipe.seed} if is_seeded(recipe.merge) else {}
     found |= {"output": {"dtype": recipe.output.dtype}} if recipe.output.dtype else {}
     return found
 

@@ -38,6 +38,17 @@ def method_names() -> list[str]:
     return sorted({*built_in_names(), *_plug_ins()})
 
 
+def usable_methods() -> tuple[list[Method], list[str]]:
+    """Return all methods that can be imported, and what is wrong with the others."""
+    found, problems = [], []
+    for name in method_names():
+        try:
+            found.append(find_method(name))
+        except MergeError as error:
+            problems.append(str(error))
+    return found, problems
+
+
 @cache
 def find_method(name: str) -> Method:
     """Return the method of this name.
@@ -57,7 +68,11 @@ def find_method(name: str) -> Method:
         loaded = entry.load()
     except Exception as error:
         raise MergeError(f"the method '{wanted}' of another package cannot be imported: {error}") from error
-    return _method_in(loaded) if isinstance(loaded, ModuleType) else loaded()
+    method: Method = _method_in(loaded) if isinstance(loaded, ModuleType) else loaded()
+    if method.name != wanted:
+        what = f"the entry point '{wanted}' of another package leads to the method '{method.name}'"
+        raise MergeError(what, hint="an entry point is named like the module of its method")
+    return method
 
 
 def _method_in(module: ModuleType) -> Method:

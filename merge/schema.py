@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from .method import Method
 from .recipe import POLICIES
-from .registry import find_method, method_names
+from .registry import usable_methods
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _TEXT = {"type": "string", "minLength": 1}
@@ -14,8 +15,9 @@ _TEXT = {"type": "string", "minLength": 1}
 
 def recipe_schema() -> dict[str, Any]:
     """Return the schema of a recipe: one branch per method, since options belong to methods."""
-    branches = [_merge_branch(name, nested=False) for name in method_names()]
-    nested = [_merge_branch(name, nested=True) for name in method_names()]
+    methods, _ = usable_methods()
+    branches = [_merge_branch(method, nested=False) for method in methods]
+    nested = [_merge_branch(method, nested=True) for method in methods]
     return {
         "$schema": _DIALECT,
         "title": "Recipe of merge",
@@ -24,9 +26,8 @@ def recipe_schema() -> dict[str, Any]:
     }
 
 
-def _merge_branch(name: str, *, nested: bool) -> dict[str, Any]:
-    method = find_method(name)
-    declared = method.options.declarations
+def _merge_branch(method: Method, *, nested: bool) -> dict[str, Any]:
+    name, declared = method.name, method.options.declarations
     shared = {key: option.schema() for key, option in declared.items() if not option.per_model or option.shared}
     beside = {key: option.schema() for key, option in declared.items() if option.per_model}
     options = {"type": "object", "properties": shared, "additionalProperties": False}

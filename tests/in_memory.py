@@ -31,7 +31,11 @@ def recipe_of(
     **options: Any,
 ) -> Recipe:
     """Return a recipe; ``per_model`` holds lists or one value for all, ``more`` further fields of `Recipe`."""
-    beside = REQUIRED_OPTIONS.get(method, {}) | dict(per_model or {}) | ({"weight": list(weights)} if weights is not None else {})
+    beside = (
+        REQUIRED_OPTIONS.get(method, {})
+        | dict(per_model or {})
+        | ({"weight": list(weights)} if weights is not None else {})
+    )
     given = [
         {name: value[number] if isinstance(value, list) and value else value for name, value in beside.items()}
         for number in range(len(models))

@@ -12,8 +12,6 @@ from command_line import ROOT
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    pytest.importorskip("setuptools")
-    pytest.importorskip("build")
     source = tmp_path_factory.mktemp("source") / "checkout"
     tracked = subprocess.run(
         ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True

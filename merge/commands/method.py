@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..errors import UsageError
+from ..errors import UsageError, suggest
 from ..method import Method
 from ..options import Declaration
 from ..recipe import Merge, Model, Recipe
@@ -135,5 +135,6 @@ def _number(option: Declaration, text: str) -> Any:
     try:
         value = float(text)
     except ValueError:
-        raise UsageError(f"'{text}' in {option.flag} is not a number") from None
+        wanted = " or ".join(("a number", *option.words))
+        raise UsageError(f"'{text}' in {option.flag} is not {wanted}", hint=suggest(text, option.words)) from None
     return option.check(value, option.flag)

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from ..method import Method
-from ..registry import find_method, method_names
-from .show import render_columns, say_json
+from ..registry import find_method, usable_methods
+from .show import Speech, render_columns, say_json, warn
 
 PANEL = "Recipes"
 
@@ -18,7 +18,9 @@ def command(
     json_: Annotated[bool, typer.Option("--json", help="Print machine-readable output.")] = False,
 ) -> None:
     """List the methods, or one method's options."""
-    found = [find_method(name)] if name else [find_method(known) for known in method_names()]
+    found, problems = ([find_method(name)], []) if name else usable_methods()
+    for problem in problems:
+        warn(problem, Speech(json_))
     if json_:
         say_json([describe_method(method) for method in found])
     elif name:

@@ -55,6 +55,14 @@ def leaves(bound: Bound) -> Iterator[int]:
             yield from leaves(child)
 
 
+def is_seeded(merge: Merge) -> bool:
+    """Tell whether any method of a recipe draws random numbers."""
+    models = [*merge.models, *([merge.base] if merge.base is not None else [])]
+    nested = [model.model for model in models if isinstance(model.model, Merge)]
+    names = [merge.method, *(name for name, _ in merge.then)]
+    return any(find_method(name).seeded for name in names) or any(map(is_seeded, nested))
+
+
 def compile_pattern(pattern: str, where: str | None = None) -> Callable[[str], object]:
     """Turn a glob, or a regular expression between slashes, into a test of a tensor name.
 
@@ -115,9 +123,11 @@ def _bind_model(model: Model, open_model: OpenModel, base: Bound | None, path: s
 def _check_count(method: Method, merge: Merge) -> None:
     count, least, most = len(merge.models), method.minimum_models, method.maximum_models
     if count < least or (most is not None and count > most):
-        wanted = f"exactly {least}" if least == most else f"at least {least}" if count < least else f"at most {most}"
-        given = "one model" if count == 1 else f"{count} models"
-        raise UsageError(f"{method.name} merges {wanted} models, but {given} was given", where=merge.where)
+        limit = most if most is not None and count > most else least
+        wanted = "exactly" if least == most else "at least" if count < least else "at most"
+        number = "one model" if limit == 1 else f"{limit} models"
+        given = "one was" if count == 1 else f"{count or 'none'} were"
+        raise UsageError(f"{method.name} merges {wanted} {number}, but {given} given", where=merge.where)
 
 
 def _checked(

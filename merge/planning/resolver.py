@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..errors import UsageError
@@ -21,11 +21,15 @@ class Resolver:
     Args:
         bound: The recipe.
         names: All output names, from which the sizes of the stacks are counted.
+
+    Attributes:
+        decides_by_name: Whether layer rules or courses over depth make options differ from tensor to tensor.
     """
 
     def __init__(self, bound: BoundCall, names: Mapping[str, object]) -> None:
         self._bound = bound
-        self._plain = not _varies(bound)
+        self.decides_by_name = _varies(bound, _has_rules)
+        self._plain = not (self.decides_by_name or _varies(bound, lambda call: call.method.uses_place))
         self._names = names
         self._stacks = {} if self._plain else stack_sizes(names)
         self._blocks: dict[str, BlockIndex] = {}
@@ -94,16 +98,16 @@ class Resolver:
         return depth
 
 
-def _varies(bound: Bound) -> bool:
+def _varies(bound: Bound, differs: Callable[[BoundCall], bool]) -> bool:
+    """Tell whether a call of the tree differs from tensor to tensor."""
     if isinstance(bound, int):
         return False
     children = [*bound.inputs, *([bound.base] if bound.base is not None else [])]
-    return (
-        bound.method.uses_place
-        or bool(bound.rules)
-        or any(map(_is_course, bound.options.values()))
-        or any(map(_varies, children))
-    )
+    return differs(bound) or any(_varies(child, differs) for child in children)
+
+
+def _has_rules(call: BoundCall) -> bool:
+    return bool(call.rules) or any(map(_is_course, call.options.values()))
 
 
 def _is_course(value: OptionValue) -> bool:

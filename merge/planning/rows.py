@@ -159,6 +159,8 @@ class RowBuilder:
         try:
             return resolver.expression(name, absent)
         except UsageError as error:
+            if not (absent or resolver.decides_by_name):
+                raise
             raise UsageError(f"tensor '{name}': {error.what}", where=error.where, hint=error.hint) from None
 
     def _add_unmerged(self, name: str, known: TensorInfo, tensors: tuple[TensorInfo | None, ...], reason: str) -> None:

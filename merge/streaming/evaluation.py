@@ -98,7 +98,11 @@ class Evaluator:
             return self._load(expression.source, row, raws, block, less)
         assert expression is not None  # noqa: S101 - rows without an expression are not evaluated
         arrays, base = self._inputs(expression, expression.inputs, row, raws, block)
+        shape, dtype = arrays[0].shape, arrays[0].dtype
         outcome = expression.method.merge(arrays, expression.options, self._context(expression, row, block))
+        if outcome.shape != shape or outcome.dtype != dtype:
+            what = f"{expression.method.name} returned {outcome.dtype} of shape {tuple(outcome.shape)}"
+            raise TypeError(f"{what} instead of {dtype} of shape {tuple(shape)}")
         outcome = outcome.reshape(-1)
         if base is not None:
             outcome += base

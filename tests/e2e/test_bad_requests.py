@@ -21,7 +21,7 @@ USAGE = {
     "a weight is infinite": (["soup", "a.st", "b.st", "--weights", "1,1e999"], "inf"),
     "weights that sum to 0": (["soup", "a.st", "b.st", "--weights", "1,-1", "--normalize"], "sum to 0"),
     "no base": (["ties", "a.st", "b.st"], "--base"),
-    "density 0": (["ties", "a.st", "--base", "b.st", "--density", "0"], "--density"),
+    "density below 0": (["ties", "a.st", "--base", "b.st", "--density", "-0.1"], "--density"),
     "density above 1": (["ties", "a.st", "--base", "b.st", "--density", "1.5"], "density must be"),
     "density is no number": (["ties", "a.st", "--base", "b.st", "--density", "x"], "--density"),
     "unknown choice": (["ties", "a.st", "--base", "b.st", "--trim-scope", "tensr"], "did you mean 'tensor'?"),

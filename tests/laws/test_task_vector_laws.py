@@ -21,6 +21,7 @@ from merge.streaming.pieces import BLOCK_ELEMENTS
 
 DTYPES = [torch.bfloat16, torch.float16, torch.float32, torch.float64]
 NO_SCALE_OF_A_TASK_VECTOR = {"passthrough": "its scale is that of the tensors themselves: 0 gives zeros"}
+# The last bits of float32 may decide otherwise than those of float64, for a few entries.
 NOT_SMOOTH = {
     "arcee-fusion": "an entry is one model's or the other's, by a threshold",
     "breadcrumbs": "entries are kept or dropped by rank",
@@ -247,7 +248,7 @@ def test_a_large_tensor_in_chunks_gives_the_bits_of_memory(name, large_files):
 
 # Rounding. Products and sums of 16-bit numbers are made in float32, and rounded once. Where they cancel almost, the
 # rounding of float32 shows: one of its steps at the size of the largest input, for every input.
-@pytest.mark.parametrize("case", [case for case in VARIANTS if case[0] not in NOT_SMOOTH], ids=case_id)
+@pytest.mark.parametrize("case", VARIANTS, ids=case_id)
 def test_bfloat16_is_within_one_rounding_of_float64(case):
     name, options = case
     shapes = SHAPES | {"layers.2.matrix": (64, 96), "layers.2.vector": (5000,)}
@@ -262,15 +263,16 @@ def test_bfloat16_is_within_one_rounding_of_float64(case):
         key: torch.stack([state[key].double().reshape(-1) for state in (*models, *([base] if base else []))])
         for key in shapes
     }
-    steps = []
+    equal, fair = [], []
     for key in shapes:
         assert exact[key].dtype == torch.float64
         apart = steps_apart(narrow[key], exact[key].to(torch.bfloat16))
         cancelled = len(flat[key]) * torch.finfo(torch.float32).eps * flat[key].abs().amax(0)
         near = (narrow[key].double() - exact[key]).reshape(-1).abs() <= cancelled
-        assert ((apart <= 1) | near).all(), f"{key}: {(apart > 1).sum()} entries, up to {apart.max()} steps"
-        steps.append(apart)
-    assert (torch.cat(steps) == 0).double().mean() >= 0.99
+        equal.append(apart == 0)
+        fair.append((apart <= 1) | near)
+    assert torch.cat(equal).double().mean() >= 0.99
+    assert torch.cat(fair).double().mean() >= (0.999 if name in NOT_SMOOTH else 1)
 
 
 # Copies. More of them than in `test_merging_laws`, and to the bit or to the next number.
