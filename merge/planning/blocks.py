@@ -20,6 +20,8 @@ _STACKS: tuple[tuple[str, ...], ...] = (
     ("down_blocks.#.", "mid_block.", "up_blocks.#."),  # the same in diffusers
     ("double_blocks.#.", "single_blocks.#."),  # Flux
     ("joint_blocks.#.",),  # Stable Diffusion 3
+    ("stages.#.",),  # ConvNeXt, ResNet in transformers: by stage
+    ("layers.#.blocks.",),  # Swin: by stage
     ("transformer.resblocks.#.",),  # open_clip and CLIP
     ("encoder.block.#.",),  # T5
     ("decoder.block.#.",),
@@ -32,11 +34,12 @@ _STACKS: tuple[tuple[str, ...], ...] = (
     ("gpt_neox.layers.#.",),
     ("layers.#.",),  # Llama, Mistral, Qwen, Gemma, Phi
 )
-# Modules that work on what the last block puts out.
+# Modules that work on what the last block puts out, unless they belong to an embedding.
+_BEFORE = re.compile(r"embed|feature_extractor|patch|stem")
 _AFTER = re.compile(
     r"(?:^|\.)(?:norm|fc_norm|final_norm|final_layer_norm|final_layernorm|ln_f|ln_post|ln_final|post_layernorm|"
     r"layernorm|layer_norm|proj|text_projection|visual_projection|pooler|attn_pool|head|heads|lm_head|classifier|"
-    r"score|out|conv_out|conv_norm_out|final_layer|cls)(?:\.|$)"
+    r"score|out|norm_f|qa_outputs|pre_classifier|conv_out|conv_norm_out|final_layer|cls)(?:\.|$)"
 )
 
 
@@ -70,7 +73,7 @@ class BlockIndex:
         """Return where a tensor lies in its stack."""
         known = self._places.get(name)
         if known is None:
-            return Place(None, after=bool(_AFTER.search(name)))
+            return Place(None, after=bool(_AFTER.search(name)) and not _BEFORE.search(name))
         stack, part, number = known
         sizes = self._sizes[stack]
         ahead = sum(size for other, size in sizes.items() if other < part)

@@ -120,6 +120,9 @@ LAYOUTS = {
     "T5 encoder": ("encoder.block.{}.layer.1.DenseReluDense.wi.weight", "encoder.final_layer_norm.weight"),
     "T5 decoder": ("decoder.block.{}.layer.0.SelfAttention.q.weight", "lm_head.weight"),
     "Llama": ("model.layers.{}.mlp.up_proj.weight", "model.norm.weight"),
+    "ConvNeXt": ("convnext.encoder.stages.{}.layers.2.dwconv.weight", "convnext.layernorm.weight"),
+    "Swin": ("layers.{}.blocks.1.attn.qkv.weight", "norm.weight"),
+    "Mamba": ("backbone.layers.{}.mixer.in_proj.weight", "backbone.norm_f.weight"),
     "experts": ("model.layers.{}.mlp.experts.7.up_proj.weight", "lm_head.weight"),
 }
 
@@ -132,6 +135,7 @@ def test_architectures(layout):
     assert [index.place(name).depth for name in names] == [0, 0.25, 0.5, 0.75, 1]
     assert index.place(after_blocks) == (None, True)
     assert index.place("embed.weight") == (None, False)
+    assert index.place("embeddings.norm.weight") == (None, False)
 
 
 def test_towers_and_stacks_are_counted_by_themselves():
