@@ -57,5 +57,5 @@ def test_half_is_the_mean_of_both():
 
 def test_two_tuned_models_are_refused():
     base, one, two = random_states(3)
-    with pytest.raises(UsageError, match="exactly 1"):
+    with pytest.raises(UsageError, match="exactly one"):
         merge_states("wise-ft", [one, two], base)
