@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .checkpoints.resolve import open_checkpoint
-from .checkpoints.writer import MemorySink
-from .dtypes import DTYPES, numpy_dtype, torch_dtype
-from .engine import RunSettings, run
+from .dtypes import DTYPES
+from .engine import RunSettings
 from .errors import UsageError
 from .execute import WriteSettings, Written, write
 from .grammar import read_recipe
+from .in_memory import array_of, run_in_memory
 from .plan import make_plan
-from .planning.layout import nbytes_of
 from .recipe import Merge, Model, Recipe
 from .registry import find_method
 
@@ -75,15 +74,13 @@ def merge_state_dicts(
     """
     recipe = _recipe(models, method, base, dtype, options)
     plan = make_plan(recipe)
-    sink = MemorySink(plan.files)
-    outcome = run(plan, sink, settings or RunSettings())
-    for warning in plan.warnings + outcome.disagreements:
-        warnings.warn(warning, stacklevel=2)
     reference = base if base is not None else models[0]
     as_torch = any(hasattr(array, "detach") for array in reference.values())
-    rows = {row.name: row for row in plan.rows if row.action != "check"}
-    ordered = [rows[name] for name in [*reference, *(name for name in rows if name not in reference)] if name in rows]
-    return {row.name: _array(sink.bytes_of(row, nbytes_of(row.dtype, row.shape)), row, as_torch) for row in ordered}
+    arrays, outcome = run_in_memory(plan, settings, as_torch=as_torch)
+    for warning in plan.warnings + outcome.disagreements:
+        warnings.warn(warning, stacklevel=2)
+    ordered = [*reference, *(name for name in arrays if name not in reference)]
+    return {name: arrays[name] for name in ordered if name in arrays}
 
 
 def _recipe(
@@ -120,18 +117,6 @@ def _plain(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value
 
 
-def _array(raw: memoryview, row: Any, as_torch: bool) -> Any:
-    import numpy
-
-    if not as_torch:
-        return numpy.frombuffer(bytearray(raw), numpy_dtype(row.dtype)).reshape(row.shape)
-    import torch
-
-    if not len(raw):
-        return torch.empty(row.shape, dtype=torch_dtype(row.dtype))
-    return torch.frombuffer(bytearray(raw), dtype=torch_dtype(row.dtype)).reshape(row.shape)
-
-
 def load(location: str | Path) -> dict[str, Tensor]:
     """Load a checkpoint, a file or a folder with shards, as a state dict of torch tensors.
 
@@ -146,7 +131,7 @@ def load(location: str | Path) -> dict[str, Tensor]:
                 raise UsageError(f"torch has no type for '{tensor.name}' ({tensor.dtype})", where=str(location))
             raw = bytearray(tensor.nbytes)
             opened.read_into(tensor, 0, memoryview(raw))
-            found[tensor.name] = _array(memoryview(raw), tensor, True)
+            found[tensor.name] = array_of(memoryview(raw), tensor.dtype, tensor.shape, as_torch=True)
         return found
     finally:
         opened.close()

@@ -39,3 +39,18 @@ def progress_bar(total: int, tensors: int, label: str, *, quiet: bool = False) -
             bar.update(task, advance=nbytes, description=f"{label} {done:,}/{tensors:,} tensors")
 
         yield advance
+
+
+@contextmanager
+def items_bar(total: int, label: str, *, quiet: bool = False) -> Iterator[Callable[[int], None]]:
+    """Show how many items are done and the time left; yields the function to call with every number of items."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda items: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(label, total=total)
+        yield lambda items: bar.update(task, advance=items)

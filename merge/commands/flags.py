@@ -119,8 +119,13 @@ def take_common(values: dict[str, Any]) -> MergeFlags:
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", flags.device):
         raise UsageError(f"--device must be auto, cpu, cuda or cuda:N, not '{flags.device}'")
     if flags.offline:
-        os.environ["HF_HUB_OFFLINE"] = os.environ["HF_DATASETS_OFFLINE"] = "1"
+        go_offline()
     return flags
+
+
+def go_offline() -> None:
+    """Tell the Hugging Face libraries, which read this when they are imported, never to use the network."""
+    os.environ["HF_HUB_OFFLINE"] = os.environ["HF_DATASETS_OFFLINE"] = "1"
 
 
 def parse_policy(flag: str, value: str | None, otherwise: Policy) -> Policy:

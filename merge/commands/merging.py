@@ -51,10 +51,9 @@ def _check_afterwards(plan: Plan) -> None:
             raise UsageError("the report and the output are the same path", where=str(recipe.report))
         check_directory(recipe.report)
     if recipe.evaluate:
-        from ..evaluation.specification import read_benchmark
+        from ..evaluation.specification import read_benchmarks
 
-        for benchmark in recipe.evaluate:
-            read_benchmark(benchmark)
+        read_benchmarks(recipe.evaluate)
 
 
 def _settings(flags: MergeFlags) -> execute.WriteSettings:

@@ -98,10 +98,9 @@ def _check(recipe: Recipe, flags: MergeFlags) -> None:
 def _check_evaluation(recipe: Recipe) -> None:
     """Refuse a benchmark or a report's folder that would fail after all merges."""
     if recipe.evaluate:
-        from ..evaluation.specification import read_benchmark
+        from ..evaluation.specification import read_benchmarks
 
-        for benchmark in recipe.evaluate:
-            read_benchmark(benchmark)
+        read_benchmarks(recipe.evaluate)
     if recipe.report is not None:
         from ..reports import check_directory
 

@@ -2,92 +2,104 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from .results import NO_DATA_USED, ComparisonRow, Ensemble, ResultRow
+from ..errors import MergeError
+from ..progress import items_bar
+from .results import NO_DATA_USED, Ensemble, Evaluation
+from .task import Benchmark, ScoringTask, Settings, Task
 
 if TYPE_CHECKING:
-    from .data import LabelledImages
-    from .scoring import Outcome
-    from .specification import Benchmark
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How to run, the same for all models and benchmarks."""
-
-    ensemble: Ensemble | None
-    model: str | None
-    device: str
-    batch_size: int
-    seed: int
+    from .locate import Location
+    from .outcome import Outcome
 
 
 @dataclass(frozen=True)
 class Assessed:
     """One model, or the ensemble, with its outcome and what stands behind it."""
 
-    model: str
     outcome: Outcome
-    head: str
     identity: str
+    seconds: float
 
 
 def assess(
-    models: Sequence[str], benchmark: Benchmark, settings: Settings
-) -> tuple[list[ResultRow], list[ComparisonRow]]:
-    """Evaluate the models, and their ensemble if one is asked for, and compare them with the first model."""
-    from .data import load_images
-    from .significance import compare
-
-    data = load_images(benchmark.data)
-    assessed = _assess_models(models, benchmark, data, settings)
-    rows = [row for one in assessed for row in _rows(one, benchmark, data, settings.seed)]
-    return rows, compare({one.model: one.outcome for one in assessed}, benchmark.name)
-
-
-def _assess_models(
-    models: Sequence[str], benchmark: Benchmark, data: LabelledImages, settings: Settings
-) -> list[Assessed]:
-    from .classifier import load_classifier
-    from .heads import read_head
-    from .scoring import Average, run, score
-
-    head = read_head(benchmark, settings.device)
-    average = Average(settings.ensemble, []) if settings.ensemble else None
-    assessed = []
-    for model in models:
-        classifier = load_classifier(model, benchmark, head, override=settings.model, device=settings.device)
-        logits = run(classifier, data, benchmark, batch_size=settings.batch_size, seed=settings.seed)
-        outcome = score(logits, data.labels)
-        assessed.append(Assessed(model, outcome, classifier.head_label, classifier.identity))
-        if average:
-            average.add(logits, model)
-    if average:
-        outcome = score(average.logits(), data.labels)
-        # Its heads and files are those of its members, which have rows of their own.
-        assessed.append(Assessed(average.name, outcome, head=average.name, identity=average.name))
+    models: Mapping[str, Location],
+    benchmark: Benchmark,
+    settings: Settings,
+    ensemble: Ensemble | None,
+    *,
+    quiet: bool,
+) -> dict[str, Assessed]:
+    """Evaluate the models, and their ensemble if one is asked for."""
+    progress = Progress()
+    task = benchmark.prepare(replace(settings, advance=progress))
+    assessed: dict[str, Assessed] = {}
+    with items_bar(task.n * len(models), benchmark.name, quiet=quiet) as progress.advance:
+        for name, location in models.items():
+            started = time.monotonic()
+            candidate = location.load()
+            outcome = task.evaluate(candidate)
+            assessed[name] = Assessed(outcome, candidate.identity, time.monotonic() - started)
+    if ensemble:
+        assessed[f"ensemble({ensemble})"] = _ensemble(assessed, benchmark, task, ensemble)
     return assessed
 
 
-def _rows(assessed: Assessed, benchmark: Benchmark, data: LabelledImages, seed: int) -> list[ResultRow]:
-    from .metrics import measure
+@dataclass
+class Progress:
+    """Passes numbers of items on to a bar that is made once the number of items is known."""
 
-    return [
-        {
-            "model": assessed.model,
-            "benchmark": benchmark.name,
-            "metric": measured.metric,
-            "value": measured.value,
-            "n": len(data.labels),
-            "interval": [measured.low, measured.high],
-            "seed": seed,
-            "data_use": NO_DATA_USED,
-            "split": benchmark.data.split,
-            "head": assessed.head,
-            "identity": assessed.identity,
-        }
-        for measured in measure(assessed.outcome, data.labels)
-    ]
+    advance: Callable[[int], None] = lambda items: None
+
+    def __call__(self, items: int) -> None:
+        """Advance by this many items."""
+        self.advance(items)
+
+
+def _ensemble(assessed: Mapping[str, Assessed], benchmark: Benchmark, task: Task, kind: Ensemble) -> Assessed:
+    from .ensemble import Average
+
+    average = Average(kind, [])
+    if not isinstance(task, ScoringTask):
+        raise MergeError(f"a benchmark of kind '{benchmark.kind}' has no ensemble of outputs", where=benchmark.name)
+    for name, one in assessed.items():
+        assert one.outcome.logits is not None  # noqa: S101 -- a scoring task gives logits
+        average.add(one.outcome.logits, name)
+    # Its heads and files are those of its members, which have rows of their own.
+    return Assessed(task.score(average.logits(), average.name), average.name, 0.0)
+
+
+def add_rows(evaluation: Evaluation, assessed: Mapping[str, Assessed], benchmark: Benchmark, seed: int) -> None:
+    """Enter what was found on one benchmark, measure by measure."""
+    for model, one in assessed.items():
+        details = one.outcome.details
+        for measure in one.outcome.measures:
+            evaluation.results.append(
+                {
+                    "model": model,
+                    "benchmark": benchmark.name,
+                    "metric": measure.metric,
+                    "value": measure.value,
+                    "n": measure.n,
+                    "interval": [measure.low, measure.high],
+                    "seed": seed,
+                    "data_use": NO_DATA_USED,
+                    "split": benchmark.split,
+                    "head": details.get("head", "own"),
+                    "identity": one.identity,
+                }
+            )
+        if "classes" in details:
+            row = {"model": model, "benchmark": benchmark.name}
+            kept = {"classes": details["classes"], "calibration": details["calibration"]}
+            evaluation.details.append({**row, **kept})  # type: ignore[typeddict-item]
+        if one.seconds:
+            speed = one.outcome.items.size / one.seconds
+            evaluation.timings.append(
+                {"model": model, "benchmark": benchmark.name, "seconds": one.seconds, "items_per_second": speed}
+            )
+        evaluation.notes.extend(f"{benchmark.name}, {model}: {note}" for note in details.get("notes", ()))

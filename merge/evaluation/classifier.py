@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import MergeError, UsageError
 from .images import ImageFormat
+from .precision import lower_precision
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from .candidate import Candidate
     from .heads import FixedHead
-    from .specification import Benchmark
+    from .task import Precision, Settings
 
 OWN_HEAD = "own"
 
@@ -25,8 +28,8 @@ class Classifier:
     network: Any
     head: FixedHead | None
     expects: ImageFormat
-    identity: str
     device: str
+    precision: Precision = "float32"
 
     @property
     def head_label(self) -> str:
@@ -51,7 +54,8 @@ class Classifier:
 
     def _run(self, pixels: Tensor) -> Any:
         try:
-            return self.network(pixel_values=pixels.to(self.device))
+            with lower_precision(self.device, self.precision):
+                return self.network(pixel_values=pixels.to(self.device))
         except (TypeError, ValueError, RuntimeError) as error:
             first_line = str(error).strip().partition("\n")[0]
             what = f"{type(self.network).__name__} does not run on images {list(pixels.shape)}: {first_line}"
@@ -66,35 +70,32 @@ class Classifier:
 
 
 def load_classifier(
-    model: str, benchmark: Benchmark, head: FixedHead | None, *, override: str | None, device: str
+    candidate: Candidate, architecture: Path | None, head: FixedHead | None, settings: Settings
 ) -> Classifier:
-    """Load a checkpoint for a benchmark.
+    """Build a model with its weights.
 
     Args:
-        model: A safetensors file, or a folder with a ``config.json`` beside its weights.
-        benchmark: Names the architecture of checkpoints that have no configuration of their own.
+        candidate: The model.
+        architecture: Folder with the configuration of checkpoints that have none of their own.
         head: The benchmark's head, for models without classes.
-        override: Architecture by ``--model``.
-        device: Where the model runs.
+        settings: Device, precision, and the architecture by ``--model``.
 
     Raises:
-        MergeError: The checkpoint cannot be read or does not fit its architecture.
+        MergeError: The checkpoint does not fit its architecture.
         UsageError: Nothing says what architecture it has, or nothing gives it a head.
     """
     from .architecture import build
     from .configuration import configuration
-    from .weights import identity, read_tensors, weight_files
 
-    files = weight_files(model)
-    config = configuration(model, override, benchmark.model)
-    network = build(config, read_tensors(files), where=model).to(device)
+    config = configuration(candidate, settings.model, architecture)
+    network = build(config, candidate.tensors, where=candidate.name).to(settings.device)
     return Classifier(
-        name=model,
+        name=candidate.name,
         network=network,
-        head=_head_for(network, head, model),
+        head=_head_for(network, head, candidate.name),
         expects=_image_format(network.config),
-        identity=identity(files),
-        device=device,
+        device=settings.device,
+        precision=settings.precision,
     )
 
 

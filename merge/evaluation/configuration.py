@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import MergeError, UsageError
 from .quiet import quiet_transformers
 
+if TYPE_CHECKING:
+    from .candidate import Candidate
+
 MAIN = "main"  # the hub's default revision
 
 
-def configuration(model: str, override: str | None, fallback: Path | None) -> Any:
+def configuration(candidate: Candidate, override: str | None, fallback: Path | None) -> Any:
     """Return the transformers configuration of a checkpoint.
 
     Args:
-        model: The checkpoint as given: a file or a folder.
+        candidate: The model; its folder may have a ``config.json``.
         override: What ``--model`` says: a folder, or ``hf:NAME``; goes first.
         fallback: The folder that the benchmark names, used when no ``config.json`` lies beside the weights.
 
@@ -25,7 +28,7 @@ def configuration(model: str, override: str | None, fallback: Path | None) -> An
     """
     from transformers import AutoConfig
 
-    name, revision = _config_source(model, override, fallback)
+    name, revision = _config_source(candidate, override, fallback)
     try:
         with quiet_transformers():
             return AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=False)
@@ -34,19 +37,17 @@ def configuration(model: str, override: str | None, fallback: Path | None) -> An
         raise MergeError(f"cannot read the configuration: {first_line}", where=name) from None
 
 
-def _config_source(model: str, override: str | None, fallback: Path | None) -> tuple[str, str]:
+def _config_source(candidate: Candidate, override: str | None, fallback: Path | None) -> tuple[str, str]:
     """Return a folder or a name on the hub, and the hub's revision of it."""
     if override is not None:
         return _override_source(override)
-    path = Path(model)
-    beside = path if path.is_dir() else path.parent
-    for folder in (beside, fallback):
+    for folder in (candidate.folder, fallback):
         if folder is not None and (folder / "config.json").is_file():
             return str(folder), MAIN
     if fallback is not None:
         raise UsageError("the benchmark's 'model' has no config.json", where=str(fallback))
     hint = "name the folder of its architecture: --model DIR, or 'model:' in the benchmark"
-    raise UsageError("no config.json beside the weights", where=model, hint=hint)
+    raise UsageError("no config.json beside the weights", where=candidate.name, hint=hint)
 
 
 def _override_source(override: str) -> tuple[str, str]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from .specification import DataSource
+    from .data_source import DataSource
 
 CHANNEL_COUNTS = (1, 3, 4)
 DIGITS_HELD_OUT = 0.3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import MergeError, UsageError, suggest
@@ -10,7 +11,40 @@ from ..errors import MergeError, UsageError, suggest
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from .specification import Benchmark, Head
+    from ..section import Section
+
+
+@dataclass(frozen=True)
+class Head:
+    """A fixed classification head: tensor ``name`` of a safetensors file, its bias in ``name.bias`` if there is one."""
+
+    path: Path
+    name: str
+    label: str  # as the benchmark writes it
+    where: str
+
+
+def read_head_name(section: Section, folder: Path) -> Head | None:
+    """Read which head a benchmark names, if any. Raises UsageError with the place of what is wrong."""
+    if "head" not in section.mapping:
+        return None
+    label, where = section.text("head", ""), section.where("head")
+    file, _, name = label.rpartition("#")
+    if not file or not name:
+        raise UsageError(f"head '{label}' names no tensor", where=where, hint="write file.safetensors#NAME")
+    if not (folder / file).is_file():
+        raise UsageError(f"no such head file: {file}", where=where)
+    return Head(path=folder / file, name=name, label=label, where=where)
+
+
+def read_logit_scale(section: Section, head: Head | None) -> float | None:
+    """Read the scale that makes a head a cosine head. Raises UsageError when it is not above 0, or has no head."""
+    scale = section.number("logit_scale")
+    if scale is not None and head is None:
+        raise UsageError("'logit_scale' needs a 'head'", where=section.where("logit_scale"))
+    if scale is not None and scale <= 0:
+        raise UsageError("'logit_scale' must be above 0", where=section.where("logit_scale"))
+    return scale
 
 
 @dataclass(frozen=True)
@@ -40,18 +74,15 @@ class FixedHead:
         return logits if self.bias is None else logits + self.bias
 
 
-def read_head(benchmark: Benchmark, device: str) -> FixedHead | None:
-    """Read the head that a benchmark names, if it names one, as float32.
+def read_head(head: Head, scale: float | None, device: str) -> FixedHead:
+    """Read a head as float32.
 
     Raises:
         UsageError: The file holds no such tensor, or not one of a head's shape.
     """
-    from .weights import read_tensors
+    from ..api import load
 
-    head = benchmark.head
-    if head is None:
-        return None
-    tensors = read_tensors([head.path])
+    tensors = load(head.path)
     if head.name not in tensors:
         hint = suggest(head.name, tensors) or f"there are: {', '.join(sorted(tensors))}"
         raise UsageError(f"no tensor '{head.name}' in {head.path.name}", where=head.where, hint=hint)
@@ -60,7 +91,7 @@ def read_head(benchmark: Benchmark, device: str) -> FixedHead | None:
     return FixedHead(
         weight=weight.to(device).float(),
         bias=None if bias is None else bias.to(device).float(),
-        scale=benchmark.logit_scale,
+        scale=scale,
         label=head.label,
         where=head.where,
     )

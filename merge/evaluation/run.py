@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import cast, get_args
+from typing import Any, cast, get_args
 
 from ..errors import MergeError, UsageError, suggest
-from .assess import Settings, assess
+from .assess import add_rows, assess
+from .locate import Location, locate_all
 from .results import Ensemble, Evaluation
-from .specification import read_benchmark
-from .weights import weight_files
+from .specification import read_benchmarks
+from .task import Benchmark, Precision, Settings
 
 
 def evaluate(
@@ -19,22 +20,31 @@ def evaluate(
     *,
     report: Path | None = None,
     ensemble: str | None = None,
+    experts: Mapping[str, str] | None = None,
     model: str | None = None,
     device: str = "auto",
     batch_size: int = 256,
+    precision: str = "float32",
     seed: int = 0,
+    skip_broken: bool = False,
+    quiet: bool = True,
 ) -> Evaluation:
-    """Evaluate checkpoints; nothing is selected on the benchmarks' data.
+    """Evaluate models; nothing is selected on the benchmarks' data.
 
     Args:
-        models: Checkpoints: safetensors files or transformers folders. The first is the one to compare with.
-        benchmarks: YAML files, or ``digits`` for the bundled one.
+        models: Safetensors files, folders, ids on the hub, or recipes (merged in memory). The first is the one to
+            compare with.
+        benchmarks: YAML files, or names of bundled benchmarks and suites such as ``digits``.
         report: Folder for ``results.json``, ``report.md`` and ``report.html``.
         ensemble: ``logits`` or ``probs``: one more row per benchmark that averages these outputs of all the models.
-        model: Architecture of all the models, a folder or ``hf:NAME``; else the ``config.json`` beside the weights.
+        experts: The model of each benchmark that retention is measured against; evaluated too.
+        model: Architecture of all the models; else the ``config.json`` beside the weights.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        batch_size: Images at a time.
-        seed: For models that draw at random.
+        batch_size: Items at a time.
+        precision: ``float32`` or ``bfloat16``, which the network computes in.
+        seed: For models, corruptions and resampling that draw at random.
+        skip_broken: Leave out and count items that cannot be read.
+        quiet: Show no progress.
 
     Returns:
         Rows of values as fractions, and the paired comparisons.
@@ -43,39 +53,81 @@ def evaluate(
         UsageError: A request, benchmark file or data file is wrong.
         MergeError: A checkpoint cannot be loaded, or does not fit the benchmark.
     """
-    _check_request(models, benchmarks, batch_size)
-    specifications = [read_benchmark(spec) for spec in benchmarks]
-    _refuse_twice([benchmark.name for benchmark in specifications], "benchmark")
+    _check_request(models, benchmarks, batch_size, precision)
+    specifications = read_benchmarks(benchmarks)
+    experts = _check_experts(experts or {}, specifications)
     kind = _ensemble(ensemble)
-    for checkpoint in models:
-        weight_files(checkpoint)
+    locations = locate_all(list(models))
+    others = locate_all([name for name in dict.fromkeys(experts.values()) if name not in locations])
     if report is not None:
         _check_report_directory(report)
-    settings = Settings(kind, model, _device(device), batch_size, seed)  # imports torch: everything cheap is checked
-    evaluation = Evaluation(results=[], comparisons=[])
+    settings = Settings(  # choosing the device imports torch, so that everything cheap is checked before
+        model,
+        choose_device(device),
+        batch_size,
+        seed,
+        cast("Precision", precision),
+        skip_broken,
+        output=report,
+    )
+    evaluation = Evaluation()
     for benchmark in specifications:
-        results, comparisons = assess(models, benchmark, settings)
-        evaluation.results.extend(results)
-        evaluation.comparisons.extend(comparisons)
+        expert = experts.get(benchmark.name)
+        extra = {expert: others[expert]} if expert is not None and expert in others else {}
+        _evaluate_one(evaluation, {**locations, **extra}, benchmark, settings, kind, expert, quiet)
+    _summarize(evaluation)
     if report is not None:
-        _write_report(evaluation, models, report)
+        _write_report(evaluation, report)
     return evaluation
 
 
-def _check_request(models: Sequence[str], benchmarks: Sequence[str], batch_size: int) -> None:
+def _evaluate_one(
+    evaluation: Evaluation,
+    models: Mapping[str, Location],
+    benchmark: Benchmark,
+    settings: Settings,
+    ensemble: Ensemble | None,
+    expert: str | None,
+    quiet: bool,
+) -> None:
+    from .significance import compare
+    from .summary import retention
+
+    assessed = assess(models, benchmark, settings, ensemble, quiet=quiet)
+    add_rows(evaluation, assessed, benchmark, settings.seed)
+    outcomes = {name: one.outcome for name, one in assessed.items()}
+    evaluation.comparisons.extend(compare(outcomes, benchmark.name, seed=settings.seed))
+    if expert is not None:
+        evaluation.retention.extend(retention(outcomes, benchmark.name, expert))
+
+
+def _summarize(evaluation: Evaluation) -> None:
+    from .significance import correct_for_all
+    from .summary import averages
+
+    correct_for_all(evaluation.comparisons)
+    evaluation.averages.extend(averages(evaluation.results))
+
+
+def _check_request(models: Sequence[str], benchmarks: Sequence[str], batch_size: int, precision: str) -> None:
     if not models:
         raise UsageError("no model to evaluate")
     if not benchmarks:
         raise UsageError("no benchmark", hint="name one with --benchmark SPEC, or --benchmark digits")
     if batch_size < 1:
         raise UsageError(f"the batch size must be at least 1, not {batch_size}")
-    _refuse_twice(models, "model")
+    if precision not in get_args(Precision):
+        hint = suggest(precision, get_args(Precision)) or "float32 or bfloat16"
+        raise UsageError(f"no precision '{precision}'", hint=hint)
 
 
-def _refuse_twice(names: Sequence[str], what: str) -> None:
-    for name in names:
-        if names.count(name) > 1:
-            raise UsageError(f"the {what} '{name}' is given twice", hint="rows are told apart by these names")
+def _check_experts(experts: Mapping[str, str], benchmarks: Sequence[Benchmark]) -> Mapping[str, str]:
+    names = [benchmark.name for benchmark in benchmarks]
+    for name in experts:
+        if name not in names:
+            hint = suggest(name, names) or f"benchmarks: {', '.join(names)}"
+            raise UsageError(f"there is an expert for '{name}', which is none of the benchmarks", hint=hint)
+    return experts
 
 
 def _ensemble(kind: str | None) -> Ensemble | None:
@@ -84,7 +136,13 @@ def _ensemble(kind: str | None) -> Ensemble | None:
     return cast("Ensemble | None", kind)
 
 
-def _device(name: str) -> str:
+def choose_device(name: str) -> str:
+    """Return the torch device of a name; ``auto`` is the first CUDA device where there is one.
+
+    Raises:
+        UsageError: It is no device's name.
+        MergeError: This machine has no such device.
+    """
     import torch
 
     if name == "auto":
@@ -103,11 +161,15 @@ def _check_report_directory(directory: Path) -> None:
     check_directory(directory)
 
 
-def _write_report(evaluation: Evaluation, models: Sequence[str], directory: Path) -> None:
+def _write_report(evaluation: Evaluation, directory: Path) -> None:
     from ..reports import describe_environment, write_report
 
-    identities = {row["model"]: row["identity"] for row in evaluation.results if row["model"] in models}
-    described = [{"name": Path(name).name, "location": name, "identity": text} for name, text in identities.items()]
+    rows = {row["model"]: row["identity"] for row in evaluation.results}
+    described: list[dict[str, Any]] = [
+        {"name": Path(name).name, "location": name, "content_id": identity}
+        for name, identity in rows.items()
+        if name != identity  # an ensemble is no checkpoint
+    ]
     write_report(
         directory,
         {"title": "Evaluation", **evaluation.as_json(), "models": described, "environment": describe_environment()},

@@ -1,154 +1,87 @@
-"""A benchmark: which labelled images, prepared how, and which head turns features into classes."""
+"""Benchmark files: which kind each is, and the suites that list several."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import UsageError, suggest
 from ..section import Section, read_section
 
-KEYS = ("name", "kind", "data", "model", "head", "normalize", "logit_scale")
-DATA_KEYS = ("path", "split", "images", "labels")
+if TYPE_CHECKING:
+    from .task import Benchmark
+
 KINDS = ("classification", "zero-shot", "lm-eval", "perplexity")
 SUITES = Path(__file__).parent / "suites"
+SUITE_KEYS = ("suite", "about", "defaults", "benchmarks")
 
 
-@dataclass(frozen=True)
-class DataSource:
-    """Where the labelled images are. ``path`` is a file, or None for the digits that come with scikit-learn."""
-
-    path: Path | None
-    split: str
-    images: str
-    labels: str
-    where: str
+def suite_names() -> list[str]:
+    """Return the names of the benchmarks and suites that come with the package."""
+    return sorted(path.stem for path in SUITES.glob("*.yaml"))
 
 
-@dataclass(frozen=True)
-class Head:
-    """A fixed classification head: tensor ``name`` of a safetensors file, its bias in ``name.bias`` if there is one."""
+def read_benchmarks(specs: Sequence[str]) -> list[Benchmark]:
+    """Read benchmarks from YAML files or by the names of bundled ones; a suite gives all of its benchmarks.
 
-    path: Path
-    name: str
-    label: str  # as the benchmark writes it
-    where: str
-
-
-@dataclass(frozen=True)
-class Benchmark:
-    """One benchmark, all paths resolved.
-
-    Attributes:
-        mean: Subtracted from the pixels, one number or one a channel.
-        std: Divides the pixels after that.
-        model: Folder with the ``config.json`` for checkpoints that have none beside them.
-        logit_scale: Given, the head is a cosine head with this scale; None, a plain linear one.
+    Raises:
+        UsageError: A file, a key or a value is wrong, which is said with ``file:line:column``; or a name is used twice.
     """
+    from .locate import refuse_twice
 
-    name: str
-    data: DataSource
-    model: Path | None
-    head: Head | None
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    logit_scale: float | None
-    where: str
+    benchmarks = [benchmark for spec in specs for benchmark in _read(spec)]
+    refuse_twice([benchmark.name for benchmark in benchmarks], "benchmark")
+    return benchmarks
 
 
 def read_benchmark(spec: str) -> Benchmark:
-    """Read a benchmark from a YAML file, or the bundled one that ``digits`` or ``builtin:digits`` names.
+    """Read one benchmark.
 
     Raises:
-        UsageError: The file, a key or a value is wrong; says ``file:line:column``.
+        UsageError: As above, or it is a suite of several.
     """
-    bundled = spec.removeprefix("builtin:") == "digits"
-    path = SUITES / "digits.yaml" if bundled else Path(spec)
-    if not path.is_file():
-        hint = "give a YAML file, or the word digits for the bundled benchmark"
-        raise UsageError("no such benchmark file", where=spec, hint=hint)
+    benchmarks = list(_read(spec))
+    if len(benchmarks) != 1:
+        raise UsageError(f"a suite of {len(benchmarks)} benchmarks; one is needed here", where=spec)
+    return benchmarks[0]
+
+
+def _read(spec: str) -> Iterator[Benchmark]:
+    path = _path(spec)
     top = read_section(path, spec)
-    top.check_keys(KEYS, required=("kind", "data"))
-    _check_kind(top)
-    head = _head(top, path.parent)
-    mean, std = _normalization(top)
-    return Benchmark(
-        name=top.text("name", path.stem),
-        data=_data(top, path.parent),
-        model=path.parent / top.text("model", "") if "model" in top.mapping else None,
-        head=head,
-        mean=mean,
-        std=std,
-        logit_scale=_logit_scale(top, head),
-        where=spec,
-    )
-
-
-def _check_kind(top: Section) -> None:
-    kind = top.text("kind", "")
-    if kind == "classification":
+    if "suite" not in top.mapping:
+        yield _read_one(top, path.parent, path.stem)
         return
-    if kind in KINDS:
-        what = f"kind '{kind}' is not there yet: this version evaluates 'classification' only"
-        raise UsageError(what, where=top.where("kind"))
-    hint = suggest(kind, KINDS) or "this version evaluates 'classification'"
-    raise UsageError(f"unknown kind '{kind}'", where=top.where("kind"), hint=hint)
+    top.check_keys(SUITE_KEYS, required=("suite", "benchmarks"))
+    defaults = top.section("defaults").mapping if "defaults" in top.mapping else {}
+    for item, where in top.items("benchmarks"):
+        if not isinstance(item, dict):
+            raise UsageError(f"a benchmark must be a mapping, not {item!r}", where=where)
+        for key, value in defaults.items():
+            item.setdefault(key, value)
+        yield _read_one(Section(spec, item), path.parent, path.stem)
 
 
-def _data(top: Section, folder: Path) -> DataSource:
-    data = top.section("data")
-    data.check_keys(DATA_KEYS, required=("path",))
-    return DataSource(
-        path=_data_path(data, folder),
-        split=data.text("split", "test"),
-        images=data.text("images", "images"),
-        labels=data.text("labels", "labels"),
-        where=data.where("path"),
-    )
+def _path(spec: str) -> Path:
+    bundled = spec.removeprefix("builtin:")
+    if bundled in suite_names():
+        return SUITES / f"{bundled}.yaml"
+    if not Path(spec).is_file():
+        names = ", ".join(suite_names())
+        hint = suggest(spec, suite_names()) or f"give a YAML file, or one of the bundled ones: {names}"
+        raise UsageError("no such benchmark file", where=spec, hint=hint)
+    return Path(spec)
 
 
-def _data_path(data: Section, folder: Path) -> Path | None:
-    text, where = data.text("path", ""), data.where("path")
-    if text.startswith("builtin:"):
-        if text == "builtin:digits":
-            return None
-        raise UsageError(f"unknown bundled data '{text}'", where=where, hint="there is builtin:digits")
-    if not (folder / text).is_file():
-        hint = "this version reads .npz files and builtin:digits"
-        raise UsageError(f"no such data file: {text}", where=where, hint=hint)
-    return folder / text
-
-
-def _head(top: Section, folder: Path) -> Head | None:
-    if "head" not in top.mapping:
-        return None
-    label, where = top.text("head", ""), top.where("head")
-    file, _, name = label.rpartition("#")
-    if not file or not name:
-        raise UsageError(f"head '{label}' names no tensor", where=where, hint="write file.safetensors#NAME")
-    if not (folder / file).is_file():
-        raise UsageError(f"no such head file: {file}", where=where)
-    return Head(path=folder / file, name=name, label=label, where=where)
-
-
-def _normalization(top: Section) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    if "normalize" not in top.mapping:
-        return (0.0,), (1.0,)
-    normalize = top.section("normalize")
-    normalize.check_keys(("mean", "std"), required=("mean", "std"))
-    mean, std = normalize.numbers("mean"), normalize.numbers("std")
-    if min(std) <= 0:
-        raise UsageError("'std' must be above 0", where=normalize.where("std"))
-    if len(mean) != len(std) and 1 not in (len(mean), len(std)):
-        what = f"'mean' has {len(mean)} channels and 'std' {len(std)}"
-        raise UsageError(what, where=normalize.where("mean"))
-    return mean, std
-
-
-def _logit_scale(top: Section, head: Head | None) -> float | None:
-    scale = top.number("logit_scale")
-    if scale is not None and head is None:
-        raise UsageError("'logit_scale' needs a 'head'", where=top.where("logit_scale"))
-    if scale is not None and scale <= 0:
-        raise UsageError("'logit_scale' must be above 0", where=top.where("logit_scale"))
-    return scale
+def _read_one(section: Section, folder: Path, name: str) -> Benchmark:
+    if "kind" not in section.mapping:
+        section.check_keys(section.mapping, required=("kind",))
+    kind = section.text("kind", "")
+    if kind not in KINDS:
+        hint = suggest(kind, KINDS) or f"kinds: {', '.join(KINDS)}"
+        raise UsageError(f"unknown kind '{kind}'", where=section.where("kind"), hint=hint)
+    module = import_module(f"{__package__}.kinds.{kind.replace('-', '_')}")
+    benchmark: Benchmark = module.read(section, folder, section.text("name", name))
+    return benchmark

@@ -7,7 +7,7 @@ import pytest
 
 from merge.errors import UsageError
 from merge.evaluation.data import load_digits, load_images
-from merge.evaluation.specification import DataSource
+from merge.evaluation.data_source import DataSource
 
 
 @pytest.fixture

@@ -8,15 +8,14 @@ import numpy as np
 import pytest
 
 from merge.errors import UsageError
-from merge.evaluation.images import ImageFormat, batches, prepare
-from merge.evaluation.specification import read_benchmark
+from merge.evaluation.images import ImageFormat, Normalization, batches, prepare
 
-PLAIN = read_benchmark("digits")
+PLAIN = Normalization()
 
 
 def test_uint8_is_scaled_then_normalized_by_channel():
-    benchmark = replace(PLAIN, mean=(0.0, 0.5, 1.0), std=(1.0, 0.5, 2.0))
-    pixels = prepare(np.full((1, 1, 2, 2), 255, np.uint8), benchmark, ImageFormat(3, None))
+    normalization = replace(PLAIN, mean=(0.0, 0.5, 1.0), std=(1.0, 0.5, 2.0))
+    pixels = prepare(np.full((1, 1, 2, 2), 255, np.uint8), normalization, ImageFormat(3, None))
     assert pixels.shape == (1, 3, 2, 2)
     assert pixels[0, :, 0, 0].tolist() == [1.0, 1.0, 0.0]
 

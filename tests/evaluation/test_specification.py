@@ -21,7 +21,7 @@ def write(folder: Path, text: str) -> str:
 def test_bundled_digits(word):
     benchmark = read_benchmark(word)
     assert (benchmark.name, benchmark.data.path, benchmark.data.split) == ("digits", None, "test")
-    assert (benchmark.head, benchmark.mean, benchmark.std) == (None, (0.0,), (1.0,))
+    assert (benchmark.head, benchmark.normalization.mean, benchmark.normalization.std) == (None, (0.0,), (1.0,))
 
 
 def test_the_repository_has_the_bundled_benchmark_as_an_example():
@@ -45,14 +45,13 @@ def test_paths_are_relative_to_the_file(tmp_path):
 
 def test_normalization_takes_one_number_or_one_a_channel(tmp_path):
     benchmark = read_benchmark(write(tmp_path, MINIMAL + "normalize: {mean: [0.1, 0.2, 0.3], std: 0.5}\n"))
-    assert (benchmark.mean, benchmark.std) == ((0.1, 0.2, 0.3), (0.5,))
+    assert (benchmark.normalization.mean, benchmark.normalization.std) == ((0.1, 0.2, 0.3), (0.5,))
 
 
 @pytest.mark.parametrize(
     ("text", "place", "message"),
     [
         ("kind: clasification\ndata: {path: builtin:digits}", ":1:1", "did you mean 'classification'?"),
-        ("kind: zero-shot\ndata: {path: builtin:digits}", ":1:1", "evaluates 'classification' only"),
         ("kind: 5\ndata: {path: builtin:digits}", ":1:1", "'kind' must be a text"),
         ("name: a\ndata: {path: builtin:digits}", ":1:1", "the key 'kind' is missing"),
         (MINIMAL + "normalise: {mean: 0, std: 1}", ":3:1", "did you mean 'normalize'?"),
