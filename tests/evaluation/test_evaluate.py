@@ -261,7 +261,7 @@ def test_retention_against_an_expert_that_is_evaluated_too(classifiers, write_be
     (row,) = evaluation.retention
     assert (row["model"], row["expert"], row["benchmark"]) == (one, two, "tiny")
     assert row["value"] == value(evaluation, one) / value(evaluation, two)
-    with pytest.raises(UsageError, match=r"expert for .tiney., .* did you mean .tiny."):
+    with pytest.raises(UsageError, match="expert for 'tiney'"):
         evaluate([one], [write_benchmark()], experts={"tiney": two})
 
 
