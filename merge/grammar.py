@@ -17,7 +17,7 @@ from .section import Section, parse_section, read_section
 MERGE_KEYS = ("merge", "base", "models", "options", "layers", "then")
 RECIPE_KEYS = (*MERGE_KEYS, "keep", "missing", "mismatch", "seed", "output", "evaluate", "report", "name")
 OUTPUT_KEYS = ("path", "dtype", "max_shard_size")
-LAYER_KEYS = ("match", "options", "keep")
+LAYER_KEYS = ("match", "options", "models", "keep")
 # Part of the language, for methods that this version does not have: refused by name, not as unknown.
 _LATER = {"search": "searching coefficients", "data": "data for a method", "align": "alignment", "to": "alignment"}
 
@@ -131,9 +131,18 @@ def _layer(item: Any, where: str, name: str) -> LayerRule:
     keep = item.get("keep")
     if keep is not None and keep != "base":
         raise UsageError(f"keep must be `base`, not {keep!r}", where=section.where("keep"))
-    if keep and "options" in item:
-        raise UsageError("a tensor that is kept has no options", where=section.where("options"))
-    return LayerRule(section.text("match", ""), _options(section, "options"), bool(keep), where)
+    for key in ("options", "models"):
+        if keep and key in item:
+            raise UsageError("a tensor that is kept has no options", where=section.where(key))
+    models = tuple(_model_options(one, place, name) for one, place in section.items("models"))
+    return LayerRule(section.text("match", ""), _options(section, "options"), bool(keep), where, models)
+
+
+def _model_options(item: Any, where: str, name: str) -> Mapping[str, OptionValue]:
+    """Read the options of one model within a layer rule: those that stand beside ``model:`` elsewhere."""
+    if not isinstance(item, dict):
+        raise UsageError(f"a model of a layer rule is a mapping of its options, not {item!r}", where=where)
+    return _placed(Section(name, item))
 
 
 def _then(item: Any, where: str, name: str) -> tuple[str, Mapping[str, OptionValue]]:

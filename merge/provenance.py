@@ -17,7 +17,7 @@ from .content_id import PLACEHOLDER
 from .options import REQUIRED
 from .plan import Plan
 from .planning.binding import is_seeded
-from .recipe import Merge, Model, Recipe
+from .recipe import LayerRule, Merge, Model, Recipe
 from .registry import find_method
 from .version import __version__
 
@@ -53,13 +53,18 @@ def _describe_merge(merge: Merge, name_of: NameOf) -> dict[str, Any]:
     if merge.options:
         found["options"] = dict(merge.options)
     if merge.layers:
-        found["layers"] = [
-            {"match": rule.match} | ({"keep": "base"} if rule.keep else {"options": dict(rule.options)})
-            for rule in merge.layers
-        ]
+        found["layers"] = [_describe_rule(rule) for rule in merge.layers]
     if merge.then:
         found["then"] = [{name: dict(options)} for name, options in merge.then]
     return found
+
+
+def _describe_rule(rule: LayerRule) -> dict[str, Any]:
+    if rule.keep:
+        return {"match": rule.match, "keep": "base"}
+    found: dict[str, Any] = {"match": rule.match}
+    found |= {"options": dict(rule.options)} if rule.options or not rule.models else {}
+    return found | ({"models": [dict(options) for options in rule.models]} if rule.models else {})
 
 
 def _describe_model(model: Model, name_of: NameOf) -> Any:

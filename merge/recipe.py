@@ -36,12 +36,14 @@ class LayerRule:
     Attributes:
         match: A glob, or a regular expression between slashes.
         where: ``recipe.yaml:12:5``, for messages.
+        models: Per-model options, one mapping for each model; empty where the models' own ones count.
     """
 
     match: str
     options: Mapping[str, OptionValue] = field(default_factory=dict)
     keep: bool = False
     where: str | None = None
+    models: tuple[Mapping[str, OptionValue], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ def _merge_branch(method: Method, *, nested: bool) -> dict[str, Any]:
         "base": {"anyOf": [_TEXT, _model({})]},
         "models": models,
         "options": options,
-        "layers": {"type": "array", "items": _layer(options)},
+        "layers": {"type": "array", "items": _layer(options, beside)},
         "then": {"type": "array", "items": {"anyOf": [_TEXT, {"type": "object", "maxProperties": 1}]}},
     }
     required = ["merge", "models"] + (["base"] if method.needs_base and not nested else [])
@@ -63,8 +63,9 @@ def _model(beside: dict[str, Any]) -> dict[str, Any]:
     return {"anyOf": [_TEXT, placed, nested]}
 
 
-def _layer(options: dict[str, Any]) -> dict[str, Any]:
-    properties = {"match": _TEXT, "options": options, "keep": {"const": "base"}}
+def _layer(options: dict[str, Any], beside: dict[str, Any]) -> dict[str, Any]:
+    models = {"type": "array", "items": {"type": "object", "properties": beside, "additionalProperties": False}}
+    properties = {"match": _TEXT, "options": options, "models": models, "keep": {"const": "base"}}
     return {"type": "object", "properties": properties, "required": ["match"], "additionalProperties": False}
 
 

@@ -39,7 +39,7 @@ def read_candidate(source: Source, name: str) -> Candidate:
         MergeError: It cannot be read.
         UsageError: Torch lacks one of its types.
     """
-    tensors = {info.name: _read(source, info) for info in source.tensors.values()}
+    tensors = {info.name: read_tensor(source, info) for info in source.tensors.values()}
     identity = identify(tensors, source.tensors.values())
     return Candidate(name, tensors, getattr(source, "folder", None), identity)
 
@@ -63,7 +63,8 @@ def identify(tensors: Mapping[str, Tensor], described: Iterable[Any]) -> str:
     return checkpoint_id(described, digests)
 
 
-def _read(source: Source, info: Any) -> Tensor:
+def read_tensor(source: Source, info: Any) -> Tensor:
+    """Read one tensor. Raises UsageError when torch lacks its type, MergeError when it cannot be read."""
     import torch
 
     from ..dtypes import DTYPES, torch_dtype

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
@@ -100,17 +100,27 @@ class ScoringTask(Task, Protocol):
         """Compare logits with the labels; ``name`` stands for the head."""
 
 
-@runtime_checkable
-class GradientTask(Task, Protocol):
-    """A task whose loss has a gradient with respect to the weights: what learned soups descend on."""
+class Gradients(Protocol):
+    """A network whose weights are exchanged between steps: what learned soups descend on."""
 
-    def loss_and_gradient(
-        self, candidate: Candidate, items: NDArray[np.int64], temperature: float
+    def step(
+        self, tensors: Mapping[str, Tensor], items: NDArray[np.int64], temperature: float
     ) -> tuple[float, dict[str, Tensor], float]:
-        """Return loss, gradient by tensor name, and derivative with respect to the temperature.
+        """Return loss, gradient by tensor name, and the derivative with respect to the temperature.
 
         Args:
-            candidate: The model.
+            tensors: Weights by the checkpoint's names; those that are left out keep their values.
             items: Which items form the batch.
             temperature: Multiplies the logits before the cross-entropy, whose mean over the batch is the loss.
+
+        Raises:
+            MergeError: The loss is not finite.
         """
+
+
+@runtime_checkable
+class GradientTask(Task, Protocol):
+    """A task whose loss has a gradient with respect to the weights."""
+
+    def differentiate(self, candidate: Candidate) -> Gradients:
+        """Build the candidate's network once, for many steps."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..errors import UsageError, suggest
 from ..method import Method
 from ..options import Declaration, check_name
-from ..recipe import LayerRule, Merge, Model, OptionValue, place_of
+from ..recipe import LayerRule, Merge, Model, OptionValue, Placed, place_of
 from ..registry import find_method
 
 
@@ -93,7 +93,8 @@ def bind(merge: Merge, open_model: OpenModel, *, base: Bound | None = None, path
     _check_count(method, merge)
     declared = method.options.declarations
     options = dict(_checked(merge.options, declared, method.name, merge.where))
-    options |= _per_model(merge, declared, method.name)
+    given = [(model.options, model.where) for model in merge.models]
+    options |= _per_model(given, merge.options, declared, method.name)
     if merge.base is not None:
         base = _bind_model(merge.base, open_model, None, f"{path}.base")
     inputs = tuple(
@@ -104,7 +105,7 @@ def bind(merge: Merge, open_model: OpenModel, *, base: Bound | None = None, path
     if isinstance(base, int) and base in inputs and method.reads_base(given=True):
         what = f"the base is also model {inputs.index(base) + 1}, whose task vector is then 0"
         raise UsageError(what, where=merge.where, hint="list only tuned models")
-    rules = tuple(_bind_rule(rule, declared, method.name) for rule in merge.layers)
+    rules = tuple(_bind_rule(rule, merge, declared, method.name) for rule in merge.layers)
     bound = BoundCall(path, method, inputs, base, options, rules, merge.where)
     return _bind_then(merge, bound)
 
@@ -151,30 +152,45 @@ def _check_value(value: OptionValue, declaration: Declaration, where: str | None
     return [declaration.check(item, where) for item in value]
 
 
-def _per_model(merge: Merge, declared: Mapping[str, Declaration], method: str) -> dict[str, OptionValue]:
+def _per_model(
+    given: Sequence[tuple[Mapping[str, OptionValue], str | None]],
+    shared: Mapping[str, OptionValue],
+    declared: Mapping[str, Declaration],
+    method: str,
+) -> dict[str, OptionValue]:
     """Gather each per-model option into a tuple with one value per model, None where the default counts."""
     known = {name: declaration for name, declaration in declared.items() if declaration.per_model}
-    for model in merge.models:
-        for name in model.options:
+    for options, where in given:
+        for name in options:
             if name not in known:
                 hint = suggest(name, known) or ("it belongs under options:" if name in declared else None)
-                place = place_of(model.options, name, model.where)
+                place = place_of(options, name, where)
                 raise UsageError(f"{method} has no option '{name}' per model", where=place, hint=hint)
     found: dict[str, OptionValue] = {}
     for name, declaration in known.items():
-        if any(name in model.options for model in merge.models):
+        if any(name in options for options, _ in given):
             found[name] = tuple(
-                _check_value(model.options[name], declaration, place_of(model.options, name, model.where))
-                if name in model.options
-                else merge.options.get(name)
-                for model in merge.models
+                _check_value(options[name], declaration, place_of(options, name, where))
+                if name in options
+                else shared.get(name)
+                for options, where in given
             )
     return found
 
 
-def _bind_rule(rule: LayerRule, declared: Mapping[str, Declaration], method: str) -> BoundRule:
+def _bind_rule(rule: LayerRule, merge: Merge, declared: Mapping[str, Declaration], method: str) -> BoundRule:
     options = dict(_checked(rule.options, declared, method, rule.where))
+    if rule.models and len(rule.models) != len(merge.models):
+        what = f"the rule has options for {len(rule.models)} models, but {len(merge.models)} are merged"
+        raise UsageError(what, where=rule.where, hint="list one mapping for each model, in their order")
+    given = [(_inherited(one, model), rule.where) for one, model in zip(rule.models, merge.models, strict=False)]
+    options |= _per_model(given, rule.options, declared, method)
     return BoundRule(compile_pattern(rule.match, rule.where), rule, options)
+
+
+def _inherited(own: Mapping[str, OptionValue], model: Model) -> Mapping[str, OptionValue]:
+    """Return a model's options within a rule: its own there, else those that it has everywhere."""
+    return Placed({**model.options, **own}, own.places if isinstance(own, Placed) else {})
 
 
 def _bind_then(merge: Merge, bound: BoundCall) -> BoundCall:

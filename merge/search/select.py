@@ -1,0 +1,179 @@
+"""A greedy soup from checkpoints: score each model, try them in order, record what was selected."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..evaluation.locate import CheckpointLocation
+from ..evaluation.outcome import LOWER_IS_BETTER
+from ..plan import make_plan
+from ..recipe import Merge, Model, Recipe
+from .greedy import Acceptance, Score, Staircase, greedy
+from .members import Members
+from .objective import Objective
+from .running_mean import RunningMean
+from .scores import ScoreBook, context_of
+
+if TYPE_CHECKING:
+    from ..evaluation.candidate import Candidate
+    from ..evaluation.task import Settings
+
+FEW_ITEMS = 1000  # below, equal scores are frequent and the two rules of acceptance part ways
+
+
+@dataclass(frozen=True)
+class GreedyChoice:
+    """How to select.
+
+    Attributes:
+        accept: ``ge``: a model joins that changes nothing; ``gt``: only one that helps.
+        minimum_gain: How much a model must add.
+        scores: The file that keeps the scores.
+    """
+
+    accept: Acceptance
+    minimum_gain: float
+    scores: Path
+
+
+def greedy_soup(
+    recipe: Recipe, objective: Objective, settings: Settings, choice: GreedyChoice, note: Callable[[str], None]
+) -> tuple[Recipe, dict[str, Any]]:
+    """Select the members of a soup by their score on held-out data.
+
+    Args:
+        recipe: A uniform soup of all the models.
+        objective: The held-out benchmarks, loaded.
+        settings: How they were loaded.
+        choice: The rule of acceptance and the file of scores.
+        note: Told what is worth knowing on the way.
+
+    Returns:
+        The recipe of the selected soup, and what happened as a section of a report.
+
+    Raises:
+        MergeError: A model cannot be read or evaluated.
+    """
+    book = ScoreBook(choice.scores, context_of(objective.benchmarks, settings, objective.metric))
+    models = recipe.merge.models
+    scores, identities = _score_alone(models, recipe.folder, objective, book)
+    staircase = _climb(recipe, objective, choice, scores, identities, book)
+    for line in _remarks(models, identities, objective, book, choice):
+        note(line)
+    section = _section(staircase, scores, identities, models, objective, choice)
+    return soup_of([models[number] for number in staircase.selected], recipe), section
+
+
+def _score_alone(
+    models: Sequence[Model], folder: Path | None, objective: Objective, book: ScoreBook
+) -> tuple[list[Score], list[str]]:
+    """Return the score and the content id of every model, one in memory at a time."""
+    from ..checkpoints.resolve import local_path
+
+    scores, identities = [], []
+    for model in models:
+        name = str(model.model)
+        candidate = CheckpointLocation(name, str(local_path(name, folder))).load()
+        scores.append(book.score([candidate.identity], lambda one=candidate: objective.score(one)))  # type: ignore[misc]
+        identities.append(candidate.identity)
+    return scores, identities
+
+
+def _climb(
+    recipe: Recipe,
+    objective: Objective,
+    choice: GreedyChoice,
+    scores: Sequence[Score],
+    identities: Sequence[str],
+    book: ScoreBook,
+) -> Staircase:
+    plan = make_plan(recipe)
+    try:
+        members = Members(plan)
+        mean = RunningMean(members)
+
+        def evaluate(numbers: tuple[int, ...]) -> Score:
+            known = [identities[number] for number in numbers]
+            return book.score(known, lambda: objective.score(candidate(numbers, known)))
+
+        def candidate(numbers: tuple[int, ...], known: list[str]) -> Candidate:
+            for number in numbers[mean.count : -1]:  # whoever was accepted since the last one
+                mean.add(number)
+            return members.candidate(f"soup of {len(numbers)}", mean.with_one_more(numbers[-1]), known)
+
+        return greedy(
+            scores,
+            evaluate,
+            accept=choice.accept,
+            minimum_gain=choice.minimum_gain,
+            higher_is_better=_higher_is_better(scores),
+        )
+    finally:
+        plan.close()
+
+
+def _higher_is_better(scores: Sequence[Score]) -> bool:
+    return scores[0].metric not in LOWER_IS_BETTER
+
+
+def soup_of(models: Sequence[Model], recipe: Recipe) -> Recipe:
+    """Return the recipe that writes the average of these models; one alone is passed through."""
+    method = "soup" if len(models) > 1 else "passthrough"
+    return replace(recipe, merge=Merge(method, tuple(models), recipe.merge.base, {}))
+
+
+def _remarks(
+    models: Sequence[Model], identities: Sequence[str], objective: Objective, book: ScoreBook, choice: GreedyChoice
+) -> list[str]:
+    remarks = [
+        f"{models[number].model} holds the same weights as {models[identities.index(identity)].model}"
+        for number, identity in enumerate(identities)
+        if identities.index(identity) < number
+    ]
+    if objective.n < FEW_ITEMS:
+        remarks.append(f"only {objective.n} held-out items: equal scores are frequent, --accept ge and gt may differ")
+    if book.reused:
+        remarks.append(f"{book.reused} scores were known from {choice.scores}")
+    return remarks
+
+
+def _section(
+    staircase: Staircase,
+    scores: Sequence[Score],
+    identities: Sequence[str],
+    models: Sequence[Model],
+    objective: Objective,
+    choice: GreedyChoice,
+) -> dict[str, Any]:
+    names = [str(model.model) for model in models]
+    return {
+        "benchmark": objective.name,
+        "split": objective.split,
+        "metric": staircase.best.metric,
+        "higher_is_better": _higher_is_better(scores),
+        "accept": choice.accept,
+        "minimum_gain": choice.minimum_gain,
+        "members": [
+            {"model": names[number], "identity": identities[number], "rank": rank + 1, **_plain(scores[number])}
+            for rank, number in enumerate(staircase.order)
+        ],
+        "steps": [
+            {
+                "model": names[step.members[-1]],
+                "members": [names[number] for number in step.members],
+                "best_before": step.best_before,
+                "accepted": step.accepted,
+                **_plain(step.score),
+            }
+            for step in staircase.steps
+        ],
+        "selected": [names[number] for number in staircase.selected],
+        **_plain(staircase.best),
+    }
+
+
+def _plain(score: Score) -> dict[str, Any]:
+    return {"score": score.value, "interval": [score.low, score.high], "n": score.n}
