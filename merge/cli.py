@@ -22,7 +22,7 @@ from .registry import canonical, find_method, usable_methods
 from .version import __version__
 
 INTERRUPTED = 130
-_HELPERS = {"flags", "merging", "method", "show", "sweep"}  # modules of merge.commands that are no commands
+_HELPERS = {"flags", "merging", "method", "show", "strategy", "sweep"}  # modules of merge.commands that are no commands
 
 
 def command_names() -> list[str]:

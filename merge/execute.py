@@ -96,7 +96,8 @@ def write(plan: Plan, settings: WriteSettings) -> Written:
         notes = ["an unfinished earlier run to this output was discarded"] if staging.discarded else []
         outcome, copied, hashes = _build(plan, settings, staging, out, notes)
         warnings = plan.warnings + outcome.disagreements
-        text = card.render_card(plan, out, outcome.input_ids, outcome.output_id, warnings + _hash_lines(hashes, out))
+        facts = [*plan.recipe.remarks, *warnings, *_hash_lines(hashes, out)]
+        text = card.render_card(plan, out, outcome.input_ids, outcome.output_id, facts)
         _put(staging, out, text, settings)
     except OSError as error:
         what = f"cannot write the output: {error.strerror or error}"

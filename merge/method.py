@@ -93,6 +93,7 @@ class Method(ABC):
         modifier: Whether it changes the outcome of another method; its reductions then see that outcome's task
             vector first and the models' own task vectors after it.
         uses_place: Whether it asks for `Context.place`.
+        strategies: Ways besides the plain one in which ``--strategy`` finds its weights with held-out data.
         data_use: Which data it consumes: ``none``, ``unlabeled``, ``labels`` or ``held-out``.
     """
 
@@ -104,6 +105,7 @@ class Method(ABC):
     ordered: ClassVar[bool] = False
     modifier: ClassVar[bool] = False
     uses_place: ClassVar[bool] = False
+    strategies: ClassVar[tuple[str, ...]] = ()
     data_use: ClassVar[Literal["none", "unlabeled", "labels", "held-out"]] = "none"
 
     @property

@@ -16,12 +16,14 @@ from .checkpoints.target import OUR_KEY
 from .content_id import PLACEHOLDER
 from .options import REQUIRED
 from .plan import Plan
-from .planning.binding import is_seeded
+from .planning.binding import BoundCall, is_seeded
 from .recipe import LayerRule, Merge, Model, Recipe
 from .registry import find_method
 from .version import __version__
 
 TOOL = f"merge-checkpoints {__version__}"
+DATA_USE_KEY = "merge.data_use"
+NO_DATA = "none"
 NameOf = Callable[[Model], str]
 
 
@@ -90,14 +92,28 @@ def metadata(plan: Plan, input_ids: list[str] | None = None, output_id: str = PL
     inherited = {
         key: value for key, value in plan.sources[plan.first_model].metadata.items() if not key.startswith("merge.")
     }
-    return inherited | {
-        "format": "pt",
-        "merge.tool": TOOL,
-        "merge.recipe": recipe,
-        "merge.recipe_hash": xxhash.xxh3_128_hexdigest(recipe.encode()),
-        "merge.inputs": json.dumps(ids),
-        OUR_KEY: output_id,
-    }
+    used = data_use(plan)
+    return (
+        inherited
+        | ({DATA_USE_KEY: used} if used != NO_DATA else {})
+        | {
+            "format": "pt",
+            "merge.tool": TOOL,
+            "merge.recipe": recipe,
+            "merge.recipe_hash": xxhash.xxh3_128_hexdigest(recipe.encode()),
+            "merge.inputs": json.dumps(ids),
+            OUR_KEY: output_id,
+        }
+    )
+
+
+def data_use(plan: Plan) -> str:
+    """Return which data the weights were found with besides the checkpoints: this recipe's and those of its inputs."""
+    own = [plan.recipe.data_use, *(source.metadata.get(DATA_USE_KEY, NO_DATA) for source in plan.sources)]
+    if isinstance(plan.bound, BoundCall):
+        own.append(plan.bound.method.data_use)
+    kinds = sorted({kind for text in own for kind in text.split(", ")} - {NO_DATA})
+    return ", ".join(kinds) or NO_DATA
 
 
 def fingerprint(plan: Plan, *, allow_nonfinite: bool) -> str:

@@ -92,6 +92,8 @@ class Recipe:
         evaluate: Benchmarks to run on the result.
         report: Folder for the report.
         folder: Folder from which relative paths in the recipe count; None is the current one.
+        data_use: Which data the weights in the recipe were found with: ``none``, ``held-out`` …
+        remarks: What the model card says about how they were found.
     """
 
     merge: Merge
@@ -104,6 +106,8 @@ class Recipe:
     report: Path | None = None
     name: str | None = None
     folder: Path | None = None
+    data_use: str = "none"
+    remarks: tuple[str, ...] = ()
 
 
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from .. import execute
@@ -19,9 +21,17 @@ from ..recipe import Recipe
 from .flags import MergeFlags
 from .show import say, say_json, warn
 
+More = Callable[[Path], dict[str, Any]]
 
-def perform(recipe: Recipe, flags: MergeFlags, plan: Plan | None = None) -> None:
+
+def perform(recipe: Recipe, flags: MergeFlags, plan: Plan | None = None, more: More | None = None) -> None:
     """Plan a recipe and, unless this is a dry run, run it, evaluate and report.
+
+    Args:
+        recipe: The recipe.
+        flags: The common flags.
+        plan: Its plan, where there is one already.
+        more: Called with the path of what was written; gives further sections of the JSON output and the report.
 
     Raises:
         MergeError: When anything fails.
@@ -35,7 +45,22 @@ def perform(recipe: Recipe, flags: MergeFlags, plan: Plan | None = None) -> None
         _check_afterwards(plan)
         if flags.dry_run:
             return
-        _run(plan, settings, flags)
+        _run(plan, settings, flags, more)
+    finally:
+        plan.close()
+
+
+def check_before(recipe: Recipe, flags: MergeFlags) -> None:
+    """Check everything about a merge that can be known before any work.
+
+    Raises:
+        MergeError: Whatever `perform` would say before it reads weights.
+    """
+    plan = make_plan(recipe)
+    try:
+        if not flags.dry_run:
+            execute.check_output(plan, _settings(flags))
+        _check_afterwards(plan)
     finally:
         plan.close()
 
@@ -61,7 +86,7 @@ def _settings(flags: MergeFlags) -> execute.WriteSettings:
     return execute.WriteSettings(flags.force, flags.resume, not flags.no_fsync, flags.sha256, run)
 
 
-def _run(plan: Plan, settings: execute.WriteSettings, flags: MergeFlags) -> None:
+def _run(plan: Plan, settings: execute.WriteSettings, flags: MergeFlags, more: More | None) -> None:
     # numpy's BLAS would start a thread per core that no streaming method uses, and pay for it at start-up.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     with progress_bar(plan.bytes_read, sum(plan.counts.values()), "merging", quiet=flags.quiet) as advance:
@@ -70,14 +95,15 @@ def _run(plan: Plan, settings: execute.WriteSettings, flags: MergeFlags) -> None
         warn(warning, flags)
     found = execute.as_json(plan, written)
     say("\n".join(_summary(plan, written)), flags)
-    evaluation = None
+    evaluation, sections = None, {}
     try:
+        sections = more(written.out) if more else {}
         evaluation = _evaluate(plan, written, flags)
     finally:  # the output stands, whatever became of its evaluation
         if plan.recipe.report is not None:
-            _report(plan, found, evaluation, flags)
+            _report(plan, found, evaluation, sections, flags)
         if flags.json_:
-            say_json(found | ({"evaluation": evaluation.as_json()} if evaluation else {}))
+            say_json(found | ({"evaluation": evaluation.as_json()} if evaluation else {}) | sections)
 
 
 def _summary(plan: Plan, written: execute.Written) -> list[str]:
@@ -103,11 +129,14 @@ def _evaluate(plan: Plan, written: execute.Written, flags: MergeFlags) -> Any:
     return evaluation
 
 
-def _report(plan: Plan, found: dict[str, Any], evaluation: Any, flags: MergeFlags) -> None:
+def _report(plan: Plan, found: dict[str, Any], evaluation: Any, sections: dict[str, Any], flags: MergeFlags) -> None:
+    from ..reports.layers import measure_layers
     from ..reports.merging import report_merge
 
     directory = plan.recipe.report
     assert directory is not None  # noqa: S101 - the caller asked
     recipe = described(plan, [source.location for source in plan.sources])
-    paths = report_merge(found, recipe, evaluation.as_json() if evaluation else None, directory)
+    with progress_bar(plan.bytes_read, plan.counts["merge"], "measuring layers", quiet=flags.quiet) as advance:
+        sections = measure_layers(plan, Path(found["out"]), advance) | sections
+    paths = report_merge(found, recipe, evaluation.as_json() if evaluation else None, directory, sections)
     say(f"report: {', '.join(str(path) for path in paths)}", flags)

@@ -30,17 +30,25 @@ def method_command(method: Method) -> Command:
 
     def command(**values: Any) -> None:
         from .merging import perform
+        from .strategy import UNIFORM, perform_strategy, take_strategy
         from .sweep import perform_sweep
 
         flags = take_common(values)
         sweep, benchmarks = values.pop("sweep"), tuple(values.pop("report_benchmark") or ())
+        chosen = take_strategy(values, method.strategies) if method.strategies else None
         recipe = replace(_recipe(method, flags, values), evaluate=benchmarks)
-        if sweep is None:
+        if chosen is not None and chosen.strategy != UNIFORM:
+            if sweep is not None:
+                raise UsageError("--sweep changes an option, --strategy finds the weights: give one of them")
+            perform_strategy(recipe, chosen, flags)
+        elif sweep is None:
             perform(recipe, flags)
         else:
             perform_sweep(method, recipe, sweep, flags)
 
-    parameters = _parameters(method) | _MORE | COMMON
+    from .strategy import STRATEGY
+
+    parameters = _parameters(method) | (STRATEGY if method.strategies else {}) | _MORE | COMMON
     command.__signature__ = signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {name: annotation for name, (annotation, _) in parameters.items()}
     return command

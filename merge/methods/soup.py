@@ -30,6 +30,7 @@ class Soup(WeightedSum):
 
     options = SoupOptions
     minimum_models = 2
+    strategies = ("greedy", "learned")
 
     def check(self, options: SoupOptions, models: int) -> None:
         """Refuse weights that cannot be normalized."""

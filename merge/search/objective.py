@@ -21,17 +21,19 @@ class Objective:
     """Benchmarks with their data in memory, and the metric that counts.
 
     Attributes:
+        settings: How they were loaded and are run.
         metric: The measure to go by; None: each benchmark's main one.
     """
 
     benchmarks: Sequence[Benchmark]
     tasks: Sequence[Task]
+    settings: Settings
     metric: str | None = None
 
     @classmethod
     def prepare(cls, benchmarks: Sequence[Benchmark], settings: Settings, metric: str | None = None) -> Objective:
         """Load the data of every benchmark."""
-        return cls(benchmarks, [benchmark.prepare(settings) for benchmark in benchmarks], metric)
+        return cls(benchmarks, [benchmark.prepare(settings) for benchmark in benchmarks], settings, metric)
 
     @property
     def name(self) -> str:

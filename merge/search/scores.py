@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import xxhash
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 WHOLE_FILE_BYTES = 2**28  # larger data files are told by size and time of change
 VERSION = 1
+START = '{"version": '  # of every line
 
 
 class ScoreBook:
@@ -55,19 +56,37 @@ class ScoreBook:
     def _append(self, members: Sequence[str], score: Score) -> None:
         row = {"version": VERSION, "context": self._context, "members": list(members), **asdict(score)}
         try:
-            with self.path.open("a", encoding="utf-8") as stream:
-                stream.write(json.dumps(row) + "\n")
+            with self.path.open("a+b") as stream:
+                if _is_cut_off(stream):
+                    stream.write(b"\n")
+                stream.write(json.dumps(row).encode() + b"\n")
                 stream.flush()
                 os.fsync(stream.fileno())
         except OSError as error:
             raise MergeError(f"the scores cannot be kept: {error.strerror}", where=str(self.path)) from None
 
 
+def _is_cut_off(stream: BinaryIO) -> bool:
+    """Tell whether the last line of a file has no end."""
+    if not stream.seek(0, os.SEEK_END):
+        return False
+    stream.seek(-1, os.SEEK_END)
+    return stream.read(1) != b"\n"
+
+
 def _read(path: Path, context: str) -> Iterable[tuple[tuple[str, ...], Score]]:
-    """Yield the scores of a file that were found in the same context; a line cut off by a crash is passed over."""
+    """Yield the scores of a file that were found in the same context; a line cut off by a crash is passed over.
+
+    Raises:
+        MergeError: The file holds something else.
+    """
     if not path.is_file():
         return
-    for line in path.read_text("utf-8", "replace").splitlines():
+    lines = path.read_text("utf-8", "replace").splitlines()
+    if lines and not lines[0].startswith(START):
+        hint = "name another file with --scores"
+        raise MergeError("the file holds something else than scores", where=str(path), hint=hint)
+    for line in lines:
         try:
             row = json.loads(line)
             if row["version"] == VERSION and row["context"] == context:

@@ -19,7 +19,6 @@ from .scores import ScoreBook, context_of
 
 if TYPE_CHECKING:
     from ..evaluation.candidate import Candidate
-    from ..evaluation.task import Settings
 
 FEW_ITEMS = 1000  # below, equal scores are frequent and the two rules of acceptance part ways
 
@@ -40,14 +39,13 @@ class GreedyChoice:
 
 
 def greedy_soup(
-    recipe: Recipe, objective: Objective, settings: Settings, choice: GreedyChoice, note: Callable[[str], None]
+    recipe: Recipe, objective: Objective, choice: GreedyChoice, note: Callable[[str], None]
 ) -> tuple[Recipe, dict[str, Any]]:
     """Select the members of a soup by their score on held-out data.
 
     Args:
         recipe: A uniform soup of all the models.
         objective: The held-out benchmarks, loaded.
-        settings: How they were loaded.
         choice: The rule of acceptance and the file of scores.
         note: Told what is worth knowing on the way.
 
@@ -57,14 +55,16 @@ def greedy_soup(
     Raises:
         MergeError: A model cannot be read or evaluated.
     """
-    book = ScoreBook(choice.scores, context_of(objective.benchmarks, settings, objective.metric))
+    book = ScoreBook(choice.scores, context_of(objective.benchmarks, objective.settings, objective.metric))
     models = recipe.merge.models
     scores, identities = _score_alone(models, recipe.folder, objective, book)
     staircase = _climb(recipe, objective, choice, scores, identities, book)
     for line in _remarks(models, identities, objective, book, choice):
         note(line)
     section = _section(staircase, scores, identities, models, objective, choice)
-    return soup_of([models[number] for number in staircase.selected], recipe), section
+    selected = soup_of([models[number] for number in staircase.selected], recipe)
+    remark = f"selected greedily on {objective.name} ({len(staircase.selected)} of {len(models)} models)"
+    return replace(selected, data_use="held-out", remarks=(*recipe.remarks, remark)), section
 
 
 def _score_alone(

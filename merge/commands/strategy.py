@@ -1,0 +1,213 @@
+"""``merge soup --strategy greedy|learned``: weights found with held-out data, then an ordinary, recorded merge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..errors import UsageError, suggest
+from ..recipe import Recipe, parse_size
+from .flags import MergeFlags
+from .show import say, warn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..evaluation.task import Benchmark
+    from ..search.objective import Objective
+
+_PANEL = "Strategy"
+UNIFORM = "uniform"
+# What only one of the strategies reads; given to another it would be ignored, so it is refused.
+_ONLY = {
+    "greedy": ("accept", "minimum_gain", "metric", "scores"),
+    "learned": ("by_tensor", "epochs", "learning_rate", "memory"),
+}
+
+
+def _flag(kind: Any, default: Any, name: str, help_text: str, **more: Any) -> tuple[Any, Any]:
+    return Annotated[kind, typer.Option(name, help=help_text, rich_help_panel=_PANEL, **more)], default
+
+
+STRATEGY: dict[str, tuple[Any, Any]] = {
+    "strategy": _flag(str, UNIFORM, "--strategy", "uniform; or, with held-out data: greedy, learned."),
+    "benchmark": _flag(list[str] | None, None, "--benchmark", "Held-out data that the strategy selects or learns on."),
+    "metric": _flag(str | None, None, "--metric", "greedy: the measure to go by. (default: the benchmark's main one)"),
+    "accept": _flag(str | None, None, "--accept", "greedy: ge takes a model that changes nothing, gt does not. (ge)"),
+    "minimum_gain": _flag(float | None, None, "--minimum-gain", "greedy: how much a model must add. (0)", min=0.0),
+    "scores": _flag(Path | None, None, "--scores", "greedy: file that keeps the scores. (OUT.scores.jsonl)"),
+    "by_tensor": _flag(bool, False, "--by-tensor", "learned: one weight for each model and tensor."),
+    "epochs": _flag(int | None, None, "--epochs", "learned: passes over the held-out data. (5)", min=1),
+    "learning_rate": _flag(float | None, None, "--learning-rate", "learned: of AdamW. (0.05)"),
+    "memory": _flag(str | None, None, "--memory", "learned: how much memory members may take up. (4GB)"),
+    "architecture": _flag(str | None, None, "--model", "Architecture of bare checkpoints: DIR, hf:NAME, timm:NAME, …"),
+    "batch_size": _flag(int, 256, "--batch-size", "Held-out items at a time.", min=1),
+}
+
+
+@dataclass(frozen=True)
+class StrategyFlags:
+    """The flags as given; None where a strategy's default counts."""
+
+    strategy: str
+    benchmark: list[str] | None
+    metric: str | None
+    accept: str | None
+    minimum_gain: float | None
+    scores: Path | None
+    by_tensor: bool
+    epochs: int | None
+    learning_rate: float | None
+    memory: str | None
+    architecture: str | None
+    batch_size: int
+
+
+def take_strategy(values: dict[str, Any], strategies: tuple[str, ...]) -> StrategyFlags:
+    """Remove the flags of strategies from a command's arguments and return them checked.
+
+    Raises:
+        UsageError: For an unknown strategy, one without held-out data, or a flag that it does not read.
+    """
+    chosen = StrategyFlags(**{one.name: values.pop(one.name) for one in fields(StrategyFlags)})
+    known = (UNIFORM, *strategies)
+    if chosen.strategy not in known:
+        hint = suggest(chosen.strategy, known) or f"one of {', '.join(known)}"
+        raise UsageError(f"no strategy '{chosen.strategy}'", hint=hint)
+    for strategy, names in _ONLY.items():
+        for name in names:
+            if getattr(chosen, name) and strategy != chosen.strategy:
+                flag = f"--{name.replace('_', '-')}"
+                raise UsageError(f"{flag} belongs to --strategy {strategy}, not {chosen.strategy}")
+    if chosen.accept not in (None, "ge", "gt"):
+        raise UsageError(f"--accept must be ge or gt, not '{chosen.accept}'")
+    if chosen.learning_rate is not None and not 0 < chosen.learning_rate < float("inf"):
+        raise UsageError(f"--learning-rate must be above 0, not {chosen.learning_rate}")
+    _check_benchmark(chosen)
+    return chosen
+
+
+def _check_benchmark(chosen: StrategyFlags) -> None:
+    if chosen.strategy == UNIFORM:
+        for name in ("benchmark", "architecture"):
+            if getattr(chosen, name):
+                flag = "--benchmark" if name == "benchmark" else "--model"
+                hint = "to evaluate what was written use --report-benchmark"
+                raise UsageError(f"{flag} belongs to --strategy greedy or learned", hint=hint)
+    elif not chosen.benchmark:
+        hint = "give --benchmark SPEC, other data than --report-benchmark"
+        raise UsageError(f"--strategy {chosen.strategy} needs held-out data", hint=hint)
+    elif chosen.strategy == "learned" and len(chosen.benchmark) > 1:
+        raise UsageError("--strategy learned descends on one benchmark")
+
+
+def perform_strategy(recipe: Recipe, chosen: StrategyFlags, flags: MergeFlags) -> None:
+    """Find the weights, write the soup, and report both.
+
+    Raises:
+        MergeError: When anything fails.
+    """
+    from ..evaluation.specification import read_benchmarks
+    from .merging import check_before, perform
+
+    if any(model.options for model in recipe.merge.models) or recipe.merge.options:
+        raise UsageError(f"--strategy {chosen.strategy} finds the weights itself", hint="leave --weight out")
+    benchmarks = read_benchmarks(chosen.benchmark or ())
+    check_before(recipe, flags)
+    if flags.dry_run:
+        perform(recipe, flags)
+        _say_cost(recipe, chosen, flags)
+        return
+    with _objective(recipe, chosen, flags, benchmarks) as objective:
+        found, section = _find(recipe, chosen, flags, objective)
+        section["same_data_as_report"] = _shares_data(recipe, objective, flags)
+        perform(found, flags, more=_after(objective, chosen.strategy, section, flags))
+
+
+def _find(
+    recipe: Recipe, chosen: StrategyFlags, flags: MergeFlags, objective: Objective
+) -> tuple[Recipe, dict[str, Any]]:
+    def note(line: str) -> None:
+        say(f"note: {line}", flags)
+
+    if chosen.strategy == "greedy":
+        from ..search.select import GreedyChoice, greedy_soup
+
+        out = recipe.output.path or Path()
+        scores = chosen.scores or out.with_name(f"{out.name}.scores.jsonl")
+        choice = GreedyChoice("gt" if chosen.accept == "gt" else "ge", chosen.minimum_gain or 0.0, scores)
+        return greedy_soup(recipe, objective, choice, note)
+    from ..search.learn import learned_soup
+    from ..search.learned import LearnedChoice
+
+    defaults = LearnedChoice()
+    learned = LearnedChoice(
+        chosen.by_tensor,
+        chosen.epochs or defaults.epochs,
+        chosen.learning_rate or defaults.learning_rate,
+        chosen.batch_size,
+        parse_size(chosen.memory, where="--memory") if chosen.memory else defaults.memory,
+        recipe.seed,
+    )
+    return learned_soup(recipe, objective, learned, note)
+
+
+@contextmanager
+def _objective(
+    recipe: Recipe, chosen: StrategyFlags, flags: MergeFlags, benchmarks: list[Benchmark]
+) -> Iterator[Objective]:
+    """Load the held-out data; yields it with a progress bar on whose items every evaluation advances."""
+    from ..evaluation.assess import Progress
+    from ..evaluation.run import choose_device
+    from ..evaluation.task import Settings
+    from ..progress import items_bar
+    from ..search.objective import Objective
+
+    progress = Progress()
+    settings = Settings(
+        chosen.architecture, choose_device(flags.device), chosen.batch_size, recipe.seed, advance=progress
+    )
+    objective = Objective.prepare(benchmarks, settings, chosen.metric)
+    runs = 2 * len(recipe.merge.models) if chosen.strategy == "greedy" else (chosen.epochs or 5) + 2
+    with items_bar(objective.n * runs, chosen.strategy, quiet=flags.quiet or flags.json_) as progress.advance:
+        yield objective
+
+
+def _after(
+    objective: Objective, strategy: str, section: dict[str, Any], flags: MergeFlags
+) -> Callable[[Path], dict[str, Any]]:
+    """Return what scores the written file on the held-out data: rounding may have moved it from its candidate."""
+
+    def score(out: Path) -> dict[str, Any]:
+        from ..evaluation.locate import CheckpointLocation
+
+        found = objective.score(CheckpointLocation(str(out), str(out)).load())
+        section["written"] = {"score": found.value, "interval": [found.low, found.high], "n": found.n}
+        say(f"{strategy}: {found.metric} {found.value:.4f} on {objective.name}, which it was selected on", flags)
+        if section["same_data_as_report"]:
+            warn("the report's data are those that the soup was selected on: its numbers flatter it", flags)
+        return {strategy: section}
+
+    return score
+
+
+def _shares_data(recipe: Recipe, objective: Objective, flags: MergeFlags) -> bool:
+    from ..evaluation.specification import read_benchmarks
+    from ..search.overlap import shared_items
+
+    if not recipe.evaluate:
+        return False
+    return bool(shared_items(objective, read_benchmarks(recipe.evaluate)))
+
+
+def _say_cost(recipe: Recipe, chosen: StrategyFlags, flags: MergeFlags) -> None:
+    count = len(recipe.merge.models)
+    if chosen.strategy == "greedy":
+        say(f"greedy: up to {2 * count - 1} evaluations; every model is read twice, members once more", flags)
+    else:
+        say(f"learned: {chosen.epochs or 5} epochs; the cost in reads follows from the number of items", flags)

@@ -1,0 +1,167 @@
+"""The line between two checkpoints over benchmarks: curves, barriers, and one barrier for every layer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from typing_extensions import TypedDict
+
+from ..plan import make_plan
+from ..recipe import Merge, Model, Recipe
+from .barrier import DEFINITIONS, Point, barriers, chosen, curve, interpolate, loss_of, positions
+from .members import Members
+
+if TYPE_CHECKING:
+    from ..evaluation.task import Benchmark, Task
+
+NAIVE, ALIGNED = "naive", "aligned"
+MIDDLE = 0.5
+
+
+class MetricPoint(TypedDict):
+    """One metric at one lambda."""
+
+    value: float
+    interval: list[float]
+    n: int
+
+
+class CurvePoint(TypedDict):
+    """The metrics of one model on the line."""
+
+    position: float  # lambda: 0 is A, 1 is B
+    metrics: dict[str, MetricPoint]
+
+
+class BarrierRow(TypedDict):
+    """The height of a barrier and where it is."""
+
+    metric: str
+    definition: str  # linear | midpoint-mean
+    value: float
+    at: float
+
+
+class Curve(TypedDict):
+    """One line over one benchmark."""
+
+    name: str  # naive, or aligned: A to a B whose units were permuted
+    b: str
+    benchmark: str
+    split: str
+    points: list[CurvePoint]
+    barriers: list[BarrierRow]
+
+
+class LayerBarrier(TypedDict):
+    """Only this layer in the middle between A and B, all others as in A."""
+
+    layer: str
+    benchmark: str
+    metrics: dict[str, MetricPoint]
+    worse: dict[str, float]  # metric: how much worse than A; below 0 where it is better
+
+
+class BarrierDocument(TypedDict):
+    """What ``merge barrier --json`` prints."""
+
+    a: str
+    b: str
+    definition: str  # the one that is printed first
+    curves: list[Curve]
+    layers: list[LayerBarrier]
+
+
+@dataclass(frozen=True)
+class LineChoice:
+    """Which points of which lines.
+
+    Attributes:
+        points: Number of lambdas from 0 to 1.
+        aligned: B with its units permuted to fit A, for a second curve.
+        layers: Whether every layer gets a barrier of its own.
+        definition: Which barrier is printed first.
+    """
+
+    points: int = 25
+    aligned: str | None = None
+    layers: bool = False
+    definition: str = DEFINITIONS[0]
+
+    def evaluations(self, layers: int) -> int:
+        """Return how many models are evaluated on every benchmark."""
+        return self.points * (2 if self.aligned else 1) + (layers if self.layers else 0)
+
+
+def explore(a: str, b: str, tasks: Sequence[tuple[Benchmark, Task]], choice: LineChoice) -> BarrierDocument:
+    """Evaluate the line between two models; one model is in memory, both are streamed.
+
+    Raises:
+        MergeError: The models do not fit together, or not the benchmark.
+    """
+    document: BarrierDocument = {"a": a, "b": b, "definition": choice.definition, "curves": [], "layers": []}
+    for name, other in [(NAIVE, b), *([(ALIGNED, choice.aligned)] if choice.aligned else [])]:
+        with two_models(a, other) as members:
+            document["curves"] += [_curve(members, name, other, *pair, choice.points) for pair in tasks]
+            if choice.layers and name == NAIVE:
+                document["layers"] += [row for pair in tasks for row in _layers(members, *pair)]
+    return document
+
+
+@contextmanager
+def two_models(a: str, b: str) -> Iterator[Members]:
+    """Open two models, whose tensors must fit together, and close them afterwards."""
+    plan = make_plan(Recipe(Merge("soup", (Model(a), Model(b)))))
+    try:
+        yield Members(plan)
+    finally:
+        plan.close()
+
+
+def layer_names(members: Members) -> list[str]:
+    """Return the layers of the models in reading order."""
+    from ..planning.blocks import layer_of
+
+    found = {layer_of(row.name): None for row in members.rows}
+    return [name for _, name in sorted(found, key=lambda place: place[0])]
+
+
+def _curve(members: Members, name: str, b: str, benchmark: Benchmark, task: Task, points: int) -> Curve:
+    found = curve(members, positions(points), task.evaluate)
+    rows: list[BarrierRow] = [
+        {"metric": one.metric, "definition": one.definition, "value": one.value, "at": one.at}
+        for metric in found[0].measures
+        for one in barriers(found, metric)
+    ]
+    return {
+        "name": name,
+        "b": b,
+        "benchmark": benchmark.name,
+        "split": benchmark.split,
+        "points": [{"position": point.position, "metrics": _metrics(point)} for point in found],
+        "barriers": rows,
+    }
+
+
+def _layers(members: Members, benchmark: Benchmark, task: Task) -> list[LayerBarrier]:
+    from ..planning.blocks import layer_of
+
+    (start,) = curve(members, [0.0], task.evaluate)
+    rows: list[LayerBarrier] = []
+    for layer in layer_names(members):
+        moved = {row.name for row in members.rows if layer_of(row.name)[1] == layer}
+        tensors = interpolate(members, MIDDLE, only=moved.__contains__)
+        outcome = task.evaluate(members.candidate(layer, tensors, [layer]))
+        point = Point(MIDDLE, chosen(outcome))
+        worse = {name: loss_of(one) - loss_of(start.measures[name]) for name, one in point.measures.items()}
+        rows.append({"layer": layer, "benchmark": benchmark.name, "metrics": _metrics(point), "worse": worse})
+    return rows
+
+
+def _metrics(point: Point) -> dict[str, MetricPoint]:
+    return {
+        name: {"value": one.value, "interval": [one.low, one.high], "n": one.n} for name, one in point.measures.items()
+    }
