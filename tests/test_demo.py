@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shlex
+import subprocess
 import sys
 import types
 
@@ -103,3 +105,17 @@ def test_tuning_teaches_something():
     with torch.no_grad():
         accuracy = (model(pixel_values=images).logits.argmax(1) == labels).float().mean().item()
     assert accuracy > 0.5
+
+
+def test_a_greedy_soup_of_the_demo_is_never_below_its_best_member(commands, short, tmp_path):
+    run_demo(tmp_path / "demo")
+    tuned = [str(tmp_path / "demo" / name) for name in FOLDERS[1:]]
+    held_out = ["--strategy", "greedy", "--benchmark", "digits-select", "--report-benchmark", "digits-report"]
+    command = [sys.executable, "-m", "merge", "soup", *tuned, *held_out, "-o", str(tmp_path / "soup"), "--json"]
+    found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    greedy = found["greedy"]
+    best = max(member["score"] for member in greedy["members"])
+    assert greedy["score"] >= best
+    assert greedy["written"]["score"] >= best
+    assert (greedy["n"], greedy["same_data_as_report"]) == (270, False)
+    assert found["evaluation"]["results"][0]["benchmark"] == "digits-report"
