@@ -26,15 +26,33 @@ static void LANED(digits)(const REAL *from, size_t n, int64_t *counts, int shift
     }
 }
 
-/* Write the magnitudes whose bits from a shift upwards equal the prefix; return how many. */
-static size_t LANED(matching)(const REAL *from, size_t n, REAL *out, int shift, uint64_t prefix) {
-    size_t found = 0;
+/* Mark the magnitudes whose bits from a shift upwards equal the prefix. */
+static SEPARATE void LANED(mark)(uint8_t *restrict marks, const REAL *restrict from, size_t n, int shift, BITS prefix) {
     for (size_t i = 0; i < n; i++) {
         BITS bits;
         memcpy(&bits, &from[i], sizeof bits);
-        bits &= (BITS)-1 >> 1;
-        memcpy(&out[found], &bits, sizeof bits);
-        found += bits >> shift == (BITS)prefix;
+        marks[i] = (bits & (BITS)-1 >> 1) >> shift == prefix;
+    }
+}
+
+/* Write those magnitudes; return how many. They are few: eight marks are looked at at once. */
+static size_t LANED(matching)(const REAL *from, size_t n, REAL *out, int shift, uint64_t prefix) {
+    uint8_t marks[STRIP] = {0};
+    size_t found = 0;
+    for (size_t start = 0; start < n; start += STRIP) {
+        size_t length = n - start < STRIP ? n - start : STRIP;
+        LANED(mark)(marks, from + start, length, shift, (BITS)prefix);
+        for (size_t eight = 0; eight < length; eight += 8) {
+            uint64_t any;
+            memcpy(&any, &marks[eight], 8);
+            for (size_t i = eight; any && i < eight + 8 && i < length; i++) {
+                BITS bits;
+                memcpy(&bits, &from[start + i], sizeof bits);
+                bits &= (BITS)-1 >> 1;
+                memcpy(&out[found], &bits, sizeof bits);
+                found += marks[i];
+            }
+        }
     }
     return found;
 }
@@ -47,28 +65,35 @@ static void LANED(trim)(REAL *array, size_t n, REAL least) {
     }
 }
 
+/* Add weighted numbers. */
+static SEPARATE void LANED(add)(REAL *restrict votes, const REAL *restrict array, REAL weight, size_t n) {
+    for (size_t i = 0; i < n; i++) votes[i] += array[i] * weight;
+}
+
+/* Add the weighted numbers that have a sign, 1 or -1, and the weight of those that are not 0. */
+static SEPARATE void LANED(add_agreeing)(REAL *restrict total, REAL *restrict divisor, const REAL *restrict signs,
+                                         const REAL *restrict array, REAL weight, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        REAL value = array[i] * weight * signs[i];
+        REAL share = value > 0 ? weight : 0, part = value <= 0 ? 0 : value;
+        divisor[i] += share;
+        total[i] += part;
+    }
+}
+
 /* The sum of what agrees with the weighted majority; see merge/arithmetic/consensus.py. Overwrites the first array. */
 static void LANED(agree)(REAL *const *arrays, const double *weights, int count, size_t n, int normalize) {
-    REAL votes[STRIP], total[STRIP], divisor[STRIP];
+    REAL signs[STRIP], total[STRIP], divisor[STRIP];
     for (size_t start = 0; start < n; start += STRIP) {
         size_t length = n - start < STRIP ? n - start : STRIP;
-        for (size_t i = 0; i < length; i++) votes[i] = total[i] = divisor[i] = 0;
-        for (int model = 0; model < count; model++) {
-            REAL *array = arrays[model] + start, weight = (REAL)weights[model];
-            for (size_t i = 0; i < length; i++) votes[i] += array[i] *= weight;
-        }
-        for (size_t i = 0; i < length; i++) votes[i] = votes[i] < 0 ? -1 : 1;
-        for (int model = 0; model < count; model++) {
-            REAL *array = arrays[model] + start, weight = (REAL)weights[model];
-            for (size_t i = 0; i < length; i++) {
-                REAL value = array[i] * votes[i];
-                divisor[i] += value > 0 ? weight : 0;
-                total[i] += value <= 0 ? 0 : value;
-            }
-        }
-        for (size_t i = 0; i < length; i++) {
-            REAL sum = total[i] * votes[i];
-            arrays[0][start + i] = normalize ? sum / (divisor[i] == 0 ? 1 : divisor[i]) : sum;
-        }
+        for (size_t i = 0; i < length; i++) signs[i] = total[i] = divisor[i] = 0;
+        for (int model = 0; model < count; model++)
+            LANED(add)(signs, arrays[model] + start, (REAL)weights[model], length);
+        for (size_t i = 0; i < length; i++) signs[i] = signs[i] < 0 ? -1 : 1;
+        for (int model = 0; model < count; model++)
+            LANED(add_agreeing)(total, divisor, signs, arrays[model] + start, (REAL)weights[model], length);
+        REAL *out = arrays[0] + start;
+        for (size_t i = 0; i < length; i++) total[i] *= signs[i];
+        for (size_t i = 0; i < length; i++) out[i] = total[i] / (normalize && divisor[i] != 0 ? divisor[i] : 1);
     }
 }

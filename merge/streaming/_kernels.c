@@ -12,6 +12,11 @@
 #define STRIP 1024 /* elements whose sums stay in the first-level cache */
 #define MOST_INPUTS 64
 #define LANES 16 /* as many as the widest registers hold */
+#ifdef __GNUC__
+#define SEPARATE __attribute__((noinline)) /* a loop that is interleaved with the loop around it is not vectorized */
+#else
+#define SEPARATE
+#endif
 
 typedef struct {
     const void *data[MOST_INPUTS];
