@@ -81,7 +81,8 @@ def parse_dtype(text: str, *, where: str | None = None) -> str:
     return code
 
 
-def accumulator(codes: list[str]) -> str:
+@cache
+def accumulator(codes: tuple[str, ...]) -> str:
     """Return the type in which tensors of these types are summed: F32 up to 16 bits, F64 above."""
     return "F64" if any(DTYPES[code].bits > 16 for code in codes) else "F32"
 

@@ -63,6 +63,9 @@ class Context(Protocol):
     def keep_largest(self, array: Array, reduction: str, position: int, border: int = 0) -> None:
         """Multiply by 0, in place, the entries that a `Largest` does not count; see `largest`."""
 
+    def drop_largest(self, array: Array, reduction: str, position: int, border: int = 0) -> None:
+        """Multiply by 0, in place, the entries that a `Largest` counts; see `largest`."""
+
     def agreeing_sum(self, arrays: Sequence[Array], weights: Sequence[float], *, normalize: bool) -> Array:
         """Return the sum of the weighted arrays that agree in sign with their majority; they are overwritten.
 

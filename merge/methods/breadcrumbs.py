@@ -74,7 +74,7 @@ class Breadcrumbs(Method):
         for model, (task_vector, density) in enumerate(zip(arrays, options.density, strict=True)):
             if density < 1:
                 context.keep_largest(task_vector, "band", model, border=0)
-                task_vector *= context.xp.logical_not(context.largest(task_vector, "band", model, border=1))
+                context.drop_largest(task_vector, "band", model, border=1)
         if options.ties:
             total = context.agreeing_sum(arrays, options.weight, normalize=options.normalize)
         else:

@@ -57,11 +57,12 @@ static size_t LANED(matching)(const REAL *from, size_t n, REAL *out, int shift, 
     return found;
 }
 
-/* Multiply by 0 what is smaller than a magnitude. */
-static void LANED(trim)(REAL *array, size_t n, REAL least) {
+/* Multiply by 0 what is not above a magnitude (or below it), or equal to it where those are kept. */
+static void LANED(keep)(REAL *array, size_t n, REAL bound, int above, int equal) {
     for (size_t i = 0; i < n; i++) {
         REAL size = array[i] < 0 ? -array[i] : array[i];
-        array[i] = size >= least ? array[i] : array[i] * 0;
+        int kept = (above & (size > bound)) | (!above & (size < bound)) | (equal & (size == bound));
+        array[i] = kept ? array[i] : array[i] * 0;
     }
 }
 

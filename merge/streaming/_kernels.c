@@ -189,19 +189,23 @@ static PyObject *matching(PyObject *module, PyObject *arguments) {
     return PyErr_Occurred() ? NULL : PyLong_FromSize_t(found);
 }
 
-static PyObject *trim(PyObject *module, PyObject *arguments) {
+static PyObject *keep(PyObject *module, PyObject *arguments) {
     PyObject *object;
     Py_buffer array;
-    double least;
+    const char *comparison;
+    double bound;
     int width, level = 2;
     (void)module;
-    if (!PyArg_ParseTuple(arguments, "Od|i", &object, &least, &level)) return NULL;
+    if (!PyArg_ParseTuple(arguments, "Osd|i", &object, &comparison, &bound, &level)) return NULL;
+    int above = comparison[0] == '>', equal = comparison[0] && comparison[1] == '=';
+    if ((!above && comparison[0] != '<') || comparison[1 + equal])
+        return PyErr_Format(PyExc_ValueError, "'%s' is none of >=, >, <= and <", comparison);
     if (!(width = open_array(object, &array, 1))) return NULL;
     Py_BEGIN_ALLOW_THREADS
     if (width == 4)
-        PICK(trim_32, level)(array.buf, (size_t)array.len / 4, (float)least);
+        PICK(keep_32, level)(array.buf, (size_t)array.len / 4, (float)bound, above, equal);
     else
-        PICK(trim_64, level)(array.buf, (size_t)array.len / 8, least);
+        PICK(keep_64, level)(array.buf, (size_t)array.len / 8, bound, above, equal);
     Py_END_ALLOW_THREADS
     PyBuffer_Release(&array);
     Py_RETURN_NONE;
@@ -306,7 +310,8 @@ static PyMethodDef methods[] = {
      "add_digits(counts, array, shift, prefix, level=2): count 16 bits of magnitudes with a prefix."},
     {"matching", matching, METH_VARARGS,
      "matching(out, array, shift, prefix, level=2): write the magnitudes with a prefix; return how many."},
-    {"trim", trim, METH_VARARGS, "trim(array, least, level=2): multiply smaller magnitudes by 0, in place."},
+    {"keep", keep, METH_VARARGS,
+     "keep(array, comparison, bound, level=2): multiply the other magnitudes by 0, in place; >=, >, <= or <."},
     {"convert", convert, METH_VARARGS,
      "convert(dtype, raw, base, out, level=2): widen finite numbers to twice the width, less a base or None."},
     {"store", store, METH_VARARGS,

@@ -74,28 +74,45 @@ class BlockContext:
     def keep_largest(self, array: Any, reduction: str, position: int, border: int = 0) -> None:
         """Multiply the entries that do not count as largest by 0, in place."""
         threshold = Threshold(*self.result(reduction)[position][border])
-        if threshold.row < 0:
-            self._backend.trim(array, threshold.value)
-        else:
+        equal_count = self._equal_count(threshold)
+        if equal_count is None:
             array *= self.largest(array, reduction, position, border)
+        else:
+            self._backend.keep(array, ">=" if equal_count else ">", threshold.value)
+
+    def drop_largest(self, array: Any, reduction: str, position: int, border: int = 0) -> None:
+        """Multiply the entries that count as largest by 0, in place."""
+        threshold = Threshold(*self.result(reduction)[position][border])
+        equal_count = self._equal_count(threshold)
+        if equal_count is None:
+            array *= self.xp.logical_not(self.largest(array, reduction, position, border))
+        else:
+            self._backend.keep(array, "<" if equal_count else "<=", threshold.value)
 
     def largest(self, array: Any, reduction: str, position: int, border: int = 0) -> Any:
         """Return the mask of the entries that count as largest, exactly as many as were asked for."""
         threshold = Threshold(*self.result(reduction)[position][border])
-        block, unit = self._block, self._unit
         magnitudes = self.xp.abs(array)
+        equal_count = self._equal_count(threshold)
+        if equal_count:
+            return magnitudes >= threshold.value
+        mask = magnitudes > threshold.value
+        if equal_count is None:
+            start = threshold.unit * self._unit - self._block.first
+            flat, equal = mask.reshape(-1), (magnitudes == threshold.value).reshape(-1)
+            flat[:start] |= equal[:start]
+            stop = start + self._unit
+            self._backend.keep_first(flat[start:stop], equal[start:stop], threshold.quota)
+        return mask
+
+    def _equal_count(self, threshold: Threshold) -> bool | None:
+        """Tell whether magnitudes equal to a threshold count in this block: all, none, or (None) the first ones."""
+        block, unit = self._block, self._unit
         cut = (threshold.row, threshold.unit)
         last = (block.first + max(block.length - 1, 0)) // unit
         if threshold.row < 0 or (block.row, last) < cut:
-            return magnitudes >= threshold.value
-        mask = magnitudes > threshold.value
-        if (block.row, block.first // unit) <= cut:
-            start = threshold.unit * unit - block.first
-            flat, equal = mask.reshape(-1), (magnitudes == threshold.value).reshape(-1)
-            flat[:start] |= equal[:start]
-            stop = start + unit
-            self._backend.keep_first(flat[start:stop], equal[start:stop], threshold.quota)
-        return mask
+            return True
+        return None if (block.row, block.first // unit) <= cut else False
 
     def uniform(self, like: Any, model: int) -> Any:
         """Return random numbers in [0, 1) that depend on seed, output name, call, model and position alone."""

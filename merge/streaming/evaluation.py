@@ -156,4 +156,4 @@ def _shape(call: Call, row: Row) -> tuple[int, ...] | None:
 
 def accumulator_of(row: Row) -> str:
     """Return the type in which a row is computed."""
-    return accumulator([tensor.dtype for tensor in row.tensors if tensor])
+    return accumulator(tuple([tensor.dtype for tensor in row.tensors if tensor]))

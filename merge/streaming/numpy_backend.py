@@ -14,6 +14,7 @@ from .compiled import MOST_INPUTS, compiled_loops
 from .half import half_to_single
 from .pieces import BLOCK_ELEMENTS
 from .random_bits import random_floats
+from .ranks import COMPARISONS
 from .rounding import single_rounding
 
 _SIGNED = {1: np.int8, 2: np.int16, 4: np.int32, 8: np.int64}
@@ -143,12 +144,12 @@ class NumpyBackend:
         place = len(array) - count
         return float(np.partition(np.abs(array), place)[place])
 
-    def trim(self, array: Any, least: float) -> None:
-        """Multiply smaller magnitudes by 0, in place."""
+    def keep(self, array: Any, comparison: str, bound: float) -> None:
+        """Multiply the magnitudes that do not compare so (``>=``, ``>``, ``<=``, ``<``) with a bound by 0, in place."""
         if self._compiled is not None and array.flags.c_contiguous:
-            self._compiled.trim(array, least)
+            self._compiled.keep(array, comparison, bound)
         else:
-            array *= np.abs(array) >= least
+            array *= COMPARISONS[comparison](np.abs(array), bound)
 
     def agreeing_sum(self, arrays: Sequence[Any], weights: Sequence[float], *, normalize: bool) -> Any:
         """Return the sum of what agrees in sign; the arrays are overwritten."""

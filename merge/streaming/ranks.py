@@ -8,12 +8,14 @@ depend on pieces, threads or their order.
 
 from __future__ import annotations
 
+import operator
 import struct
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 DIGIT_BITS = 16
 COLLECTED = 2**20  # entries that are sorted at once; 4 MiB of them
+COMPARISONS = {">=": operator.ge, ">": operator.gt, "<=": operator.le, "<": operator.lt}
 
 
 class Threshold(NamedTuple):
@@ -90,7 +92,9 @@ class RankSearch:
                 if self._at_once:
                     seen[position, number] = border.rank(flat, row, backend)
                 elif not border.shares_digits(borders[:number]):
-                    border.observe(seen.setdefault((position, number), border.empty()), flat, row, first, backend)
+                    if (position, number) not in seen:
+                        seen[position, number] = border.empty()
+                    border.observe(seen[position, number], flat, row, first, backend)
 
     def pack(self, seen: Any) -> Any:
         """Return histograms without the digits that were never seen."""

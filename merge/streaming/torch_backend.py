@@ -13,6 +13,7 @@ from typing import Any
 from ..arithmetic.consensus import agreeing_sum
 from ..checkpoints.files import Buffer
 from ..dtypes import torch_dtype
+from .ranks import COMPARISONS
 from .rounding import single_rounding
 
 BLOCK_ELEMENTS = 2**22  # a whole piece: transfers and kernels are cheap only when they are large
@@ -106,9 +107,9 @@ class TorchBackend:
         """Return the smallest of the ``count`` largest magnitudes."""
         return float(self._torch.kthvalue(array.abs(), len(array) - count + 1).values)
 
-    def trim(self, array: Any, least: float) -> None:
-        """Multiply smaller magnitudes by 0, in place."""
-        array *= array.abs() >= least
+    def keep(self, array: Any, comparison: str, bound: float) -> None:
+        """Multiply the magnitudes that do not compare so with a bound by 0, in place."""
+        array *= COMPARISONS[comparison](array.abs(), bound)
 
     def agreeing_sum(self, arrays: Sequence[Any], weights: Sequence[float], *, normalize: bool) -> Any:
         """Return the sum of what agrees in sign; the arrays are overwritten."""

@@ -69,13 +69,16 @@ def test_matching(plain, dtype, level):
 
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("dtype", TYPES)
-def test_trim(plain, dtype, level):
-    found, wanted = numbers(dtype), numbers(dtype)
-    least = float(np.median(np.abs(found)))
-    kernels.trim(found, least, level)
-    plain.trim(wanted, least)
+@pytest.mark.parametrize("comparison", [">=", ">", "<=", "<"])
+def test_keep(plain, dtype, comparison, level):
+    array = numbers(dtype)
+    found, wanted = array.copy(), array.copy()
+    bound = float(np.sort(np.abs(array))[len(array) // 2])
+    kernels.keep(found, comparison, bound, level)
+    plain.keep(wanted, comparison, bound)
     assert found.tobytes() == wanted.tobytes()
     assert 0 < np.count_nonzero(found) < len(found) * 0.6
+    assert (bound in np.abs(found)) == ("=" in comparison)
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -136,4 +139,7 @@ def test_refusals():
     with pytest.raises(ValueError, match="add_digits"):
         kernels.add_digits(np.zeros(9, np.int64), array, 16, 0)
     with pytest.raises((BufferError, ValueError)):
-        kernels.trim(np.zeros(8, np.float32)[::2], 1.0)
+        kernels.keep(np.zeros(8, np.float32)[::2], ">=", 1.0)
+    for comparison in ("", "=", "<<", ">=="):
+        with pytest.raises(ValueError, match="none of"):
+            kernels.keep(array, comparison, 1.0)
