@@ -25,7 +25,7 @@ from .streaming.rounds import Rounds
 from .streaming.worker import Setting, Sink, Worker
 
 SMALL_MERGE_BYTES = 64 * 2**20  # below this, a second thread costs more than it brings
-CPU_CHUNK_BUDGET = 2**20  # 16-bit elements in flight per input over all workers: with two, 1 MiB each stays in the cache
+CPU_CHUNK_BUDGET = 2**20  # 16-bit elements in flight per input over all workers: 1 MiB each with two, near the cache
 
 
 @dataclass(frozen=True)
