@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..errors import MergeError
+from .networks.weights import refuse_misfits, refuse_without_image_tower
 from .quiet import quiet_transformers
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 PROJECTION = "visual_projection.weight"
-# What a whole CLIP checkpoint has besides its image tower.
-TEXT_TOWER = ("text_model.", "text_projection.", "logit_scale")
-# Buffers that some library versions save and others do not; they hold no knowledge.
-OPTIONAL_BUFFERS = ("num_batches_tracked", "position_ids")
-NAMES_SHOWN = 5
+IMAGE_TOWER = "vision_model."
+CLIP_TOWER = "pre_layrnorm.weight"  # how the library spells it; no other architecture has it
+# What a whole CLIP or SigLIP checkpoint has besides its image tower.
+TEXT_TOWER = ("text_model.", "text_projection.", "logit_scale", "logit_bias")
+CLIP = ("clip", "clip_vision_model")
+SIGLIP = ("siglip", "siglip_vision_model")
+SIGLIP2 = ("siglip2", "siglip2_vision_model")
 
 
 def build(config: Any, tensors: Mapping[str, Tensor], *, where: str) -> Any:
@@ -25,9 +28,30 @@ def build(config: Any, tensors: Mapping[str, Tensor], *, where: str) -> Any:
     Raises:
         MergeError: A parameter is missing, left over, or of another shape; names them.
     """
+    model_class, config = _model_class(config, tensors, where)
+    spare = TEXT_TOWER if _is_tower(config, model_class) else ()
+    if spare and any(name.startswith(spare) for name in tensors):
+        refuse_without_image_tower(tensors, IMAGE_TOWER, where=where)
+    return load(model_class, config, tensors, spare=spare, where=where)
+
+
+def load(
+    model_class: Any, config: Any, tensors: Mapping[str, Tensor], *, spare: tuple[str, ...] = (), where: str
+) -> Any:
+    """Return a model of a class of transformers, in float32 and evaluation mode.
+
+    Args:
+        model_class: The class.
+        config: Its configuration.
+        tensors: Of the checkpoint.
+        spare: How tensors begin that may be there and are not taken.
+        where: The model, for messages.
+
+    Raises:
+        MergeError: A parameter is missing, left over, or of another shape; names them.
+    """
     import torch
 
-    model_class, config = _model_class(config, tensors, where)
     with quiet_transformers():
         try:
             model, loading = model_class.from_pretrained(
@@ -41,20 +65,30 @@ def build(config: Any, tensors: Mapping[str, Tensor], *, where: str) -> Any:
         except (RuntimeError, ValueError, KeyError, ImportError) as error:
             first_line = str(error).strip().partition("\n")[0]
             raise MergeError(f"{model_class.__name__} cannot take the weights: {first_line}", where=where) from None
-    _check(loading, model_class.__name__, is_clip_tower=_is_clip(config), where=where)
+    left_over = [name for name in loading["unexpected_keys"] if not (spare and name.startswith(spare))]
+    shapes = [f"{name} {list(found)} for {list(wanted)}" for name, found, wanted in loading["mismatched_keys"]]
+    refuse_misfits(loading["missing_keys"], left_over, shapes, model_class.__name__, where=where)
     return model.eval()
 
 
-def _is_clip(config: Any) -> bool:
-    return getattr(config, "model_type", "") in ("clip", "clip_vision_model")
+def _is_tower(config: Any, model_class: Any) -> bool:
+    is_tower_type = getattr(config, "model_type", "") in (*CLIP, *SIGLIP, *SIGLIP2)
+    return is_tower_type and not has_classes(model_class)
+
+
+def has_classes(model_class: Any) -> bool:
+    """Tell whether a class of transformers classifies images."""
+    return "ForImageClassification" in model_class.__name__
 
 
 def _model_class(config: Any, tensors: Mapping[str, Tensor], where: str) -> tuple[Any, Any]:
     import transformers
 
     named = (getattr(config, "architectures", None) or [None])[0]
-    if _is_clip(config) and named != "CLIPForImageClassification":
-        return _clip_tower(config, tensors)
+    if named is None or "ForImageClassification" not in named:
+        tower = _tower(config, tensors)
+        if tower is not None:
+            return tower
     model_class = getattr(transformers, named, None) if named else _default_class(config)
     if model_class is None:
         hint = "code that comes with a checkpoint is never run"
@@ -72,30 +106,23 @@ def _default_class(config: Any) -> Any:
     return None
 
 
-def _clip_tower(config: Any, tensors: Mapping[str, Tensor]) -> tuple[Any, Any]:
+def _tower(config: Any, tensors: Mapping[str, Tensor]) -> tuple[Any, Any] | None:
+    """Return class and configuration of the image tower of a model of images and texts; None for other models."""
+    from transformers import Siglip2VisionModel, SiglipVisionModel
+
+    kind, vision = getattr(config, "model_type", ""), getattr(config, "vision_config", config)
+    if kind in CLIP:
+        return _clip_tower(config, vision, tensors)
+    if kind in SIGLIP:
+        return SiglipVisionModel, vision
+    return (Siglip2VisionModel, vision) if kind in SIGLIP2 else None
+
+
+def _clip_tower(config: Any, vision: Any, tensors: Mapping[str, Tensor]) -> tuple[Any, Any]:
     """Pick the tower by what the checkpoint holds: whether it has a projection, its configuration does not say."""
     from transformers import CLIPVisionModel, CLIPVisionModelWithProjection
 
-    vision = getattr(config, "vision_config", config)
     if PROJECTION not in tensors:
         return CLIPVisionModel, vision
     vision.projection_dim = getattr(config, "projection_dim", vision.projection_dim)
     return CLIPVisionModelWithProjection, vision
-
-
-def _check(loading: Mapping[str, Any], architecture: str, *, is_clip_tower: bool, where: str) -> None:
-    missing = [name for name in loading["missing_keys"] if not name.endswith(OPTIONAL_BUFFERS)]
-    left_over = [name for name in loading["unexpected_keys"] if not name.endswith(OPTIONAL_BUFFERS)]
-    if is_clip_tower:
-        left_over = [name for name in left_over if not name.startswith(TEXT_TOWER)]
-    shapes = [f"{name} {list(found)} for {list(wanted)}" for name, found, wanted in loading["mismatched_keys"]]
-    problems = {"missing": missing, "left over": left_over, "of another shape": shapes}
-    texts = [f"{len(names)} {kind}: {_some(names)}" for kind, names in problems.items() if names]
-    if texts:
-        raise MergeError(f"the weights do not fit {architecture}; " + "; ".join(texts), where=where)
-
-
-def _some(names: Collection[str]) -> str:
-    shown = sorted(names)[:NAMES_SHOWN]
-    rest = len(names) - len(shown)
-    return ", ".join(shown) + (f" and {rest} more" if rest else "")

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 from ..errors import MergeError
 from ..progress import items_bar
+from ..reports.environment import peak_memory
 from .results import NO_DATA_USED, Ensemble, Evaluation
 from .task import Benchmark, ScoringTask, Settings, Task
 
 if TYPE_CHECKING:
+    from .candidate import Candidate
     from .locate import Location
     from .outcome import Outcome
 
@@ -24,6 +26,8 @@ class Assessed:
     outcome: Outcome
     identity: str
     seconds: float
+    data_use: str = NO_DATA_USED
+    peak_memory: int | None = None
 
 
 def assess(
@@ -43,7 +47,9 @@ def assess(
             started = time.monotonic()
             candidate = location.load()
             outcome = task.evaluate(candidate)
-            assessed[name] = Assessed(outcome, candidate.identity, time.monotonic() - started)
+            seconds = time.monotonic() - started
+            used = _data_use(candidate, outcome)
+            assessed[name] = Assessed(outcome, candidate.identity, seconds, used, peak_memory())
     if ensemble:
         assessed[f"ensemble({ensemble})"] = _ensemble(assessed, benchmark, task, ensemble)
     return assessed
@@ -60,6 +66,12 @@ class Progress:
         self.advance(items)
 
 
+def _data_use(candidate: Candidate, outcome: Outcome) -> str:
+    """Return which data the weights were found with, and which the evaluation itself consumed beyond its labels."""
+    used = {*candidate.data_use.split(", "), outcome.details.get("data_use", NO_DATA_USED)} - {NO_DATA_USED}
+    return ", ".join(sorted(used)) or NO_DATA_USED
+
+
 def _ensemble(assessed: Mapping[str, Assessed], benchmark: Benchmark, task: Task, kind: Ensemble) -> Assessed:
     from .ensemble import Average
 
@@ -69,8 +81,10 @@ def _ensemble(assessed: Mapping[str, Assessed], benchmark: Benchmark, task: Task
     for name, one in assessed.items():
         assert one.outcome.logits is not None  # noqa: S101 -- a scoring task gives logits
         average.add(one.outcome.logits, name)
+    used = {use for one in assessed.values() for use in one.data_use.split(", ")} - {NO_DATA_USED}
     # Its heads and files are those of its members, which have rows of their own.
-    return Assessed(task.score(average.logits(), average.name), average.name, 0.0)
+    outcome = task.score(average.logits(), average.name)
+    return Assessed(outcome, average.name, 0.0, ", ".join(sorted(used)) or NO_DATA_USED)
 
 
 def add_rows(evaluation: Evaluation, assessed: Mapping[str, Assessed], benchmark: Benchmark, seed: int) -> None:
@@ -87,7 +101,7 @@ def add_rows(evaluation: Evaluation, assessed: Mapping[str, Assessed], benchmark
                     "n": measure.n,
                     "interval": [measure.low, measure.high],
                     "seed": seed,
-                    "data_use": NO_DATA_USED,
+                    "data_use": one.data_use,
                     "split": benchmark.split,
                     "head": details.get("head", "own"),
                     "identity": one.identity,
@@ -99,7 +113,6 @@ def add_rows(evaluation: Evaluation, assessed: Mapping[str, Assessed], benchmark
             evaluation.details.append({**row, **kept})  # type: ignore[typeddict-item]
         if one.seconds:
             speed = one.outcome.items.size / one.seconds
-            evaluation.timings.append(
-                {"model": model, "benchmark": benchmark.name, "seconds": one.seconds, "items_per_second": speed}
-            )
+            cost = {"seconds": one.seconds, "items_per_second": speed, "peak_memory_bytes": one.peak_memory}
+            evaluation.timings.append({"model": model, "benchmark": benchmark.name, **cost})  # type: ignore[typeddict-item]
         evaluation.notes.extend(f"{benchmark.name}, {model}: {note}" for note in details.get("notes", ()))

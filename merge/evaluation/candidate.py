@@ -24,12 +24,14 @@ class Candidate:
         tensors: Every tensor of the checkpoint by name; not to be changed.
         folder: Where ``config.json`` and the tokenizer lie, or None for a bare file.
         identity: Content id, the same that merges record.
+        data_use: Which data its weights were found with, as its merge recorded: ``none``, ``held-out`` …
     """
 
     name: str
     tensors: Mapping[str, Tensor]
     folder: Path | None
     identity: str
+    data_use: str = "none"
 
 
 def read_candidate(source: Source, name: str) -> Candidate:
@@ -41,7 +43,14 @@ def read_candidate(source: Source, name: str) -> Candidate:
     """
     tensors = {info.name: read_tensor(source, info) for info in source.tensors.values()}
     identity = identify(tensors, source.tensors.values())
-    return Candidate(name, tensors, getattr(source, "folder", None), identity)
+    return Candidate(name, tensors, getattr(source, "folder", None), identity, recorded_data_use(source))
+
+
+def recorded_data_use(source: Source) -> str:
+    """Return which data a merge consumed, as it recorded in its metadata; ``none`` for what no merge wrote."""
+    from ..provenance import DATA_USE_KEY, NO_DATA
+
+    return source.metadata.get(DATA_USE_KEY, NO_DATA)
 
 
 def identify(tensors: Mapping[str, Tensor], described: Iterable[Any]) -> str:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import MergeError, UsageError
-from .images import ImageFormat
 from .precision import lower_precision
 
 if TYPE_CHECKING:
@@ -15,6 +13,9 @@ if TYPE_CHECKING:
 
     from .candidate import Candidate
     from .heads import FixedHead
+    from .images import ImageFormat
+    from .model_name import ModelName
+    from .networks import ImageNetwork
     from .task import Precision, Settings
 
 OWN_HEAD = "own"
@@ -22,19 +23,40 @@ OWN_HEAD = "own"
 
 @dataclass(frozen=True)
 class Classifier:
-    """A loaded model. ``head`` is None for a model with classes of its own."""
+    """A loaded model.
+
+    Attributes:
+        name: Of the model, as the user gave it.
+        model: The vision model, on ``device``.
+        head: None for a model with classes of its own.
+        device: A torch device.
+        precision: What matrix products of the model are computed in; the head is float32.
+    """
 
     name: str
-    network: Any
+    model: ImageNetwork
     head: FixedHead | None
-    expects: ImageFormat
     device: str
     precision: Precision = "float32"
+
+    @property
+    def network(self) -> Any:
+        """The torch module."""
+        return self.model.module
+
+    @property
+    def expects(self) -> ImageFormat:
+        """The pixels that it takes."""
+        return self.model.expects
 
     @property
     def head_label(self) -> str:
         """Which head classifies: the model's ``own``, or the fixed one as the benchmark writes it."""
         return self.head.label if self.head else OWN_HEAD
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the module's parameters by the names that their tensors have in the checkpoint."""
+        return self.model.parameters()
 
     def logits(self, pixels: Tensor) -> Tensor:
         """Return logits [n, classes], float32, on the CPU.
@@ -45,38 +67,47 @@ class Classifier:
         Raises:
             MergeError: The model does not run, its outputs are not finite, or the head does not fit.
         """
-        outputs = self._run(pixels)
-        logits: Tensor = self.head(self._features(outputs)) if self.head else outputs.logits
-        logits = logits.float().cpu()
-        if not logits.isfinite().all():
-            raise MergeError("the model gives logits that are not finite (nan or inf)", where=self.name)
-        return logits
+        return self._finite(self.forward(pixels))
 
-    def _run(self, pixels: Tensor) -> Any:
+    def features(self, pixels: Tensor) -> Tensor:
+        """Return what goes into the head [n, size], float32, on the CPU. Raises MergeError, as above."""
+        return self._finite(self._run(pixels).flatten(1).float())
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Return logits [n, classes], float32, on the model's device and with their gradients.
+
+        Raises:
+            MergeError: The model does not run, or the head does not fit.
+        """
+        outputs = self._run(pixels)
+        return self.head(outputs.flatten(1).float()) if self.head else outputs.float()
+
+    def _run(self, pixels: Tensor) -> Tensor:
         try:
             with lower_precision(self.device, self.precision):
-                return self.network(pixel_values=pixels.to(self.device))
-        except (TypeError, ValueError, RuntimeError) as error:
+                return self.model.outputs(pixels.to(self.device))
+        except MergeError:
+            raise
+        except Exception as error:  # models raise whatever they like at inputs that they do not take
             first_line = str(error).strip().partition("\n")[0]
-            what = f"{type(self.network).__name__} does not run on images {list(pixels.shape)}: {first_line}"
+            what = f"{self.model.architecture} does not run on images {list(pixels.shape)}: {first_line}"
             raise MergeError(what, where=self.name) from error
 
-    def _features(self, outputs: Any) -> Tensor:
-        projected: Tensor | None = getattr(outputs, "image_embeds", None)
-        features: Tensor | None = getattr(outputs, "pooler_output", None) if projected is None else projected
-        if features is None:
-            raise MergeError(f"{type(self.network).__name__} gives no pooled features", where=self.name)
-        return features.flatten(1)
+    def _finite(self, outputs: Tensor) -> Tensor:
+        outputs = outputs.float().cpu()
+        if not outputs.isfinite().all():
+            raise MergeError("the model gives logits that are not finite (nan or inf)", where=self.name)
+        return outputs
 
 
 def load_classifier(
-    candidate: Candidate, architecture: Path | None, head: FixedHead | None, settings: Settings
+    candidate: Candidate, architecture: ModelName | None, head: FixedHead | None, settings: Settings
 ) -> Classifier:
     """Build a model with its weights.
 
     Args:
         candidate: The model.
-        architecture: Folder with the configuration of checkpoints that have none of their own.
+        architecture: What the benchmark calls the architecture of checkpoints that have no configuration of their own.
         head: The benchmark's head, for models without classes.
         settings: Device, precision, and the architecture by ``--model``.
 
@@ -84,34 +115,30 @@ def load_classifier(
         MergeError: The checkpoint does not fit its architecture.
         UsageError: Nothing says what architecture it has, or nothing gives it a head.
     """
-    from .architecture import build
-    from .configuration import configuration
+    from .networks import build_network, choose_model
 
-    config = configuration(candidate, settings.model, architecture)
-    network = build(config, candidate.tensors, where=candidate.name).to(settings.device)
-    return Classifier(
-        name=candidate.name,
-        network=network,
-        head=_head_for(network, head, candidate.name),
-        expects=_image_format(network.config),
-        device=settings.device,
-        precision=settings.precision,
-    )
+    model = choose_model(candidate, settings.model, architecture)
+    network = build_network(_with_projection(candidate, head), model)
+    chosen = _head_for(network, head, candidate.name)
+    network.module.to(settings.device)
+    return Classifier(candidate.name, network, chosen, settings.device, settings.precision)
 
 
-def _head_for(network: Any, head: FixedHead | None, where: str) -> FixedHead | None:
-    architecture = type(network).__name__
-    if "ForImageClassification" in architecture:
+def _with_projection(candidate: Candidate, head: FixedHead | None) -> Candidate:
+    """Return the candidate with its head's image projection, where it is a CLIP image tower without one."""
+    from .architecture import CLIP_TOWER, PROJECTION, TEXT_TOWER
+
+    is_tower = any(name.endswith(CLIP_TOWER) for name in candidate.tensors)
+    complete = any(name == PROJECTION or name.startswith(TEXT_TOWER) for name in candidate.tensors)
+    if head is None or head.projection is None or complete or not is_tower:
+        return candidate
+    return replace(candidate, tensors={**candidate.tensors, PROJECTION: head.projection})
+
+
+def _head_for(network: ImageNetwork, head: FixedHead | None, where: str) -> FixedHead | None:
+    if network.has_classes:
         return None
     if head is None:
-        hint = "name a fixed one in the benchmark: 'head: file.safetensors#NAME'"
-        raise UsageError(f"{architecture} has no classification head", where=where, hint=hint)
+        hint = "name a fixed one in the benchmark: 'head: file.safetensors#NAME', or 'kind: zero-shot'"
+        raise UsageError(f"{network.architecture} has no classification head", where=where, hint=hint)
     return head
-
-
-def _image_format(config: Any) -> ImageFormat:
-    vision = getattr(config, "vision_config", config)  # CLIPForImageClassification keeps the whole configuration
-    size = getattr(vision, "image_size", None)
-    if isinstance(size, int):
-        size = (size, size)
-    return ImageFormat(channels=getattr(vision, "num_channels", 3), size=tuple(size) if size else None)

@@ -6,16 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import MergeError, UsageError
+from .model_name import MAIN, ModelName, folder_name
 from .quiet import quiet_transformers
 
 if TYPE_CHECKING:
     from .candidate import Candidate
 
-MAIN = "main"  # the hub's default revision
-
 
 def configuration(candidate: Candidate, override: str | None, fallback: Path | None) -> Any:
-    """Return the transformers configuration of a checkpoint.
+    """Return the transformers configuration of a checkpoint that is no vision model.
 
     Args:
         candidate: The model; its folder may have a ``config.json``.
@@ -26,36 +25,23 @@ def configuration(candidate: Candidate, override: str | None, fallback: Path | N
         UsageError: Nothing says what architecture the checkpoint has.
         MergeError: The configuration cannot be read.
     """
+    from .networks.build import choose_model
+
+    model = choose_model(candidate, override, folder_name(fallback, str(fallback)) if fallback else None)
+    if model.kind not in ("folder", "hf"):
+        hint = "a folder with a config.json, or hf:NAME"
+        raise UsageError(f"'{model.label}' is no model of transformers", where=model.where, hint=hint)
+    return read_configuration(model)
+
+
+def read_configuration(model: ModelName) -> Any:
+    """Read the configuration of a folder or of a model on the hub. Raises MergeError when it cannot be read."""
     from transformers import AutoConfig
 
-    name, revision = _config_source(candidate, override, fallback)
+    revision = model.detail or MAIN
     try:
         with quiet_transformers():
-            return AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=False)
+            return AutoConfig.from_pretrained(model.name, revision=revision, trust_remote_code=False)
     except (OSError, ValueError, KeyError, TypeError) as error:
         first_line = str(error).strip().partition("\n")[0]
-        raise MergeError(f"cannot read the configuration: {first_line}", where=name) from None
-
-
-def _config_source(candidate: Candidate, override: str | None, fallback: Path | None) -> tuple[str, str]:
-    """Return a folder or a name on the hub, and the hub's revision of it."""
-    if override is not None:
-        return _override_source(override)
-    for folder in (candidate.folder, fallback):
-        if folder is not None and (folder / "config.json").is_file():
-            return str(folder), MAIN
-    if fallback is not None:
-        raise UsageError("the benchmark's 'model' has no config.json", where=str(fallback))
-    hint = "name the folder of its architecture: --model DIR, or 'model:' in the benchmark"
-    raise UsageError("no config.json beside the weights", where=candidate.name, hint=hint)
-
-
-def _override_source(override: str) -> tuple[str, str]:
-    kind, colon, name = override.partition(":")
-    if colon and kind == "hf":
-        name, _, revision = name.partition("@")
-        return name, revision or MAIN
-    if (Path(override) / "config.json").is_file():
-        return override, MAIN
-    what = f"--model '{override}' is neither a folder with a config.json nor hf:NAME"
-    raise UsageError(what, hint="this version builds transformers models only")
+        raise MergeError(f"cannot read the configuration: {first_line}", where=model.name) from None

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ..section import Section
+    from .zero_shot.head_model import HeadModel
+    from .zero_shot.prompts import Prompts
 
 
 @dataclass(frozen=True)
@@ -24,8 +26,29 @@ class Head:
     where: str
 
 
+@dataclass(frozen=True)
+class ClipHead:
+    """A head that a text tower makes from class names: ``head: {clip: MODEL, classes: …, templates: …}``."""
+
+    model: HeadModel
+    prompts: Prompts
+    where: str
+
+    @property
+    def label(self) -> str:
+        """What rows of results call it."""
+        return f"{self.model.label}, {self.prompts.label}"
+
+
+def read_image_head(section: Section, folder: Path) -> Head | ClipHead | None:
+    """Read which head a benchmark of images names, if any. Raises UsageError with the place of what is wrong."""
+    if isinstance(section.mapping.get("head"), dict):
+        return _read_clip_head(section.section("head"), section.where("head"), folder)
+    return read_head_name(section, folder)
+
+
 def read_head_name(section: Section, folder: Path) -> Head | None:
-    """Read which head a benchmark names, if any. Raises UsageError with the place of what is wrong."""
+    """Read which head of a file a benchmark names, if any. Raises UsageError with the place of what is wrong."""
     if "head" not in section.mapping:
         return None
     label, where = section.text("head", ""), section.where("head")
@@ -37,7 +60,19 @@ def read_head_name(section: Section, folder: Path) -> Head | None:
     return Head(path=folder / file, name=name, label=label, where=where)
 
 
-def read_logit_scale(section: Section, head: Head | None) -> float | None:
+def _read_clip_head(head: Section, where: str, folder: Path) -> ClipHead:
+    from .zero_shot.head_model import read_head_model
+    from .zero_shot.prompts import read_prompts
+
+    head.check_keys(("clip", "checkpoint", "classes", "templates"), required=("clip",))
+    _, model = read_head_model(head, "clip", folder)
+    if model is None:
+        hint = "name a folder with weights or hf:NAME, or give its weights under 'checkpoint'"
+        raise UsageError("a head needs a model with weights", where=head.where("clip"), hint=hint)
+    return ClipHead(model, read_prompts(head), where)
+
+
+def read_logit_scale(section: Section, head: Head | ClipHead | None) -> float | None:
     """Read the scale that makes a head a cosine head. Raises UsageError when it is not above 0, or has no head."""
     scale = section.number("logit_scale")
     if scale is not None and head is None:
@@ -52,6 +87,7 @@ class FixedHead:
     """``features [n, f]`` ▸ ``logits [n, classes]`` by ``weight [classes, f]``.
 
     With a scale: scale * normalised features . normalised rows of the weight (+ bias); without: a linear layer.
+    ``projection`` is the image projection of the CLIP model that made the head, for image towers merged without one.
     """
 
     weight: Tensor
@@ -59,6 +95,7 @@ class FixedHead:
     scale: float | None
     label: str
     where: str
+    projection: Tensor | None = None
 
     def __call__(self, features: Tensor) -> Tensor:
         """Return the logits. Raises MergeError when the features have another size than the head."""
@@ -74,12 +111,31 @@ class FixedHead:
         return logits if self.bias is None else logits + self.bias
 
 
-def read_head(head: Head, scale: float | None, device: str) -> FixedHead:
-    """Read a head as float32.
+def read_head(
+    head: Head | ClipHead, scale: float | None, device: str, classes: tuple[str, ...] | None = None
+) -> FixedHead:
+    """Read a head as float32, or make it from class names.
+
+    Args:
+        head: As the benchmark describes it.
+        scale: Makes it a cosine head; one made from class names is one, and has a scale of its own.
+        device: A torch device.
+        classes: Names that the data has for its classes.
 
     Raises:
-        UsageError: The file holds no such tensor, or not one of a head's shape.
+        UsageError: The file holds no such tensor, or not one of a head's shape; or there are no class names.
+        MergeError: The model that makes it has no text tower.
     """
+    if isinstance(head, ClipHead):
+        from .zero_shot.prompt_head import make_prompt_head
+
+        candidate, model = head.model.load()
+        names = head.prompts.names(classes)
+        return make_prompt_head(candidate, model, head.prompts, names, head.label, device).head(device, scale=scale)
+    return _read_file(head, scale, device)
+
+
+def _read_file(head: Head, scale: float | None, device: str) -> FixedHead:
     from ..api import load
 
     tensors = load(head.path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ..section import Section
+    from .data.image_set import ImageSet
 
 
 @dataclass(frozen=True)
@@ -48,18 +50,27 @@ def read_normalization(section: Section) -> Normalization:
 
 @dataclass(frozen=True)
 class ImageFormat:
-    """What a model takes: channels, and height and width in pixels (None: any)."""
+    """What a model takes: channels (None: as stored), and height and width in pixels (None: any)."""
 
-    channels: int
+    channels: int | None
     size: tuple[int, int] | None
 
 
-def batches(
-    images: NDArray[Any], normalization: Normalization, expected: ImageFormat, batch_size: int
-) -> Iterator[Tensor]:
-    """Yield float32 batches [n, channels, height, width]; only one batch exists as floats at a time."""
-    for first in range(0, len(images), batch_size):
-        yield prepare(images[first : first + batch_size], normalization, expected)
+def batches(data: ImageSet, normalization: Normalization, expected: ImageFormat, batch_size: int) -> Iterator[Tensor]:
+    """Yield float32 batches [n, channels, height, width]; only one batch exists as floats at a time.
+
+    Raises:
+        MergeError: An image cannot be read.
+        UsageError: The images do not fit the model.
+    """
+    parts = [range(first, min(first + batch_size, len(data))) for first in range(0, len(data), batch_size)]
+    with ThreadPoolExecutor(1) as ahead:  # decodes a batch while the model runs on the one before
+        following = ahead.submit(data.pixels, parts[0], expected)
+        for part in [*parts[1:], None]:
+            images = following.result()
+            if part is not None:
+                following = ahead.submit(data.pixels, part, expected)
+            yield prepare(images, normalization, expected)
 
 
 def prepare(images: NDArray[Any], normalization: Normalization, expected: ImageFormat) -> Tensor:
@@ -81,10 +92,9 @@ def prepare(images: NDArray[Any], normalization: Normalization, expected: ImageF
     pixels = stored.float().div_(255) if stored.dtype == torch.uint8 else stored.float()
     if expected.size and pixels.shape[-2:] != expected.size:
         pixels = torch.nn.functional.interpolate(pixels, expected.size, mode="bilinear", antialias=True)
-    pixels = _with_channels(pixels, expected.channels, normalization)
-    mean, std = (
-        _per_channel(values, expected.channels, normalization) for values in (normalization.mean, normalization.std)
-    )
+    channels = expected.channels or pixels.shape[1]
+    pixels = _with_channels(pixels, channels, normalization)
+    mean, std = (_per_channel(values, channels, normalization) for values in (normalization.mean, normalization.std))
     return (pixels - mean) / std
 
 

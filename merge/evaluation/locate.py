@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from ..errors import MergeError, UsageError
+from .memory import free_memory
 
 if TYPE_CHECKING:
     from ..plan import Plan
@@ -103,32 +103,21 @@ def merge_in_memory(plan: Plan, name: str) -> Candidate:
     """
     from ..in_memory import run_in_memory
     from ..plan import folder_beside
+    from ..provenance import data_use
     from .candidate import Candidate
 
     tensors, outcome = run_in_memory(plan)
-    return Candidate(name, tensors, folder_beside(plan), outcome.output_id)
+    return Candidate(name, tensors, folder_beside(plan), outcome.output_id, data_use(plan))
 
 
 def _check_memory(plan: Plan, name: str) -> None:
     """Refuse a recipe whose outcome is larger than the memory that is free."""
-    try:
-        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):  # not on every system
+    free = free_memory()
+    if free is None:
         return
-    free += _reclaimable()
     if plan.bytes_written > free:
         what = f"the merged model needs {plan.bytes_written / 1e9:.1f} GB of memory, {free / 1e9:.1f} are free"
         raise MergeError(what, where=name, hint="write it with merge run, then evaluate the output")
-
-
-def _reclaimable() -> int:
-    """Return the bytes of the page cache, which the system gives back when they are asked for."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return 0
-    sizes = dict(line.split(":") for line in lines)
-    return int(sizes.get("Cached", "0 kB").split()[0]) * 1024
 
 
 def _local(name: str) -> str:

@@ -11,7 +11,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # Metrics where less is better; all others are better when they are higher.
-LOWER_IS_BETTER = frozenset({"loss", "calibration_error", "perplexity", "bits_per_byte"})
+LOWER_IS_BETTER = frozenset(
+    {"loss", "calibration_error", "perplexity", "bits_per_byte", "word_perplexity", "byte_perplexity"}
+    | {"brier_score", "ter", "bits_per_document", "bits_per_window", "bits_per_token"}
+)
 
 
 @dataclass(frozen=True)

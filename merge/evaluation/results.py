@@ -77,6 +77,17 @@ class RetentionRow(TypedDict):
     interval: list[float]
 
 
+class CorruptionRow(TypedDict):
+    """One model on a benchmark under corruptions, by Hendrycks and Dietterich 2019; all five severities are in it."""
+
+    model: str
+    benchmark: str  # the clean one
+    reference: str  # the first model named
+    mean_corruption_error: float  # mean of ``errors``; 1 is as bad as the reference
+    errors: dict[str, float]  # by corruption: errors over those of the reference, each summed over severities
+    error_rates: dict[str, float]  # by corruption: 1 - accuracy, as a mean over severities
+
+
 class DetailRow(TypedDict):
     """What stands behind the numbers of a classifier: its classes, and how sure it was."""
 
@@ -93,6 +104,7 @@ class TimingRow(TypedDict):
     benchmark: str
     seconds: float
     items_per_second: float
+    peak_memory_bytes: int | None  # the most that the process has held so far; None where the system does not say
 
 
 class EvaluationDocument(TypedDict):
@@ -102,6 +114,7 @@ class EvaluationDocument(TypedDict):
     comparisons: list[ComparisonRow]
     averages: list[AverageRow]
     retention: list[RetentionRow]
+    corruption: list[CorruptionRow]
     details: list[DetailRow]
     timings: list[TimingRow]
     notes: list[str]
@@ -115,6 +128,7 @@ class Evaluation:
     comparisons: list[ComparisonRow] = field(default_factory=list)
     averages: list[AverageRow] = field(default_factory=list)
     retention: list[RetentionRow] = field(default_factory=list)
+    corruption: list[CorruptionRow] = field(default_factory=list)
     details: list[DetailRow] = field(default_factory=list)
     timings: list[TimingRow] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -126,6 +140,7 @@ class Evaluation:
             "comparisons": self.comparisons,
             "averages": self.averages,
             "retention": self.retention,
+            "corruption": self.corruption,
             "details": self.details,
             "timings": self.timings,
             "notes": self.notes,

@@ -75,7 +75,7 @@ def evaluate(
         expert = experts.get(benchmark.name)
         extra = {expert: others[expert]} if expert is not None and expert in others else {}
         _evaluate_one(evaluation, {**locations, **extra}, benchmark, settings, kind, expert, quiet)
-    _summarize(evaluation)
+    _summarize(evaluation, specifications)
     if report is not None:
         _write_report(evaluation, report)
     return evaluation
@@ -101,12 +101,16 @@ def _evaluate_one(
         evaluation.retention.extend(retention(outcomes, benchmark.name, expert))
 
 
-def _summarize(evaluation: Evaluation) -> None:
+def _summarize(evaluation: Evaluation, benchmarks: Sequence[Benchmark]) -> None:
+    from .robustness import clean_rows, corruption_rows
     from .significance import correct_for_all
     from .summary import averages
 
     correct_for_all(evaluation.comparisons)
-    evaluation.averages.extend(averages(evaluation.results))
+    evaluation.averages.extend(averages(clean_rows(evaluation.results, benchmarks)))
+    rows, notes = corruption_rows(evaluation.results, benchmarks)
+    evaluation.corruption.extend(rows)
+    evaluation.notes.extend(notes)
 
 
 def _check_request(models: Sequence[str], benchmarks: Sequence[str], batch_size: int, precision: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import MergeError
@@ -14,36 +15,60 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from .classifier import Classifier
-    from .data import LabelledImages
-    from .images import Normalization
+    from .data.image_set import ImageSet
+    from .images import ImageFormat, Normalization
     from .task import Settings
 
 TOP = 5  # the field's second accuracy, for models with more classes than that
 
 
 def run(
-    classifier: Classifier, data: LabelledImages, normalization: Normalization, settings: Settings
+    classifier: Classifier, data: ImageSet, normalization: Normalization, settings: Settings
 ) -> NDArray[np.float32]:
     """Return the logits [n, classes] of every image.
 
     Raises:
         MergeError: The outputs are not finite, or have fewer classes than the labels.
     """
+
+    def checked(pixels: Tensor) -> Tensor:
+        logits = classifier.logits(pixels)
+        _check_classes(logits, data, classifier.name)
+        return logits
+
+    return collect(checked, classifier.expects, data, normalization, settings)
+
+
+def collect(
+    outputs: Callable[[Tensor], Tensor],
+    expects: ImageFormat,
+    data: ImageSet,
+    normalization: Normalization,
+    settings: Settings,
+) -> NDArray[np.float32]:
+    """Return what a function gives for every image, batch by batch [n, …].
+
+    Args:
+        outputs: Prepared pixels ▸ float32 on the CPU, without their gradients.
+        expects: The pixels that it takes.
+        data: The images.
+        normalization: Of the pixels.
+        settings: Batch size, seed, and what is told of the progress.
+    """
     import torch
 
     parts: list[Tensor] = []
     with torch.inference_mode(), torch.random.fork_rng():
         torch.manual_seed(settings.seed)  # for the rare model that draws at random even when evaluated
-        for pixels in batches(data.images, normalization, classifier.expects, settings.batch_size):
-            parts.append(classifier.logits(pixels))
-            _check_classes(parts[0], data, classifier.name)
+        for pixels in batches(data, normalization, expects, settings.batch_size):
+            parts.append(outputs(pixels))
             settings.advance(len(pixels))
-    logits: NDArray[np.float32] = torch.cat(parts).numpy()
-    return logits
+    collected: NDArray[np.float32] = torch.cat(parts).numpy()
+    return collected
 
 
-def score(logits: NDArray[np.floating], labels: NDArray[np.int64], *, head: str) -> Outcome:
-    """Compare logits [n, classes] with labels [n]; the lowest class wins among equals."""
+def score(logits: NDArray[np.floating], labels: NDArray[np.int64], *, head: str, notes: Sequence[str] = ()) -> Outcome:
+    """Compare logits [n, classes] with labels [n]; the lowest class wins among equals. ``notes`` are on the data."""
     import numpy as np
 
     from .calibration import calibration_bins
@@ -57,7 +82,7 @@ def score(logits: NDArray[np.floating], labels: NDArray[np.int64], *, head: str)
     measures = [accuracy(correct), loss(losses), per_class_accuracy(correct, labels), calibration_error(bins)]
     if logits.shape[1] > TOP:
         measures.append(top_accuracy(logits, labels, TOP))
-    details = {"head": head, "classes": class_counts(correct, labels), "calibration": bins}
+    details = {"head": head, "classes": class_counts(correct, labels), "calibration": bins, "notes": list(notes)}
     return Outcome(tuple(measures), correct, logits=logits, details=details)
 
 
@@ -71,7 +96,7 @@ def log_softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
     return shifted
 
 
-def _check_classes(logits: Tensor, data: LabelledImages, model: str) -> None:
+def _check_classes(logits: Tensor, data: ImageSet, model: str) -> None:
     if logits.ndim != 2:
         raise MergeError(f"logits have shape {list(logits.shape)}; [images, classes] is expected", where=model)
     classes, highest = logits.shape[1], int(data.labels.max())

@@ -52,7 +52,7 @@ def _read(spec: str) -> Iterator[Benchmark]:
     path = _path(spec)
     top = read_section(path, spec)
     if "suite" not in top.mapping:
-        yield _read_one(top, path.parent, path.stem)
+        yield from _read_one(top, path.parent, path.stem)
         return
     top.check_keys(SUITE_KEYS, required=("suite", "benchmarks"))
     defaults = top.section("defaults").mapping if "defaults" in top.mapping else {}
@@ -61,7 +61,7 @@ def _read(spec: str) -> Iterator[Benchmark]:
             raise UsageError(f"a benchmark must be a mapping, not {item!r}", where=where)
         for key, value in defaults.items():
             item.setdefault(key, value)
-        yield _read_one(Section(spec, item), path.parent, path.stem)
+        yield from _read_one(Section(spec, item), path.parent, path.stem)
 
 
 def _path(spec: str) -> Path:
@@ -75,7 +75,18 @@ def _path(spec: str) -> Path:
     return Path(spec)
 
 
-def _read_one(section: Section, folder: Path, name: str) -> Benchmark:
+def _read_one(section: Section, folder: Path, name: str) -> Sequence[Benchmark]:
+    """Return one benchmark, the same under several corruptions, or one for every task of a list."""
+    from .corrupting import lay_over, take_corruptions
+
+    plain, corruptions = take_corruptions(section)
+    benchmarks = _read_kind(plain, folder, name)
+    if not corruptions:
+        return benchmarks
+    return [one for benchmark in benchmarks for one in lay_over(benchmark, corruptions, section.where("kind"))]
+
+
+def _read_kind(section: Section, folder: Path, name: str) -> Sequence[Benchmark]:
     if "kind" not in section.mapping:
         section.check_keys(section.mapping, required=("kind",))
     kind = section.text("kind", "")
@@ -83,5 +94,5 @@ def _read_one(section: Section, folder: Path, name: str) -> Benchmark:
         hint = suggest(kind, KINDS) or f"kinds: {', '.join(KINDS)}"
         raise UsageError(f"unknown kind '{kind}'", where=section.where("kind"), hint=hint)
     module = import_module(f"{__package__}.kinds.{kind.replace('-', '_')}")
-    benchmark: Benchmark = module.read(section, folder, section.text("name", name))
-    return benchmark
+    found: Benchmark | list[Benchmark] = module.read(section, folder, section.text("name", name))
+    return found if isinstance(found, list) else [found]

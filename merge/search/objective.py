@@ -56,16 +56,32 @@ class Objective:
         Raises:
             UsageError: A benchmark has no such metric, or they differ in it.
         """
-        return self.of([task.evaluate(candidate) for task in self.tasks])
+        return self.mean(self.measures(candidate))
+
+    def measures(self, candidate: Candidate) -> list[Measure]:
+        """Evaluate one model and return what counts on each benchmark.
+
+        Raises:
+            UsageError: A benchmark has no such metric, or they differ in it.
+        """
+        return self._alike([self._measure(task.evaluate(candidate)) for task in self.tasks])
 
     def of(self, outcomes: Sequence[Outcome]) -> Score:
         """Return the score of outcomes, one for each benchmark."""
-        measures = [self._measure(outcome) for outcome in outcomes]
+        return self.mean(self._alike([self._measure(outcome) for outcome in outcomes]))
+
+    @staticmethod
+    def mean(measures: Sequence[Measure]) -> Score:
+        """Return the mean over the benchmarks; their intervals add up in squares, as they are independent."""
+        return _mean(measures)
+
+    @staticmethod
+    def _alike(measures: list[Measure]) -> list[Measure]:
         metrics = dict.fromkeys(measure.metric for measure in measures)
         if len(metrics) > 1:
             what = f"the benchmarks have different metrics: {', '.join(metrics)}"
             raise UsageError(what, hint="select on benchmarks of one kind, or name one metric with --metric")
-        return _mean(measures)
+        return measures
 
     def _measure(self, outcome: Outcome) -> Measure:
         if self.metric is None:

@@ -209,7 +209,7 @@ def test_a_damaged_checkpoint(classifiers, write_benchmark, tmp_path, content):
         ({"device": "gpu"}, "no device 'gpu'"),
         ({"device": "cuda:x"}, "no device 'cuda:x'"),
         ({"device": "cpu:1"}, "no device 'cpu:1'"),
-        ({"model": "timm:resnet18"}, "neither a folder with a config.json nor hf:NAME"),
+        ({"model": "timm:resnet188"}, "timm has no architecture 'resnet188'"),
         ({"models": ["same", "same"]}, "the model 'same' is given twice"),
         ({"benchmarks": ["digits", "builtin:digits"]}, "the benchmark 'digits' is given twice"),
     ],

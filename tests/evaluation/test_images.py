@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from merge.errors import UsageError
+from merge.evaluation.data.image_set import ArrayImages
 from merge.evaluation.images import ImageFormat, Normalization, batches, prepare
 
 PLAIN = Normalization()
@@ -38,7 +39,7 @@ def test_resizing_only_when_the_size_differs():
 
 def test_batches_cover_everything_once():
     images = np.arange(7, dtype=np.float32).reshape(7, 1, 1, 1)
-    parts = list(batches(images, PLAIN, ImageFormat(1, None), batch_size=3))
+    parts = list(batches(ArrayImages(images, np.zeros(7, int)), PLAIN, ImageFormat(1, None), batch_size=3))
     assert [len(part) for part in parts] == [3, 3, 1]
     assert [float(value) for part in parts for value in part.flatten()] == list(range(7))
 

@@ -36,7 +36,7 @@ def test_paths_are_relative_to_the_file(tmp_path):
     text = "kind: classification\ndata: {path: data.npz, split: val, images: x, labels: y}\nmodel: ./clip\n"
     benchmark = read_benchmark(write(tmp_path, text + "head: heads.st#a\nlogit_scale: 10\n"))
     assert benchmark.name == "spec"
-    assert benchmark.model == tmp_path / "clip"
+    assert benchmark.model.name == str(tmp_path / "clip")
     assert benchmark.head is not None
     assert (benchmark.head.path, benchmark.head.name) == (tmp_path / "heads.st", "a")
     assert (benchmark.data.path, benchmark.data.images, benchmark.data.labels) == (tmp_path / "data.npz", "x", "y")

@@ -1,1 +1,1 @@
-"""The kinds of benchmarks, one module each with ``read(section, folder, name)``, which returns a ``Benchmark``."""
+"""The kinds of benchmarks, one module each with ``read(section, folder, name)``: a ``Benchmark``, or several."""

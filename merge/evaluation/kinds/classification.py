@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING
 
 from ...section import Section
 from ..data_source import DataSource, read_data_source
-from ..heads import Head, read_head_name, read_logit_scale
+from ..heads import ClipHead, FixedHead, Head, read_image_head, read_logit_scale
 from ..images import Normalization, read_normalization
+from ..language.labelled_texts import has_texts
+from ..model_name import ModelName, parse_model_name
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from ..candidate import Candidate
+    from ..gradients import ImageGradients
+    from ..language.text_classification import TextClassification
     from ..outcome import Outcome
     from ..task import Settings
 
@@ -27,14 +31,14 @@ class Classification:
     """A classification benchmark, all paths resolved.
 
     Attributes:
-        model: Folder with the ``config.json`` for checkpoints that have none beside them.
+        model: The architecture of checkpoints that have no configuration beside them.
         logit_scale: Given, the head is a cosine head with this scale; None, a plain linear one.
     """
 
     name: str
     data: DataSource
-    model: Path | None
-    head: Head | None
+    model: ModelName | None
+    head: Head | ClipHead | None
     normalization: Normalization
     logit_scale: float | None
     where: str
@@ -50,14 +54,18 @@ class Classification:
         return ClassificationTask(self, settings)
 
 
-def read(section: Section, folder: Path, name: str) -> Classification:
+def read(section: Section, folder: Path, name: str) -> Classification | TextClassification:
     """Read a benchmark of this kind. Raises UsageError with the place of what is wrong."""
+    if has_texts(section):
+        from ..language.text_classification import read as read_texts
+
+        return read_texts(section, folder, name)
     section.check_keys(KEYS, required=("kind", "data"))
-    head = read_head_name(section, folder)
+    head = read_image_head(section, folder)
     return Classification(
         name=name,
         data=read_data_source(section, folder),
-        model=folder / section.text("model", "") if "model" in section.mapping else None,
+        model=_model(section, folder),
         head=head,
         normalization=read_normalization(section),
         logit_scale=read_logit_scale(section, head),
@@ -65,16 +73,31 @@ def read(section: Section, folder: Path, name: str) -> Classification:
     )
 
 
+def _model(section: Section, folder: Path) -> ModelName | None:
+    if "model" not in section.mapping:
+        return None
+    return parse_model_name(section.text("model", ""), section.where("model"), folder)
+
+
 class ClassificationTask:
-    """Labelled images in memory, run over one classifier after another."""
+    """Labelled images, run over one classifier after another."""
 
     def __init__(self, benchmark: Classification, settings: Settings) -> None:
         from ..data import load_images
-        from ..heads import read_head
+        from ..networks import check_model
 
         self.benchmark, self.settings = benchmark, settings
-        self.data = load_images(benchmark.data)
-        self.head = read_head(benchmark.head, benchmark.logit_scale, settings.device) if benchmark.head else None
+        check_model(settings.model, benchmark.model)
+        self.data = load_images(benchmark.data, settings)
+        self.head = self._head()
+
+    def _head(self) -> FixedHead | None:
+        from ..heads import read_head
+
+        if self.benchmark.head is None:
+            return None
+        scale, device = self.benchmark.logit_scale, self.settings.device
+        return read_head(self.benchmark.head, scale, device, self.data.classes)
 
     @property
     def n(self) -> int:
@@ -94,4 +117,18 @@ class ClassificationTask:
         """Compare logits [n, classes] with the labels."""
         from ..scoring import score
 
-        return score(logits, self.data.labels, head=name)
+        return score(logits, self.data.labels, head=name, notes=self.data.notes)
+
+    def differentiate(self, candidate: Candidate) -> ImageGradients:
+        """Build the candidate's network once, for many steps of a descent on the weights."""
+        from ..classifier import load_classifier
+        from ..gradients import ImageGradients
+
+        classifier = load_classifier(candidate, self.benchmark.model, self.head, self.settings)
+        return ImageGradients(classifier, self.data, self.benchmark.normalization)
+
+    def item_digests(self) -> set[bytes]:
+        """Return a digest of every image."""
+        from ..data.digests import image_digests
+
+        return image_digests(self.data)

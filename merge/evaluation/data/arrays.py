@@ -1,0 +1,51 @@
+"""Stored arrays ▸ images with their channels first, and class numbers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ...errors import UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+CHANNEL_COUNTS = (1, 3, 4)
+
+
+def channels_first(images: NDArray[Any], where: str) -> NDArray[Any]:
+    """Return images [n, channels, height, width] from NHW, NHWC or NCHW.
+
+    Raises:
+        UsageError: They have another shape, or are neither uint8 nor floating.
+    """
+    import numpy as np
+
+    if images.dtype != np.uint8 and images.dtype.kind != "f":
+        raise UsageError(f"images are {images.dtype}; uint8 (0 to 255) or floating is expected", where=where)
+    if images.ndim == 3:
+        return images[:, None]
+    if images.ndim == 4 and images.shape[3] in CHANNEL_COUNTS:
+        return np.moveaxis(images, 3, 1)
+    if images.ndim == 4 and images.shape[1] in CHANNEL_COUNTS:
+        return images
+    what = f"images have shape {list(images.shape)}; NHW, NHWC or NCHW with 1, 3 or 4 channels is expected"
+    raise UsageError(what, where=where)
+
+
+def class_numbers(labels: NDArray[Any], where: str) -> NDArray[np.int64]:
+    """Return labels [n] from [n] or [n, 1].
+
+    Raises:
+        UsageError: They are not whole numbers from 0, one an image.
+    """
+    import numpy as np
+
+    flat = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
+    if flat.ndim != 1:
+        raise UsageError(f"labels have shape {list(labels.shape)}; one per image is expected", where=where)
+    if flat.dtype.kind not in "iu":
+        raise UsageError(f"labels are {flat.dtype}; class numbers from 0 are expected", where=where)
+    if len(flat) and flat.min() < 0:
+        raise UsageError(f"a label is {flat.min()}; class numbers from 0 are expected", where=where)
+    return flat.astype(np.int64)

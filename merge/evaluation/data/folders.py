@@ -1,0 +1,122 @@
+"""Image folders: ``FOLDER/SPLIT/CLASS/image.png``, or ``FOLDER/CLASS/image.png`` without splits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...errors import UsageError, suggest
+from ..data_source import WHOLE
+from .encoded import EncodedImages
+
+if TYPE_CHECKING:
+    from ..data_source import DataSource
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+NAMES_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Files:
+    """Images in files; they are called by their paths below the folder."""
+
+    folder: Path
+    paths: Sequence[Path]
+
+    def name(self, item: int) -> str:
+        """Return the path below the folder."""
+        return str(self.paths[item].relative_to(self.folder))
+
+    def read(self, item: int) -> bytes:
+        """Return the bytes of one file."""
+        return self.paths[item].read_bytes()
+
+
+def load(source: DataSource) -> EncodedImages:
+    """List one split; the classes are the folders, numbered in the order of their names.
+
+    Raises:
+        UsageError: No such split, no folders for classes, no images, or classes that the training split has and this
+            one lacks, which would number the others differently.
+    """
+    import numpy as np
+
+    assert source.path is not None  # noqa: S101 -- a folder has a path
+    split = _split(source.path, source)
+    classes = _classes(split, source)
+    paths, labels = [], []
+    for number, folder in enumerate(classes):
+        found = images_below(folder)
+        paths += found
+        labels += [number] * len(found)
+    if not paths:
+        hint = f"files are known by their suffixes: {', '.join(SUFFIXES)}"
+        raise UsageError(f"no images in the folders for classes in {split}", where=source.where, hint=hint)
+    return EncodedImages(
+        storage=Files(source.path, paths),
+        items=np.arange(len(paths)),
+        labels=np.array(labels, np.int64),
+        classes=tuple(folder.name for folder in classes),
+        resizing=source.resizing,
+        where=source.where,
+    )
+
+
+def images_below(folder: Path) -> list[Path]:
+    """Return all image files below a folder, in the order of their names."""
+    return sorted(path for path in folder.rglob("*") if _is_image(path) and path.is_file())
+
+
+def _split(folder: Path, source: DataSource) -> Path:
+    """Return the folder whose folders are the classes."""
+    if source.split == WHOLE and not (folder / WHOLE).is_dir():
+        splits = [child.name for child in _folders(folder) if _folders(child)]
+        if splits and not any(images_directly(child) for child in _folders(folder)):
+            what = "the folder has splits; name one with 'split'"
+            raise UsageError(what, where=source.where, hint=f"there are: {', '.join(splits)}")
+        return folder
+    if not (folder / source.split).is_dir():
+        names = [child.name for child in _folders(folder)]
+        hint = suggest(source.split, names) or f"there are: {_some(names)}; without 'split' these are the classes"
+        raise UsageError(f"no split '{source.split}' in {folder}", where=source.where, hint=hint)
+    _check_classes(folder, source)
+    return folder / source.split
+
+
+def _check_classes(folder: Path, source: DataSource) -> None:
+    training = {child.name for child in _folders(folder / "train")} if (folder / "train").is_dir() else set()
+    missing = sorted(training - {child.name for child in _folders(folder / source.split)})
+    if missing:
+        what = f"'{source.split}' lacks classes that 'train' has: {_some(missing)}; the others would be numbered anew"
+        raise UsageError(what, where=source.where, hint="make an empty folder for each of them")
+
+
+def _classes(split: Path, source: DataSource) -> list[Path]:
+    classes = _folders(split)
+    if classes:
+        return classes
+    what = f"no folders for classes in {split}"
+    hint = "an image belongs into the folder of its class: SPLIT/CLASS/image.png"
+    if not images_directly(split):
+        what = f"no images in {split}"
+    raise UsageError(what, where=source.where, hint=hint)
+
+
+def images_directly(folder: Path) -> bool:
+    """Tell whether there are image files in a folder itself."""
+    return any(_is_image(path) for path in folder.iterdir())
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+
+
+def _folders(folder: Path) -> list[Path]:
+    """Return the folders in a folder by their names; hidden ones hold no class."""
+    return sorted(child for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:NAMES_SHOWN]) + (", …" if len(names) > NAMES_SHOWN else "") if names else "none"

@@ -1,0 +1,61 @@
+"""What every vision model is to the rest of the evaluation: pixels in, logits or features out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..images import ImageFormat
+
+
+@dataclass(frozen=True)
+class ImageNetwork:
+    """A vision model with its weights in place, in evaluation mode.
+
+    Attributes:
+        module: The torch module; parameters are float32 and may be trained.
+        outputs: Prepared pixels [n, channels, height, width] ▸ logits [n, classes] of a model with classes of its own,
+            else features [n, size]. Keeps gradients.
+        has_classes: Whether the outputs are logits.
+        expects: The pixels it takes.
+        names: Name of the parameter in ``module`` by the tensor's name in the checkpoint, which may have a prefix
+            more or less.
+    """
+
+    module: Any
+    outputs: Callable[[Tensor], Tensor]
+    has_classes: bool
+    expects: ImageFormat
+    names: Mapping[str, str]
+
+    @property
+    def architecture(self) -> str:
+        """The module's class, for messages."""
+        return type(self.module).__name__
+
+    def logits(self, pixels: Tensor) -> Tensor:
+        """Return the logits [n, classes]. Raises TypeError for a model without classes."""
+        if not self.has_classes:
+            raise TypeError(f"{self.architecture} has no classes")
+        return self.outputs(pixels)
+
+    def features(self, pixels: Tensor) -> Tensor:
+        """Return the features [n, size]. Raises TypeError for a model with classes."""
+        if self.has_classes:
+            raise TypeError(f"{self.architecture} gives logits, no features")
+        return self.outputs(pixels).flatten(1)
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the parameters that are trained, by the names their tensors have in the checkpoint.
+
+        From then on they and the buffers have memory of their own: libraries take float32 tensors as they are, and who
+        writes into the parameters would change the checkpoint in memory.
+        """
+        for tensor in (*self.module.parameters(), *self.module.buffers()):
+            tensor.data = tensor.data.clone()
+        own = dict(self.module.named_parameters(remove_duplicate=False))
+        return {name: own[here] for name, here in self.names.items() if here in own}
