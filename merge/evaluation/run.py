@@ -9,6 +9,7 @@ from typing import Any, cast, get_args
 from ..errors import MergeError, UsageError, suggest
 from .assess import add_rows, assess
 from .locate import Location, locate_all
+from .remember import remember
 from .results import Ensemble, Evaluation
 from .specification import read_benchmarks
 from .task import Benchmark, Precision, Settings
@@ -57,7 +58,7 @@ def evaluate(
     specifications = read_benchmarks(benchmarks)
     experts = _check_experts(experts or {}, specifications)
     kind = _ensemble(ensemble)
-    locations = locate_all(list(models))
+    locations = remember(locate_all(list(models)), len(specifications))
     others = locate_all([name for name in dict.fromkeys(experts.values()) if name not in locations])
     if report is not None:
         _check_report_directory(report)
