@@ -1,9 +1,9 @@
-"""The gradient of a classifier's loss on labelled images with respect to its weights, which may change every step."""
+"""The gradient of a classifier's loss with respect to its weights, which may change every step."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from ..errors import MergeError
 from .images import prepare
@@ -17,25 +17,37 @@ if TYPE_CHECKING:
     from .data.image_set import ImageSet
     from .images import Normalization
 
+    Forward = Callable[[NDArray[np.int64]], Tensor]
 
-class ImageGradients:
+
+class WeightGradients:
     """A network that was built once, into which other weights are written for every step.
 
+    It stays in evaluation mode, so that dropout is off and BatchNorm uses its statistics.
+
     Args:
-        classifier: The network. It stays in evaluation mode, so that dropout is off and BatchNorm uses its statistics.
-        data: The images.
-        normalization: How their pixels are prepared.
+        name: The model, for messages.
+        parameters: The network's parameters by the names of the checkpoint's tensors, in memory of their own.
+        buffers: The network's buffers by its own names.
+        labels: Class numbers of all items [n].
+        logits: Numbers of items ▸ logits [items, classes], with gradients.
     """
 
-    def __init__(self, classifier: Classifier, data: ImageSet, normalization: Normalization) -> None:
-        self._classifier, self._data, self._normalization = classifier, data, normalization
-        self._parameters = classifier.parameters()
-        self._buffers = dict(classifier.network.named_buffers())
+    def __init__(
+        self,
+        name: str,
+        parameters: Mapping[str, Tensor],
+        buffers: Mapping[str, Tensor],
+        labels: NDArray[np.int64],
+        logits: Forward,
+    ) -> None:
+        self._name, self._parameters, self._buffers = name, parameters, buffers
+        self._labels, self._logits = labels, logits
 
     def step(
         self, tensors: Mapping[str, Tensor], items: NDArray[np.int64], temperature: float
     ) -> tuple[float, dict[str, Tensor], float]:
-        """Return the mean cross-entropy over these images, its gradient by tensor name, and that of the temperature.
+        """Return the mean cross-entropy over these items, its gradient by tensor name, and that of the temperature.
 
         Raises:
             MergeError: The loss is not finite.
@@ -44,18 +56,14 @@ class ImageGradients:
 
         self._write(tensors)
         scale = torch.tensor(temperature, dtype=torch.float32, requires_grad=True)
-        labels = torch.from_numpy(self._data.labels[items])
+        labels = torch.from_numpy(self._labels[items])
         loss = torch.nn.functional.cross_entropy(scale * self._logits(items).cpu(), labels)
         if not loss.isfinite():
-            raise MergeError(f"the loss is {loss.item()} during learning", where=self._classifier.name)
+            raise MergeError(f"the loss is {loss.item()} during learning", where=self._name)
         names = [name for name in tensors if name in self._parameters]
         found = torch.autograd.grad(loss, [*(self._parameters[name] for name in names), scale], allow_unused=True)
         gradient = {name: slope.cpu() for name, slope in zip(names, found, strict=False) if slope is not None}
         return loss.item(), gradient, float(found[-1])
-
-    def _logits(self, items: NDArray[np.int64]) -> Tensor:
-        expected = self._classifier.expects
-        return self._classifier.forward(prepare(self._data.pixels(items, expected), self._normalization, expected))
 
     def _write(self, tensors: Mapping[str, Tensor]) -> None:
         import torch
@@ -72,3 +80,15 @@ class ImageGradients:
         near = (here for here in self._buffers if here.endswith(f".{name}") or name.endswith(f".{here}"))
         here = name if name in self._buffers else next(near, None)
         return None if here is None else self._buffers[here]
+
+
+def image_gradients(classifier: Classifier, data: ImageSet, normalization: Normalization) -> WeightGradients:
+    """Return the gradients of an image classifier over labelled images."""
+
+    def logits(items: NDArray[np.int64]) -> Tensor:
+        expected = classifier.expects
+        return classifier.forward(prepare(data.pixels(items, expected), normalization, expected))
+
+    parameters = classifier.parameters()
+    buffers: dict[str, Any] = dict(classifier.network.named_buffers())
+    return WeightGradients(classifier.name, parameters, buffers, data.labels, logits)

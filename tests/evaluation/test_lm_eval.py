@@ -60,6 +60,7 @@ def tasks(tmp_path_factory):
     bodies["broken"] = CHOICE.replace("{{question}}", "{{question")
     for name, body in bodies.items():
         (folder / "tasks" / f"{name}.yaml").write_text(f"task: {name}\n{data}{body}")
+    (folder / "tasks" / "remote.yaml").write_text(f"task: remote\ndataset_path: org/absent\ntest_split: test{CHOICE}")
     group = "group: {}\ntask: [beasts, birds]\n"
     (folder / "tasks" / "bare.yaml").write_text(group.format("bare"))
     total = "aggregate_metric_list: [{metric: acc, weight_by_size: true}]\n"
@@ -304,11 +305,16 @@ def test_unknown_tasks_are_found_before_any_is_run(spec, tasks, tmp_path, monkey
         read_benchmarks([str(tmp_path / "bench.yaml")])
 
 
-def test_tasks_that_cannot_be_run(llama, spec, tmp_path):
+def test_tasks_that_cannot_be_run(llama, spec, tmp_path, monkeypatch):
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
     with pytest.raises(MergeError, match="'code' runs code that the model writes"):
         evaluate([str(llama)], [spec("code")])
     with pytest.raises(MergeError, match="'broken' cannot be loaded"):
         evaluate([str(llama)], [spec("broken")])
+    with pytest.raises(MergeError, match=r"'remote' cannot be loaded: .*org/absent.*HF_HOME says where the cache is"):
+        evaluate([str(llama)], [spec("remote")])
     with pytest.raises(UsageError, match=r"has no metric 'acc_nrm' \(did you mean 'acc_norm'\?\)"):
         evaluate([str(llama)], [spec(more="metric: acc_nrm\n")])
     bert = save(make_bert(), tmp_path / "bert", bert_tokenizer())

@@ -252,3 +252,30 @@ def test_suites_parse_without_the_network(suite, count, monkeypatch):
     monkeypatch.setattr(socket.socket, "connect", refuse)
     benchmarks = read_benchmarks([suite])
     assert len({benchmark.name for benchmark in benchmarks}) == count
+
+
+@pytest.mark.parametrize("name", ["bert", "gpt2"])
+def test_gradient_against_finite_differences(request, spec, name):
+    import numpy as np
+    import torch
+
+    from merge.evaluation.locate import locate
+    from merge.evaluation.specification import read_benchmark
+    from merge.evaluation.task import Settings
+
+    task = read_benchmark(spec()).prepare(Settings(batch_size=2))
+    candidate = locate(str(request.getfixturevalue(name))).load()
+    gradients = task.differentiate(candidate)
+    head = next(name for name in candidate.tensors if name in ("classifier.weight", "score.weight"))
+    items = np.arange(task.n)[::-1].copy()
+    slope = gradients.step(candidate.tensors, items, 1.0)[1][head]
+
+    def loss(shift):
+        return gradients.step({head: candidate.tensors[head] + shift}, items, 1.0)[0]
+
+    step = torch.zeros_like(candidate.tensors[head])
+    step[1, 2] = 0.01
+    assert (loss(step) - loss(-step)) / 0.02 == pytest.approx(slope[1, 2].item(), abs=1e-3)
+    assert slope[1, 2].item() != 0
+    expected = task.evaluate(candidate).measure("loss").value
+    assert gradients.step(candidate.tensors, items, 1.0)[0] == pytest.approx(expected, rel=1e-5)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..candidate import Candidate
-    from ..gradients import ImageGradients
+    from ..gradients import WeightGradients
     from ..language.text_classification import TextClassification
     from ..outcome import Outcome
     from ..task import Settings
@@ -119,13 +119,13 @@ class ClassificationTask:
 
         return score(logits, self.data.labels, head=name, notes=self.data.notes)
 
-    def differentiate(self, candidate: Candidate) -> ImageGradients:
+    def differentiate(self, candidate: Candidate) -> WeightGradients:
         """Build the candidate's network once, for many steps of a descent on the weights."""
         from ..classifier import load_classifier
-        from ..gradients import ImageGradients
+        from ..gradients import image_gradients
 
         classifier = load_classifier(candidate, self.benchmark.model, self.head, self.settings)
-        return ImageGradients(classifier, self.data, self.benchmark.normalization)
+        return image_gradients(classifier, self.data, self.benchmark.normalization)
 
     def item_digests(self) -> set[bytes]:
         """Return a digest of every image."""

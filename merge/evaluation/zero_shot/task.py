@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ..candidate import Candidate
     from ..classifier import Classifier
     from ..data.image_set import ImageSet
-    from ..gradients import ImageGradients
+    from ..gradients import WeightGradients
     from ..images import Normalization
     from ..kinds.zero_shot import ZeroShot
     from ..model_name import ModelName
@@ -66,19 +66,19 @@ class ZeroShotTask:
         outcome = self.score(logits, classifier.head_label)
         return replace(outcome, details={**outcome.details, "prompt_weights": weights})
 
-    def differentiate(self, candidate: Candidate) -> ImageGradients:
+    def differentiate(self, candidate: Candidate) -> WeightGradients:
         """Build the candidate's network once, for many steps of a descent on the weights; the head stays as it is.
 
         Raises:
             UsageError: The head is not the same for all weights.
         """
-        from ..gradients import ImageGradients
+        from ..gradients import image_gradients
 
         if self.head is None or self.benchmark.weights != "equal":
             hint = "name the model that makes the head under 'model', and leave out 'weights'"
             raise UsageError("the head would change with the weights", where=self.benchmark.where, hint=hint)
         classifier, _ = self._build(candidate)
-        return ImageGradients(classifier, self.data, self._normalization(classifier, self._architecture(candidate)))
+        return image_gradients(classifier, self.data, self._normalization(classifier, self._architecture(candidate)))
 
     def item_digests(self) -> set[bytes]:
         """Return a digest of every image."""

@@ -1,0 +1,76 @@
+"""A candidate ▸ a classifier of texts with the candidate's weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...errors import MergeError, UsageError
+from ..configuration import configuration
+from .network import build_as, longest_text
+from .text_classifier import TextClassifier
+from .tokenizer import load_tokenizer
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..candidate import Candidate
+    from ..heads import FixedHead
+    from ..task import Settings
+
+
+def load_text_classifier(
+    candidate: Candidate, fallback: Path | None, head: FixedHead | None, settings: Settings
+) -> TextClassifier:
+    """Build a model with its weights and tokenizer.
+
+    Args:
+        candidate: The model.
+        fallback: Folder with configuration and tokenizer of checkpoints that have none of their own.
+        head: The benchmark's head. It serves even a model with classes of its own: after a merge those are nobody's.
+        settings: Device, precision, batch size, and the architecture by ``--model``.
+
+    Raises:
+        MergeError: The checkpoint does not fit its architecture, or there is no such architecture.
+        UsageError: Nothing says what architecture, tokenizer or head it has.
+    """
+    config = configuration(candidate, settings.model, fallback)
+    architecture = _architecture(config, head, candidate.name)
+    tokenizer = load_tokenizer(candidate, settings.model, fallback)
+    tensors = candidate.tensors if head is None else _backbone(architecture, candidate.tensors)
+    network = build_as(architecture, config, tensors, candidate.name).to(settings.device)
+    network.config.use_cache = False
+    _set_filler(network.config.get_text_config(), tokenizer)
+    return TextClassifier(candidate.name, network, tokenizer, head, settings, longest_text(network, tokenizer))
+
+
+def _set_filler(config: Any, tokenizer: Any) -> None:
+    """Give a model a token that fills up short texts, where it has none: without, it takes one text at a time."""
+    fillers = (getattr(config, "pad_token_id", None), tokenizer.pad_token_id, tokenizer.eos_token_id)
+    config.pad_token_id = next((token for token in fillers if token is not None), None)
+
+
+def _architecture(config: Any, head: FixedHead | None, where: str) -> str:
+    from transformers.models.auto import modeling_auto as tables
+
+    named = (getattr(config, "architectures", None) or [None])[0]
+    if head is None:
+        if named in tables.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES.values():
+            return str(named)
+        hint = "name a fixed one in the benchmark: 'head: file.safetensors#NAME'"
+        what = f"{named or config.model_type} has no classification head for texts"
+        raise UsageError(what, where=where, hint=hint)
+    backbone = tables.MODEL_MAPPING_NAMES.get(config.model_type)
+    if backbone is None or getattr(config, "is_encoder_decoder", False):
+        raise MergeError(f"{named or config.model_type} gives no features of a text for the head", where=where)
+    return str(backbone) if isinstance(backbone, str) else str(backbone[0])
+
+
+def _backbone(architecture: str, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """Return the tensors without any head: those under the backbone's prefix, where they have it."""
+    import transformers
+
+    prefix = getattr(transformers, architecture).base_model_prefix + "."
+    kept = {name: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+    return kept or tensors
