@@ -157,6 +157,12 @@ def _evaluation() -> Any:
     return EvaluationDocument
 
 
+def _report() -> Any:
+    from .reports.mapping import ReportDocument
+
+    return ReportDocument
+
+
 DOCUMENTS: dict[str, Callable[[], Any]] = {
     "plan": lambda: PlanDocument,
     "merge": lambda: MergeDocument,
@@ -164,4 +170,5 @@ DOCUMENTS: dict[str, Callable[[], Any]] = {
     "diff": lambda: DiffDocument,
     "verify": lambda: VerifyDocument,
     "eval": _evaluation,
+    "report": _report,
 }

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from .checkpoints.checkpoint import FileCheckpoint
+from .checkpoints.checkpoint import FileCheckpoint, Source
 from .checkpoints.header import TensorInfo
 from .checkpoints.resolve import open_checkpoint
 from .checkpoints.target import OUR_KEY
@@ -79,13 +79,13 @@ def _summary(opened: FileCheckpoint, tensor: TensorInfo, values: bool) -> Tensor
     return found
 
 
-def pieces(inputs: Sequence[tuple[FileCheckpoint, TensorInfo]]) -> Iterator[list[Any]]:
-    """Yield the same elements of several tensors of one shape, in float64."""
+def pieces(inputs: Sequence[tuple[Source, TensorInfo]], elements: int = PIECE_ELEMENTS) -> Iterator[list[Any]]:
+    """Yield the same elements of several tensors of one shape, in float64, at most so many at a time."""
     import numpy as np
 
     count = inputs[0][1].elements
-    for start in range(0, count, PIECE_ELEMENTS):
-        size = min(PIECE_ELEMENTS, count - start)
+    for start in range(0, count, elements):
+        size = min(elements, count - start)
         arrays = []
         for opened, tensor in inputs:
             kind = numpy_dtype(tensor.dtype)

@@ -6,11 +6,24 @@ from collections.abc import Callable
 from typing import Any
 
 from .method import Method
+from .options import Declaration
 from .recipe import POLICIES
 from .registry import usable_methods
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _TEXT = {"type": "string", "minLength": 1}
+_MARK = {"$ref": "#/$defs/searched"}
+_SEARCHED = {
+    "type": "object",
+    "description": "Stands open: `merge search` tries numbers from low to high.",
+    "properties": {
+        "search": {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2},
+        "log": {"type": "boolean", "description": "Spread the numbers evenly over their logarithms."},
+        "step": {"type": "number", "exclusiveMinimum": 0, "description": "Try low, low + step, low + 2 step … only."},
+    },
+    "required": ["search"],
+    "additionalProperties": False,
+}
 
 
 def recipe_schema() -> dict[str, Any]:
@@ -22,14 +35,14 @@ def recipe_schema() -> dict[str, Any]:
         "$schema": _DIALECT,
         "title": "Recipe of merge",
         "oneOf": branches,
-        "$defs": {"nested": {"oneOf": nested}},
+        "$defs": {"nested": {"oneOf": nested}, "searched": _SEARCHED},
     }
 
 
 def _merge_branch(method: Method, *, nested: bool) -> dict[str, Any]:
     name, declared = method.name, method.options.declarations
-    shared = {key: option.schema() for key, option in declared.items() if not option.per_model or option.shared}
-    beside = {key: option.schema() for key, option in declared.items() if option.per_model}
+    shared = {key: _option(one) for key, one in declared.items() if not one.per_model or one.shared}
+    beside = {key: _option(one) for key, one in declared.items() if one.per_model}
     options = {"type": "object", "properties": shared, "additionalProperties": False}
     models: dict[str, Any] = {"type": "array", "items": _model(beside), "minItems": method.minimum_models}
     if method.maximum_models is not None:
@@ -50,6 +63,17 @@ def _merge_branch(method: Method, *, nested: bool) -> dict[str, Any]:
         "required": required,
         "additionalProperties": False,
     }
+
+
+def _option(option: Declaration) -> dict[str, Any]:
+    """Return the schema of an option: a value, or a mark for the search where numbers are expected."""
+    found = option.schema()
+    if option.type not in {int, float}:
+        return found
+    about = found.pop("description")
+    choices = found.get("anyOf", [found])
+    courses = [{**one, "items": {"anyOf": [one["items"], _MARK]}} if "items" in one else one for one in choices]
+    return {"anyOf": [*courses, _MARK], "description": about}
 
 
 def _model(beside: dict[str, Any]) -> dict[str, Any]:
@@ -101,5 +125,5 @@ def _printed(name: str) -> Callable[[], dict[str, Any]]:
 
 
 SCHEMAS: dict[str, Callable[[], dict[str, Any]]] = {"recipe": recipe_schema} | {
-    name: _printed(name) for name in ("plan", "merge", "inspect", "diff", "verify", "eval")
+    name: _printed(name) for name in ("plan", "merge", "inspect", "diff", "verify", "eval", "report")
 }

@@ -16,7 +16,7 @@ from ..errors import UsageError
 from ..plan import Plan, make_plan
 from ..plan_view import plan_as_json, render_plan
 from ..progress import progress_bar
-from ..provenance import described
+from ..provenance import data_use, described
 from ..recipe import Recipe
 from .flags import MergeFlags
 from .show import say, say_json, warn
@@ -138,5 +138,6 @@ def _report(plan: Plan, found: dict[str, Any], evaluation: Any, sections: dict[s
     recipe = described(plan, [source.location for source in plan.sources])
     with progress_bar(plan.bytes_read, plan.counts["merge"], "measuring layers", quiet=flags.quiet) as advance:
         sections = measure_layers(plan, Path(found["out"]), advance) | sections
-    paths = report_merge(found, recipe, evaluation.as_json() if evaluation else None, directory, sections)
+    rows = evaluation.as_json() if evaluation else None
+    paths = report_merge(found, recipe, rows, directory, sections, data_use(plan))
     say(f"report: {', '.join(str(path) for path in paths)}", flags)

@@ -79,6 +79,7 @@ def evaluate(
     _summarize(evaluation, specifications)
     if report is not None:
         _write_report(evaluation, report)
+        _write_clip_benchmark(evaluation, specifications, model or "", report)
     return evaluation
 
 
@@ -179,3 +180,16 @@ def _write_report(evaluation: Evaluation, directory: Path) -> None:
         directory,
         {"title": "Evaluation", **evaluation.as_json(), "models": described, "environment": describe_environment()},
     )
+
+
+def _write_clip_benchmark(
+    evaluation: Evaluation, benchmarks: Sequence[Benchmark], architecture: str, directory: Path
+) -> None:
+    """Write the zero-shot results once more in the files that CLIP_benchmark's own tools collect."""
+    from ..reports.write import CLIP_BENCHMARK, write_folder
+    from .clip_benchmark import clip_benchmark_files
+
+    names = {benchmark.name for benchmark in benchmarks if benchmark.kind == "zero-shot"}
+    files = clip_benchmark_files(evaluation.results, names, architecture)
+    if files:
+        write_folder(directory / CLIP_BENCHMARK, files)

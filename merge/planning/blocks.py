@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import cache
 
 from ..errors import UsageError
 from ..method import Place
@@ -43,6 +44,26 @@ _AFTER = re.compile(
 )
 
 
+def _is_after(name: str) -> bool:
+    return bool(_AFTER.search(name)) and not _BEFORE.search(name)
+
+
+def layer_of(name: str) -> tuple[int, str]:
+    """Return the layer that a tensor belongs to, for a reader.
+
+    Returns:
+        0 before all blocks, 1 in a block, 2 after them; and the block as the name has it (``vit.encoder.layer.0``), or
+        outside the blocks the first two parts of the module's name.
+    """
+    for stack in _known():
+        for expression in stack:
+            match = expression.search(name)
+            if match:
+                return 1, name[: match.end()].rstrip(".")
+    module = name.rpartition(".")[0] or name
+    return 2 if _is_after(name) else 0, ".".join(module.split(".")[:2])
+
+
 class BlockIndex:
     """The places of a checkpoint's tensors.
 
@@ -55,7 +76,7 @@ class BlockIndex:
     """
 
     def __init__(self, names: Iterable[str], pattern: str = "") -> None:
-        self._stacks = [[_compile(pattern)]] if pattern else [[_known(part) for part in stack] for stack in _STACKS]
+        self._stacks = [[_compile(pattern)]] if pattern else _known()
         self._places: dict[str, tuple[tuple[str, int], int, int]] = {}  # stack, part, number
         found: dict[tuple[str, int], dict[int, set[int]]] = {}
         for name in names:
@@ -73,7 +94,7 @@ class BlockIndex:
         """Return where a tensor lies in its stack."""
         known = self._places.get(name)
         if known is None:
-            return Place(None, after=bool(_AFTER.search(name)) and not _BEFORE.search(name))
+            return Place(None, after=_is_after(name))
         stack, part, number = known
         sizes = self._sizes[stack]
         ahead = sum(size for other, size in sizes.items() if other < part)
@@ -92,8 +113,11 @@ class BlockIndex:
         return None
 
 
-def _known(part: str) -> re.Pattern[str]:
-    return re.compile(r"(?:(?<=\.)|^)" + re.escape(part).replace(r"\#", r"(\d+)"))
+@cache
+def _known() -> list[list[re.Pattern[str]]]:
+    """Return the parts of all known stacks."""
+    start = r"(?:(?<=\.)|^)"
+    return [[re.compile(start + re.escape(part).replace(r"\#", r"(\d+)")) for part in stack] for stack in _STACKS]
 
 
 def _compile(pattern: str) -> re.Pattern[str]:

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import platform
+import sys
 from importlib import metadata
 
 from ..version import __version__
 
 LIBRARIES = ("numpy", "torch", "transformers", "safetensors", "scikit-learn", "scipy")
+
+
+def peak_memory() -> int | None:
+    """Return the most bytes of memory that this process has held so far, or None where the system does not say."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else 1024 * most
 
 
 def describe_environment() -> dict[str, str]:

@@ -14,6 +14,8 @@ from .render import html, markdown
 
 NAMES = ("results.json", "report.md", "report.html")
 PARTIAL = ".partial"
+HARNESS = "lm-eval"  # the folder of the files that lm-evaluation-harness writes itself
+CLIP_BENCHMARK = "clip_benchmark"  # the folder of results in CLIP_benchmark's own form
 
 
 def write_report(directory: Path, report: Mapping[str, Any]) -> list[Path]:
@@ -21,8 +23,7 @@ def write_report(directory: Path, report: Mapping[str, Any]) -> list[Path]:
 
     Args:
         directory: Made if it is not there.
-        report: ``title``, ``results`` and ``comparisons`` of an evaluation, ``models``, ``merge`` (how a checkpoint
-            was made) and ``environment``; each may be absent. JSON values only.
+        report: As ``mapping.ReportDocument`` has it; every part may be absent. JSON values only.
 
     Returns:
         The three files.
@@ -31,11 +32,26 @@ def write_report(directory: Path, report: Mapping[str, Any]) -> list[Path]:
         MergeError: The folder holds files that are not a report's, cannot be written, or a number is nan or infinite.
     """
     check_directory(directory)
-    arranged = document(report)
-    texts = (_json(report, directory), markdown(arranged), html(arranged))
+    text = _json(report, directory)
+    arranged = document(json.loads(text))  # what is shown is what a reader of the file finds in it
+    texts = (text, markdown(arranged), html(arranged))
     try:
         directory.mkdir(parents=True, exist_ok=True)
         return [_replace(directory / name, text) for name, text in zip(NAMES, texts, strict=True)]
+    except OSError as error:
+        raise MergeError(f"the report cannot be written: {error.strerror}", where=str(directory)) from None
+
+
+def write_folder(directory: Path, documents: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write JSON files into a folder of a report's folder, replacing those of the same name.
+
+    Raises:
+        MergeError: The folder cannot be written.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for name, document in documents.items():
+            _replace(directory / name, _json(document, directory))
     except OSError as error:
         raise MergeError(f"the report cannot be written: {error.strerror}", where=str(directory)) from None
 
@@ -46,7 +62,7 @@ def check_directory(directory: Path) -> None:
         return
     if not directory.is_dir():
         raise MergeError("a folder is needed for the report, this is a file", where=str(directory))
-    ours = {*NAMES, *(name + PARTIAL for name in NAMES)}
+    ours = {*NAMES, *(name + PARTIAL for name in NAMES), HARNESS, CLIP_BENCHMARK}
     foreign = sorted(path.name for path in directory.iterdir() if path.name not in ours)
     if foreign:
         hint = "choose a new or empty folder"

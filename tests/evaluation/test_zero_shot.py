@@ -412,3 +412,18 @@ def test_no_gradient_where_the_head_would_change(clip, write):
     task = read_benchmark(write(CLASSES)).prepare(Settings())
     with pytest.raises(UsageError, match="the head would change with the weights"):
         task.differentiate(locate(str(clip[0])).load())
+
+
+def test_files_for_clip_benchmark_lie_beside_the_report(clip, write, tmp_path):
+    import json
+
+    report = tmp_path / "report"
+    folder, benchmark = str(clip[0]), write(CLASSES)
+    found = evaluate([folder], [benchmark], report=report).results
+    (path,) = (report / "clip_benchmark").iterdir()
+    document = json.loads(path.read_text())
+    values = {row["metric"]: row["value"] for row in found}
+    assert document["metrics"]["acc1"] == values["accuracy"]
+    assert document["metrics"]["mean_per_class_recall"] == values["per_class_accuracy"]
+    assert (document["task"], document["dataset"]) == ("zeroshot_classification", found[0]["benchmark"])
+    evaluate([folder], [benchmark], report=report)  # a report may be written again
