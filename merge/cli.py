@@ -22,7 +22,8 @@ from .registry import canonical, find_method, usable_methods
 from .version import __version__
 
 INTERRUPTED = 130
-_HELPERS = {"flags", "merging", "method", "show", "strategy", "sweep"}  # modules of merge.commands that are no commands
+# Modules of merge.commands that are no commands.
+_HELPERS = {"flags", "merging", "method", "ranges", "search_outcome", "searching", "show", "strategy", "sweep"}
 
 
 def command_names() -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any
 from .dtypes import parse_dtype
 from .errors import UsageError, suggest
 from .recipe import POLICIES, LayerRule, Merge, Model, OptionValue, Output, Placed, Recipe, parse_size
+from .searched import EXAMPLE, place_marks
 from .section import Section, parse_section, read_section
 
 MERGE_KEYS = ("merge", "base", "models", "options", "layers", "then")
@@ -19,7 +20,7 @@ RECIPE_KEYS = (*MERGE_KEYS, "keep", "missing", "mismatch", "seed", "output", "ev
 OUTPUT_KEYS = ("path", "dtype", "max_shard_size")
 LAYER_KEYS = ("match", "options", "models", "keep")
 # Part of the language, for methods that this version does not have: refused by name, not as unknown.
-_LATER = {"search": "searching coefficients", "data": "data for a method", "align": "alignment", "to": "alignment"}
+_LATER = {"data": "data for a method", "align": "alignment", "to": "alignment"}
 
 
 def read_recipe(path: Path, settings: Iterable[str] = ()) -> Recipe:
@@ -42,11 +43,12 @@ def parse_recipe(text: str, name: str, folder: Path | None = None, settings: Ite
 
 def _recipe(section: Section, settings: Iterable[str], folder: Path | None) -> Recipe:
     for setting in settings:
-        _override(section, setting)
+        override(section, setting)
     if "merge_method" in section.mapping:
         hint = "write `merge: METHOD` in this tool's grammar; `merge new METHOD` prints an example"
         raise UsageError("this is a mergekit recipe, which this version does not read", where=section.name, hint=hint)
     _refuse_later(section)
+    place_marks(section)
     section.check_keys(RECIPE_KEYS, ("merge", "models"))
     merge = _merge(section)
     report = section.text("report", "") if "report" in section.mapping else None
@@ -68,6 +70,8 @@ def _refuse_later(section: Section) -> None:
     for key, what in _LATER.items():
         if key in section.mapping:
             raise UsageError(f"'{key}': this version has no {what}", where=section.where(key))
+    if "search" in section.mapping:
+        raise UsageError("'search' stands in the place of a number", where=section.where("search"), hint=EXAMPLE)
 
 
 def _merge(section: Section) -> Merge:
@@ -214,8 +218,12 @@ def _plain(value: Any) -> OptionValue:
     return value
 
 
-def _override(section: Section, setting: str) -> None:
-    """Apply one ``a.b.0.c=value`` to the parsed YAML; the value is read as YAML itself."""
+def override(section: Section, setting: str) -> None:
+    """Apply one ``a.b.0.c=value`` to the parsed YAML; the value is read as YAML itself.
+
+    Raises:
+        UsageError: There is no such place.
+    """
     path, separator, text = setting.partition("=")
     if not separator or not path:
         raise UsageError(f"--set needs KEY=VALUE, not '{setting}'", hint="for example --set options.density=0.2")

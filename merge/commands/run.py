@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,6 +21,8 @@ PANEL = "Recipes"
 def command(**values: Any) -> None:
     """Merge as a YAML recipe says; flags win over the recipe."""
     from .merging import perform
+    from .ranges import split_ranges
+    from .sweep import perform_ranges
 
     paths, settings = values.pop("recipes"), values.pop("settings")
     flags = take_common(values)
@@ -26,8 +30,16 @@ def command(**values: Any) -> None:
         raise UsageError("several recipes cannot share one --out", hint="give output: {path: …} in each")
     if len(paths) > 1 and flags.json_:
         raise UsageError("--json prints one document, so it takes one recipe", hint="run them one by one")
+    plain, ranges = split_ranges(settings or ())
     for path in paths:
-        perform(with_flags(read_recipe(path, settings or ()), flags), flags)
+        if ranges:
+            perform_ranges(partial(_read, path, plain, flags), ranges, flags)
+        else:
+            perform(_read(path, plain, flags), flags)
+
+
+def _read(path: Path, settings: Sequence[str], flags: MergeFlags, more: Sequence[str] = ()) -> Recipe:
+    return with_flags(read_recipe(path, (*settings, *more)), flags)
 
 
 def with_flags(recipe: Recipe, flags: MergeFlags) -> Recipe:
@@ -48,7 +60,10 @@ def with_flags(recipe: Recipe, flags: MergeFlags) -> Recipe:
 
 _RECIPES = Annotated[list[Path], typer.Argument(help="YAML recipes, run in turn.", metavar="RECIPE...")]
 _SETTINGS = Annotated[
-    list[str] | None, typer.Option("--set", help="Override a key: options.density=0.2", metavar="KEY=VALUE")
+    list[str] | None,
+    typer.Option(
+        "--set", help="Override a key: options.density=0.2; 0:1:0.1 gives one output each.", metavar="KEY=VALUE"
+    ),
 ]
 _PARAMETERS = {"recipes": (_RECIPES, ...), "settings": (_SETTINGS, None)} | COMMON
 command.__signature__ = signature(_PARAMETERS)  # type: ignore[attr-defined]

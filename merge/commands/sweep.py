@@ -1,9 +1,16 @@
-"""``--sweep``: the same merge once for every value of an option, all of them evaluated side by side."""
+"""Sweeps: the same merge once for every value of an option, all of them evaluated side by side.
+
+``--sweep t=0:1:0.1`` on the command of a method, ``--set options.t=0:1:0.1`` on ``merge run``; there, several ranges
+give every combination of their values.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
+from itertools import product
 from pathlib import Path
 
 from .. import execute
@@ -15,34 +22,50 @@ from ..planning.layout import is_single_file
 from ..recipe import Recipe
 from .flags import MergeFlags
 from .merging import perform
+from .ranges import MOST_VALUES, number, read_values
 from .show import say
 
-MOST_VALUES = 1000
+Values = Sequence[tuple[str, Decimal]]  # option and value, as file names show them
 
 
 def perform_sweep(method: Method, recipe: Recipe, text: str, flags: MergeFlags) -> None:
-    """Write one output per value, then evaluate them all on the recipe's benchmarks.
+    """Write one output per value of ``--sweep``, then evaluate them all on the recipe's benchmarks.
 
     Raises:
         UsageError: For a sweep that cannot be read, or an output that is in the way; before anything is merged.
     """
-    if flags.json_:
-        raise UsageError("--json prints one document, so it takes no --sweep", hint="run the values one by one")
-    if recipe.output.path is None:
-        raise UsageError("there is no output path", hint="give -o OUT; every value gets its own name made from it")
+    _check_request(recipe, flags, "--sweep")
     name, values = read_sweep(text, method)
-    recipes = [_with_value(recipe, name, value) for value in values]
-    for one in recipes:
-        _check(one, flags)
-    _check_evaluation(recipe)
-    for one in recipes:
-        perform(one, replace(flags, report=None))
-    if recipe.evaluate and not flags.dry_run:
-        from ..evaluation import evaluate, render_table
+    recipes = []
+    for value in values:
+        merge = replace(recipe.merge, options={**recipe.merge.options, name: number(value)})
+        recipes.append(_one_of(replace(recipe, merge=merge), [(name.replace("_", "-"), value)]))
+    _perform_all(recipe, recipes, flags)
 
-        outputs = [str(one.output.path) for one in recipes]
-        found = evaluate(outputs, list(recipe.evaluate), report=recipe.report, device=flags.device)
-        say(render_table(found), flags)
+
+def perform_ranges(
+    read: Callable[[Sequence[str]], Recipe], ranges: Mapping[str, Sequence[Decimal]], flags: MergeFlags
+) -> None:
+    """Write one output per combination of values of ``--set``, then evaluate them all on the recipe's benchmarks.
+
+    Args:
+        read: Gives the recipe with these overrides on top of all others.
+        ranges: The values of every override that has several.
+        flags: The common flags.
+
+    Raises:
+        UsageError: A value is refused, or an output is in the way; before anything is merged.
+    """
+    count = math.prod(len(values) for values in ranges.values())
+    if count > MOST_VALUES:
+        raise UsageError(f"--set asks for {count} outputs; {MOST_VALUES} is the most")
+    recipes = []
+    for combination in product(*ranges.values()):
+        recipe = read([f"{path}={value}" for path, value in zip(ranges, combination, strict=True)])
+        _check_request(recipe, flags, "--set with a range")
+        shown = [(path.removeprefix("options.").replace(".", "-").replace("_", "-")) for path in ranges]
+        recipes.append((recipe, _one_of(recipe, list(zip(shown, combination, strict=True)))))
+    _perform_all(recipes[0][0], [one for _, one in recipes], flags)
 
 
 def read_sweep(text: str, method: Method) -> tuple[str, list[Decimal]]:
@@ -51,39 +74,47 @@ def read_sweep(text: str, method: Method) -> tuple[str, list[Decimal]]:
     Raises:
         UsageError: When the option is unknown, no number, or one per model, or the values cannot be read.
     """
-    name, equals, listed = text.partition("=")
+    name, _, listed = text.partition("=")
     name = name.strip().removeprefix("--").replace("-", "_")
     check_name(name, method.options.declarations, method.name, "--sweep")
     declaration = method.options.declarations[name]
     if declaration.type not in {int, float} or (declaration.per_model and not declaration.shared):
         raise UsageError(f"--sweep changes one number, and '{name}' is none")
-    try:
-        values = _range(listed) if ":" in listed else [Decimal(part) for part in listed.split(",")]
-    except (InvalidOperation, ValueError):
-        hint = "write --sweep alpha=0:1:0.1, or --sweep alpha=0.2,0.5"
-        raise UsageError(f"'{text}' is no sweep", hint=hint) from None
-    if not equals or not 0 < len(values) <= MOST_VALUES or len(set(values)) < len(values):
-        raise UsageError(f"'{text}' must give 1 to {MOST_VALUES} different values")
+    values = read_values(listed, text, "--sweep")
     for value in values:
         declaration.check(float(value) if declaration.type is float else int(value), "--sweep")
     return name, values
 
 
-def _range(text: str) -> list[Decimal]:
-    start, stop, step = (Decimal(part) for part in text.split(":"))
-    if step <= 0 or stop < start or (stop - start) / step > MOST_VALUES:
-        return []
-    return [start + step * number for number in range(int((stop - start) / step) + 1)]
-
-
-def _with_value(recipe: Recipe, name: str, value: Decimal) -> Recipe:
-    number = int(value) if value == int(value) and "." not in str(value) else float(value)
-    merge = replace(recipe.merge, options={**recipe.merge.options, name: number})
+def _one_of(recipe: Recipe, values: Values) -> Recipe:
+    """Return the recipe with an output named after its values; what follows a merge follows all of them together."""
     path = Path(recipe.output.path or "")
     suffix = path.suffix if is_single_file(path) else ""
-    own = path.with_name(f"{path.name.removesuffix(suffix)}-{name.replace('_', '-')}-{value}{suffix}")
-    output = replace(recipe.output, path=own)
-    return replace(recipe, merge=merge, output=output, evaluate=(), report=None)
+    named = "".join(f"-{name}-{value}" for name, value in values)
+    output = replace(recipe.output, path=path.with_name(f"{path.name.removesuffix(suffix)}{named}{suffix}"))
+    return replace(recipe, output=output, evaluate=(), report=None)
+
+
+def _check_request(recipe: Recipe, flags: MergeFlags, flag: str) -> None:
+    if flags.json_:
+        raise UsageError(f"--json prints one document, so it takes no {flag}", hint="run the values one by one")
+    if recipe.output.path is None:
+        raise UsageError("there is no output path", hint="give -o OUT; every value gets its own name made from it")
+
+
+def _perform_all(whole: Recipe, recipes: Sequence[Recipe], flags: MergeFlags) -> None:
+    for one in recipes:
+        _check(one, flags)
+    _check_evaluation(whole)
+    for one in recipes:
+        perform(one, replace(flags, report=None))
+    if whole.evaluate and not flags.dry_run:
+        from ..checkpoints.resolve import local_path
+        from ..evaluation import evaluate, render_table
+
+        outputs = [str(local_path(one.output.path or "", one.folder)) for one in recipes]
+        found = evaluate(outputs, list(whole.evaluate), report=whole.report, device=flags.device)
+        say(render_table(found), flags)
 
 
 def _check(recipe: Recipe, flags: MergeFlags) -> None:
@@ -106,4 +137,5 @@ def _check_evaluation(recipe: Recipe) -> None:
 
         check_directory(recipe.report)
         if not recipe.evaluate:
-            raise UsageError("the report of a --sweep is that of its evaluation", hint="give --report-benchmark too")
+            hint = "give --report-benchmark, or evaluate: in the recipe"
+            raise UsageError("the report of a sweep is that of its evaluation", hint=hint)

@@ -12,6 +12,7 @@ from ..method import Method
 from ..options import Declaration, check_name
 from ..recipe import LayerRule, Merge, Model, OptionValue, Placed, place_of
 from ..registry import find_method
+from ..searched import Searched
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +90,7 @@ def bind(merge: Merge, open_model: OpenModel, *, base: Bound | None = None, path
     Raises:
         UsageError: For unknown methods and options, wrong values, and models that do not fit the method.
     """
-    method = _find(merge.method, merge.where)
+    method = named_method(merge.method, merge.where)
     _check_count(method, merge)
     declared = method.options.declarations
     options = dict(_checked(merge.options, declared, method.name, merge.where))
@@ -110,7 +111,8 @@ def bind(merge: Merge, open_model: OpenModel, *, base: Bound | None = None, path
     return _bind_then(merge, bound)
 
 
-def _find(name: str, where: str | None) -> Method:
+def named_method(name: str, where: str | None) -> Method:
+    """Return the method of a recipe. Raises UsageError with the place where its name stands."""
     try:
         return find_method(name)
     except UsageError as error:
@@ -145,6 +147,9 @@ def _checked(
 
 
 def _check_value(value: OptionValue, declaration: Declaration, where: str | None) -> OptionValue:
+    for item in value if isinstance(value, list | tuple) else (value,):
+        if isinstance(item, Searched):
+            item.refuse(declaration)
     if not isinstance(value, list | tuple):
         return declaration.check(value, where)
     if declaration.type is not float or len(value) < 2:
@@ -197,7 +202,7 @@ def _bind_then(merge: Merge, bound: BoundCall) -> BoundCall:
     """Wrap the outcome in each modifier: a method over the one task vector outcome minus base."""
     witnesses = bound.inputs
     for name, options in merge.then:
-        method = _find(name, merge.where)
+        method = named_method(name, merge.where)
         if method.takes != "task_vectors" or method.minimum_models > 1:
             raise UsageError(f"{name} cannot follow under then:", where=merge.where, hint="it merges several models")
         if bound.base is None:

@@ -250,7 +250,8 @@ def test_sizes(text, size):
     assert parse_size(text) == size
 
 
-RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
+# What `merge search` completes is run by its own tests.
+RECIPES = sorted(path for path in (ROOT / "recipes").glob("*.yaml") if path.stem != "search")
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
