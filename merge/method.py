@@ -97,6 +97,8 @@ class Method(ABC):
             vector first and the models' own task vectors after it.
         uses_place: Whether it asks for `Context.place`.
         strategies: Ways besides the plain one in which ``--strategy`` finds its weights with held-out data.
+        needs_all: Whether it cannot merge a tensor that only some of the models have. That is never asked of task
+            vectors: an absent one is 0.
         data_use: Which data it consumes: ``none``, ``unlabeled``, ``labels`` or ``held-out``.
     """
 
@@ -109,6 +111,7 @@ class Method(ABC):
     modifier: ClassVar[bool] = False
     uses_place: ClassVar[bool] = False
     strategies: ClassVar[tuple[str, ...]] = ()
+    needs_all: ClassVar[bool] = False
     data_use: ClassVar[Literal["none", "unlabeled", "labels", "held-out"]] = "none"
 
     @property
@@ -142,6 +145,28 @@ class Method(ABC):
         Raises:
             UsageError: With what is wrong and what to do.
         """
+
+    def for_present(self, options: Any, present: Sequence[int]) -> Any:
+        """Return the options for a tensor that only the models at these positions have, where it takes weights.
+
+        Per-model values still are those of all models here. Those of absent models are left out afterwards, and
+        `weight` is rescaled to the same sum.
+
+        Raises:
+            UsageError: When it cannot merge what these models have.
+        """
+        if self.needs_all:
+            what = f"{self.name} needs every merged tensor in all models"
+            raise UsageError(what, hint="choose base or skip instead of average-present")
+        return options
+
+    def shares(self, options: Any) -> Sequence[float] | None:
+        """Return each model's share in BatchNorm statistics, which are averaged whatever the method; None: equal ones.
+
+        They need not sum to 1. With a number more than there are models, the first is the share of the base. Where
+        one is below 0, equal ones count, since no variance is.
+        """
+        return getattr(options, "weight", None)
 
     def access(self, options: Any) -> Access:
         """Return which portions it must be called with.
