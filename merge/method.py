@@ -7,6 +7,7 @@ reductions over whole tensors it must know first; the engine reads, converts, su
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 from abc import ABC, abstractmethod
@@ -207,10 +208,12 @@ def refuse_zero_sum(weights: Sequence[float], *, normalize: bool) -> None:
     """Refuse weights that cannot be divided by their sum where that is asked for.
 
     Raises:
-        UsageError: When they sum to 0.
+        UsageError: When they sum to 0, or to more than a number can hold.
     """
     if normalize and sum(weights) == 0:
         raise UsageError("the weights sum to 0 and cannot be normalized", hint="give weights that do not cancel")
+    if normalize and not math.isfinite(sum(weights)):
+        raise UsageError("the weights sum to infinity and cannot be normalized", hint="give smaller weights")
 
 
 class WeightedSum(Method):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -44,7 +45,7 @@ class StatisticsResolver(Resolver):
 
 def _shares(given: Sequence[float] | None, count: int) -> tuple[float, ...]:
     """Return shares that sum to 1: those given, or equal ones where a variance could turn negative."""
-    if given is None or min(given) < 0 or not sum(given):
+    if given is None or min(given) < 0 or not 0 < sum(given) < math.inf:
         return (1 / count,) * count
     if len(set(given)) == 1:
         return (1 / len(given),) * len(given)
