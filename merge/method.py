@@ -76,7 +76,8 @@ class Context(Protocol):
     def uniform(self, like: Array, model: int) -> Array:
         """Return random float32 numbers in [0, 1), of an array's shape.
 
-        They depend on seed, output name, model and position in the tensor; so on no chunk, thread or other tensor.
+        They depend on seed, output name, the call's place in the recipe, model and position in the tensor; so on no
+        chunk, thread or other tensor.
         """
 
     def ranks(self, array: Array) -> Array:
