@@ -52,6 +52,7 @@ def merge_state_dicts(
     method: str = "soup",
     base: Mapping[str, Any] | None = None,
     dtype: str | None = None,
+    seed: int = 0,
     settings: RunSettings | None = None,
     **options: Any,
 ) -> dict[str, Any]:
@@ -62,8 +63,10 @@ def merge_state_dicts(
         method: Name of the method.
         base: The base's state dict, for methods over task vectors.
         dtype: Type of the outcome's floating tensors; by default the base's, else the first model's.
+        seed: Seed of methods that draw random numbers.
         settings: How to run it.
-        options: The method's options; a per-model option takes one value per model.
+        options: The method's options; a per-model option takes one value per model. Scalars and arrays of numpy and
+            torch stand for numbers and lists.
 
     Returns:
         A state dict in the order of the base or first model: torch tensors where that holds torch tensors, else
@@ -72,7 +75,10 @@ def merge_state_dicts(
     Raises:
         MergeError: When the models do not fit together.
     """
-    recipe = _recipe(models, method, base, dtype, options)
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise UsageError(f"seed must be a whole number from 0, not {seed!r}")
+    plain = {name: _plain(value) for name, value in options.items()}
+    recipe = replace(_recipe(models, method, base, dtype, plain), seed=seed)
     plan = make_plan(recipe)
     reference = base if base is not None else models[0]
     as_torch = any(hasattr(array, "detach") for array in reference.values())
@@ -100,7 +106,7 @@ def _recipe(
                 del per_model[name]
                 continue
             raise UsageError(f"'{name}' needs one value for each of the {len(models)} models")
-    listed = {name: [_plain(item) for item in value] for name, value in per_model.items()}
+    listed = {name: list(value) for name, value in per_model.items()}
     for name, values in listed.items():
         if len(values) != len(models):
             raise UsageError(f"'{name}' needs one value for each of the {len(models)} models, not {len(values)}")
@@ -113,8 +119,10 @@ def _recipe(
 
 
 def _plain(value: Any) -> Any:
-    """Return the Python number in a scalar of numpy or torch."""
-    return value.item() if hasattr(value, "item") else value
+    """Return the Python number in a scalar of numpy or torch, the list of an array."""
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def load(location: str | Path) -> dict[str, Tensor]:

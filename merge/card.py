@@ -122,7 +122,8 @@ def recipe_text(out: Path) -> str:
     """
     path = card_path(out)
     if not path.is_file():
-        raise MergeError("there is no model card, which says where the inputs are", where=str(path))
+        what = "there is no model card, which says where the inputs are"
+        raise MergeError(what, where=str(path), hint="merge again with --force, or put the card back")
     match = _RECIPE.search(path.read_text("utf-8", "replace"))
     if match is None:
         raise MergeError("the model card holds no recipe", where=str(path))

@@ -146,7 +146,7 @@ def _complete_folder(plan: Plan, staging: Staging) -> list[str]:
 
 
 def _put(staging: Staging, out: Path, text: str, settings: WriteSettings) -> None:
-    """Put output and card in place: the card of a single file comes after it, so it never describes nothing."""
+    """Put output and card in place; a run that is killed in between can be resumed, since the output comes last."""
     if not is_single_file(out):
         staging.path(CARD).write_text(text, "utf-8")
         staging.commit(replace=settings.force, sync=settings.sync)

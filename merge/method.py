@@ -7,6 +7,7 @@ reductions over whole tensors it must know first; the engine reads, converts, su
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 from abc import ABC, abstractmethod
@@ -75,7 +76,8 @@ class Context(Protocol):
     def uniform(self, like: Array, model: int) -> Array:
         """Return random float32 numbers in [0, 1), of an array's shape.
 
-        They depend on seed, output name, model and position in the tensor; so on no chunk, thread or other tensor.
+        They depend on seed, output name, the call's place in the recipe, model and position in the tensor; so on no
+        chunk, thread or other tensor.
         """
 
     def ranks(self, array: Array) -> Array:
@@ -97,6 +99,8 @@ class Method(ABC):
             vector first and the models' own task vectors after it.
         uses_place: Whether it asks for `Context.place`.
         strategies: Ways besides the plain one in which ``--strategy`` finds its weights with held-out data.
+        needs_all: Whether it cannot merge a tensor that only some of the models have. That is never asked of task
+            vectors: an absent one is 0.
         data_use: Which data it consumes: ``none``, ``unlabeled``, ``labels`` or ``held-out``.
     """
 
@@ -109,6 +113,7 @@ class Method(ABC):
     modifier: ClassVar[bool] = False
     uses_place: ClassVar[bool] = False
     strategies: ClassVar[tuple[str, ...]] = ()
+    needs_all: ClassVar[bool] = False
     data_use: ClassVar[Literal["none", "unlabeled", "labels", "held-out"]] = "none"
 
     @property
@@ -142,6 +147,28 @@ class Method(ABC):
         Raises:
             UsageError: With what is wrong and what to do.
         """
+
+    def for_present(self, options: Any, present: Sequence[int]) -> Any:
+        """Return the options for a tensor that only the models at these positions have, where it takes weights.
+
+        Per-model values still are those of all models here. Those of absent models are left out afterwards, and
+        `weight` is rescaled to the same sum.
+
+        Raises:
+            UsageError: When it cannot merge what these models have.
+        """
+        if self.needs_all:
+            what = f"{self.name} needs every merged tensor in all models"
+            raise UsageError(what, hint="choose base or skip instead of average-present")
+        return options
+
+    def shares(self, options: Any) -> Sequence[float] | None:
+        """Return each model's share in BatchNorm statistics, which are averaged whatever the method; None: equal ones.
+
+        They need not sum to 1. With a number more than there are models, the first is the share of the base. Where
+        one is below 0, equal ones count, since no variance is.
+        """
+        return getattr(options, "weight", None)
 
     def access(self, options: Any) -> Access:
         """Return which portions it must be called with.
@@ -182,10 +209,12 @@ def refuse_zero_sum(weights: Sequence[float], *, normalize: bool) -> None:
     """Refuse weights that cannot be divided by their sum where that is asked for.
 
     Raises:
-        UsageError: When they sum to 0.
+        UsageError: When they sum to 0, or to more than a number can hold.
     """
     if normalize and sum(weights) == 0:
         raise UsageError("the weights sum to 0 and cannot be normalized", hint="give weights that do not cancel")
+    if normalize and not math.isfinite(sum(weights)):
+        raise UsageError("the weights sum to infinity and cannot be normalized", hint="give smaller weights")
 
 
 class WeightedSum(Method):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,10 @@ from .planning.names import Matched, match_names
 from .planning.opening import Opener
 from .planning.resolver import Resolver
 from .planning.rows import Policies, Row, RowBuilder, Skip
+from .planning.statistics import StatisticsResolver
 from .planning.tensor_rules import refuse_quantised
 from .program import calls
 from .recipe import DEFAULT_SHARD_BYTES, Model, Recipe
-from .registry import find_method
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ def _row_builder(
 ) -> RowBuilder:
     names = opened[reference].tensors
     merged = Resolver(bound, names) if isinstance(bound, BoundCall) else None
-    averaged = Resolver(_average(bound), names) if isinstance(bound, BoundCall) else None
+    averaged = StatisticsResolver(bound, names) if isinstance(bound, BoundCall) else None
     used = frozenset(_used(bound))
     policies = Policies(recipe.missing, recipe.mismatch, recipe.output.dtype, _keeper(recipe, names))
     return RowBuilder(opened, matched, reference, used, merged, averaged, policies)
@@ -165,29 +165,6 @@ def _used(bound: Bound) -> set[int]:
         return {bound}
     used = set().union(*(_used(child) for child in bound.inputs))
     return used | (_used(bound.base) if bound.base is not None and bound.reads_base else set())
-
-
-def _average(bound: BoundCall) -> BoundCall:
-    """Return the plain average of the models, with their weights where they sum to something, for BatchNorm."""
-    while len(bound.inputs) == 1 and isinstance(bound.inputs[0], BoundCall):
-        bound = bound.inputs[0]
-    weights = _filled_weights(bound)
-    plain = weights and all(isinstance(weight, int | float) and weight >= 0 for weight in weights) and sum(weights)
-    options = {"weight": weights, "normalize": True} if plain else {}
-    inputs = tuple(_average(child) if isinstance(child, BoundCall) else child for child in bound.inputs)
-    # The first rule that matches decides; where it keeps the base, that holds for statistics too.
-    rules = tuple(replace(rule, options={}) for rule in bound.rules)
-    return BoundCall(f"{bound.path}.average", find_method("soup"), inputs, bound.base, options, rules)
-
-
-def _filled_weights(bound: BoundCall) -> tuple[Any, ...]:
-    """Return the given weights with the default where a model has none; nothing where no model has one."""
-    given = bound.options.get("weight") or ()
-    weights = given if isinstance(given, tuple) else (given,) * len(bound.inputs)  # one for all models
-    declared = bound.method.options.declarations.get("weight")
-    default = declared.default if declared else 1.0
-    filled = default(len(bound.inputs)) if callable(default) else default
-    return tuple(filled if weight is None else weight for weight in weights)
 
 
 def _keeper(recipe: Recipe, names: Any) -> Any:

@@ -6,9 +6,10 @@ be processed as one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from graphlib import TopologicalSorter
 
 from .method import NOWHERE, Access, Method, Place
 from .options import Options
@@ -67,6 +68,22 @@ def calls(expression: Expression) -> Iterator[Call]:
         for child in (*expression.inputs, *([expression.base] if expression.base else [])):
             yield from calls(child)
         yield expression
+
+
+def reduction_order(expressions: Iterable[Expression]) -> list[tuple[str, str]]:
+    """Return path and name of every reduction of any tensor, each after all that it may look at.
+
+    A reduction sees the outcome of the calls below its own, and of those that its method lists before it. Which of
+    them are needed may differ from tensor to tensor, so the order follows from all expressions together.
+    """
+    before: dict[tuple[str, str], dict[tuple[str, str], None]] = {}
+    for expression in expressions:
+        for call in calls(expression):
+            known = [(below.path, red.name) for below in calls(call) if below is not call for red in below.reductions]
+            for reduction in call.reductions:
+                before.setdefault((call.path, reduction.name), {}).update(dict.fromkeys(known))
+                known.append((call.path, reduction.name))
+    return list(TopologicalSorter(before).static_order())
 
 
 def sources(expression: Expression) -> Iterator[int]:

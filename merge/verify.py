@@ -7,6 +7,7 @@ import json
 from .card import card_path, recipe_text
 from .checkpoints.checkpoint import FileCheckpoint
 from .checkpoints.resolve import local_path, open_checkpoint
+from .checkpoints.staging import is_unfinished
 from .checkpoints.target import OUR_KEY
 from .checkpoints.writer import NullSink
 from .content_id import checkpoint_id, tensor_digests
@@ -33,6 +34,8 @@ def verify(location: str, settings: RunSettings) -> VerifyDocument:
     Raises:
         MergeError: When the output has no card or recipe, or an input cannot be read.
     """
+    if is_unfinished(local_path(location)):
+        raise MergeError("its merge was stopped before the end", where=location, hint="--resume finishes it")
     out = open_checkpoint(location)
     try:
         if OUR_KEY not in out.metadata:

@@ -61,3 +61,51 @@ def test_errors_are_of_one_family():
         merge.merge_state_dicts([random_state(1), random_state(2)], weight=[1])
     with pytest.raises(merge.MergeError, match="no tensor"):
         merge.merge_state_dicts([{"w": "text"}, {"w": "text"}])
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "wanted"),
+    [
+        ("ties", {"density": np.array(0.5)}, {"density": 0.5}),
+        ("ties", {"density": torch.tensor(0.5)}, {"density": 0.5}),
+        ("ties", {"density": np.array([0.5, 0.25])}, {"density": [0.5, 0.25]}),
+        ("ties", {"weight": [np.float32(0.5), torch.tensor(2)]}, {"weight": [0.5, 2.0]}),
+        ("ties", {"scale": np.array(0.5)}, {"scale": 0.5}),
+        ("ties", {"scale": torch.tensor(2)}, {"scale": 2}),
+        ("ties", {"normalize": np.bool_(False)}, {"normalize": False}),
+        ("best-k", {"score": (1.0, 2.0), "count": np.int64(1)}, {"score": (1.0, 2.0), "count": 1}),
+        ("soup", {"weight": (share for share in (0.25, 0.75))}, {"weight": [0.25, 0.75]}),
+    ],
+)
+def test_numbers_of_numpy_and_torch_are_numbers(method, options, wanted):
+    models, base = [random_state(1), random_state(2)], random_state(3)
+    found = merge.merge_state_dicts(models, method=method, base=base, **options)
+    assert_same(found, merge.merge_state_dicts(models, method=method, base=base, **wanted))
+
+
+def test_a_seed():
+    models, base = [random_state(1), random_state(2)], random_state(3)
+    first, again, other = (merge.merge_state_dicts(models, method="dare", base=base, seed=seed) for seed in (3, 3, 4))
+    assert_same(first, again)
+    assert not torch.equal(first["embed.weight"], other["embed.weight"])
+    for seed in (-1, 1.5, True, "3"):
+        with pytest.raises(merge.UsageError, match="seed must be"):
+            merge.merge_state_dicts(models, method="dare", base=base, seed=seed)
+    with pytest.warns(UserWarning, match="soup draws no random numbers"):
+        merge.merge_state_dicts(models, seed=3)
+
+
+ODD = {
+    "a key": (lambda: {1: torch.ones(2)}, "the key 1 is no text"),
+    "sparse": (lambda: {"x": torch.eye(3).to_sparse()}, "'x' is a sparse tensor"),
+    "sparse rows": (lambda: {"x": torch.eye(3).to_sparse_csr()}, "'x' is a sparse tensor"),
+    "without values": (lambda: {"x": torch.ones(2, device="meta")}, "'x' is a meta tensor"),
+}
+
+
+@pytest.mark.parametrize("case", ODD)
+@pytest.mark.filterwarnings("ignore:Sparse CSR")
+def test_what_is_no_tensor_of_numbers_is_refused(case):
+    make, message = ODD[case]
+    with pytest.raises(merge.UsageError, match=f"state dict 1: {message}"):
+        merge.merge_state_dicts([make(), make()])

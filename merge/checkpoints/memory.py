@@ -30,6 +30,7 @@ class MemoryCheckpoint:
         }
 
     def _add(self, number: int, name: str, array: Any) -> TensorInfo:
+        _refuse_odd(name, array, self.location)
         code = _CODES.get(str(getattr(array, "dtype", None)).removeprefix("torch."))
         if code is None:
             raise UsageError(f"'{name}' is no tensor of a type that safetensors knows", where=self.location)
@@ -45,6 +46,16 @@ class MemoryCheckpoint:
 
     def close(self) -> None:
         """Nothing is held open."""
+
+
+def _refuse_odd(name: object, array: Any, where: str) -> None:
+    """Refuse keys that are no names, and tensors whose entries do not lie one after the other."""
+    if not isinstance(name, str):
+        raise UsageError(f"the key {name!r} is no text", where=where, hint="tensors go by their names")
+    if getattr(array, "is_meta", False):
+        raise UsageError(f"'{name}' is a meta tensor, which has no values", where=where, hint="load the weights first")
+    if str(getattr(array, "layout", "torch.strided")) != "torch.strided":
+        raise UsageError(f"'{name}' is a sparse tensor", where=where, hint="call to_dense() first")
 
 
 def as_bytes(array: Any) -> Buffer:

@@ -6,7 +6,6 @@ run leaves that folder and nothing else; the next run to the same output takes i
 
 from __future__ import annotations
 
-import ctypes
 import os
 import shutil
 import sys
@@ -14,8 +13,7 @@ from pathlib import Path
 
 from ..errors import MergeError
 from .files import sync_folder
-
-_EXCHANGE, _AT_CURRENT = 2, -100  # RENAME_EXCHANGE and AT_FDCWD of Linux
+from .placing import exchange, move, placed
 
 
 class Staging:
@@ -32,7 +30,7 @@ class Staging:
 
     def __init__(self, target: Path, *, is_folder: bool) -> None:
         self.target, self._is_folder = target, is_folder
-        self._folder = target.parent / f".{target.name}.merging"
+        self._folder = _folder_of(target)
         self.journal = self._folder / "journal"
         self._result = self._folder / "result"
         self._lock: int | None = None
@@ -102,7 +100,8 @@ class Staging:
         Args:
             replace: Whether something may stand there already.
             sync: Whether to wait for the disk.
-            beside: A built file that goes beside the target under its own name, after it.
+            beside: A built file that goes beside the target under its own name. It comes first, so that a run that is
+                killed in between leaves no target, or the former one, and can be resumed.
 
         Raises:
             MergeError: When something stands there that must not be replaced.
@@ -111,12 +110,11 @@ class Staging:
         if sync:
             _sync_files(self._result)
         try:
-            if replace and os.path.lexists(self.target):
-                _exchange(built, self.target) if self._is_folder else built.replace(self.target)
-            else:
-                _move(built, self.target)
-            if beside is not None:
-                beside.replace(self.target.with_name(beside.name))
+            with placed(beside, self.target.parent):
+                if replace and os.path.lexists(self.target):
+                    exchange(built, self.target) if self._is_folder else built.replace(self.target)
+                else:
+                    move(built, self.target)
         except FileExistsError:
             raise MergeError("something appeared there during the merge", where=str(self.target)) from None
         except OSError as error:
@@ -133,6 +131,15 @@ class Staging:
             self._lock = None
             if not os.path.lexists(self.target):
                 self._remove_parents()
+
+
+def _folder_of(target: Path) -> Path:
+    return target.parent / f".{target.name}.merging"
+
+
+def is_unfinished(target: Path) -> bool:
+    """Tell whether a run to this output was stopped before it was in place."""
+    return not os.path.lexists(target) and (_folder_of(target) / "journal").exists()
 
 
 def _sync_files(folder: Path) -> None:
@@ -154,31 +161,3 @@ def _lock(handle: int) -> None:
         import fcntl
 
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-def _move(built: Path, target: Path) -> None:
-    """Rename without replacing anything: a hard link fails where a rename would overwrite a file."""
-    if built.is_dir():
-        built.rename(target)  # fails on its own unless the target is an empty folder
-        return
-    try:
-        os.link(built, target)
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without hard links
-        if os.path.lexists(target):
-            raise FileExistsError from None
-        built.replace(target)
-
-
-def _exchange(built: Path, target: Path) -> None:
-    """Swap two folders in one step where the system can, so that no moment has neither."""
-    if sys.platform == "linux":
-        library = ctypes.CDLL(None, use_errno=True)
-        rename = getattr(library, "renameat2", None)
-        names = os.fsencode(built), os.fsencode(target)
-        if rename and rename(_AT_CURRENT, names[0], _AT_CURRENT, names[1], _EXCHANGE) == 0:
-            return
-    old = built.with_name("replaced")
-    target.rename(old)
-    built.rename(target)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ..documents import VerifyDocument
-from .show import Speech, say, say_json
+from .show import Speech, say, say_json, warn
 
 PANEL = "Checkpoints"
 
@@ -24,7 +24,10 @@ def command(
     from ..verify import verify
 
     found = verify(out, RunSettings(device, threads))
-    say(_render(found), Speech(json_))
+    speech = Speech(json_)
+    say(_render(found), speech)
+    for location in found["changed_inputs"] if found["repeats"] else ():
+        warn(f"input changed since, though the output repeats: {location}", speech)
     if json_:
         say_json(found)
     if not found["repeats"]:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..errors import UsageError
 from ..method import Context, WeightedSum
 from ..options import Options, option
 
@@ -31,11 +30,7 @@ class AddDifference(WeightedSum):
     minimum_models = 3
     maximum_models = 3
     ordered = True
-
-    def check(self, options: AddDifferenceOptions, models: int) -> None:
-        """Refuse a tensor that one of the three lacks; the others have no roles without it."""
-        if models < self.minimum_models:
-            raise UsageError("add-difference needs every merged tensor in all three models")
+    needs_all = True
 
     def coefficients(self, options: AddDifferenceOptions, context: Context) -> Sequence[float]:
         """Return the factors of A, B and C."""

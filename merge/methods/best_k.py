@@ -17,6 +17,7 @@ The checkpoints of a Hugging Face trainer are folders with a step in their name,
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ..errors import UsageError
 from ..method import Context, WeightedSum
@@ -47,10 +48,25 @@ class BestK(WeightedSum):
         if options.count is not None and options.count > models:
             raise UsageError(f"count is {options.count}, but there are {models} models", hint=f"at most {models}")
 
+    def for_present(self, options: BestKOptions, present: Sequence[int]) -> BestKOptions:
+        """Average those of the best that have the tensor; one that is worse does not take the place of a better one."""
+        count = len(set(_best(options)) & set(present))
+        if not count:
+            raise UsageError("none of the best models has it", hint="choose base or skip instead of average-present")
+        return replace(options, count=count)  # the best of those present are then the same
+
     def coefficients(self, options: BestKOptions, context: Context) -> Sequence[float]:
+        """Return the factor of each model."""
+        return self.shares(options)
+
+    def shares(self, options: BestKOptions) -> Sequence[float]:
         """Return the same share for the best and 0 for the others."""
-        sign = -1 if options.better == "higher" else 1
-        models = range(len(options.score))
-        count = min(USUAL_COUNT, len(models)) if options.count is None else options.count
-        best = sorted(models, key=lambda model: sign * options.score[model])[:count]  # equal ones keep their order
-        return [1 / count if model in best else 0.0 for model in models]
+        best = _best(options)
+        return [1 / len(best) if model in best else 0.0 for model in range(len(options.score))]
+
+
+def _best(options: BestKOptions) -> list[int]:
+    """Return the positions of the models to average; equal ones keep their order."""
+    sign = -1 if options.better == "higher" else 1
+    ordered = sorted(range(len(options.score)), key=lambda model: sign * options.score[model])
+    return ordered[: USUAL_COUNT if options.count is None else options.count]

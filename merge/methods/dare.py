@@ -9,7 +9,8 @@ arXiv:2311.03099, section 3.2:
 
 With `rescale` ``l1`` a tensor's kept entries are multiplied by sum|d_i| / sum|m_i d_i| instead, as mergekit does. With
 `ties` the sum is over the entries that agree with the elected sign (see ties). The masks depend on the seed, the
-tensor's name, the model's position and the entry's index, on nothing else.
+tensor's name, the model's position, the entry's index and the merge's place in the recipe (the top, or which nested
+one), so that two nested merges drop other entries; on nothing else.
 """
 
 from __future__ import annotations

@@ -41,6 +41,10 @@ class Ema(WeightedSum):
     ordered = True
 
     def coefficients(self, options: EmaOptions, context: Context) -> Sequence[float]:
+        """Return the factor of each checkpoint."""
+        return self.shares(options)
+
+    def shares(self, options: EmaOptions) -> Sequence[float]:
         """Return the share that each checkpoint has in the end."""
         shares = [1.0]
         for decay in options.decay[1:]:

@@ -40,6 +40,7 @@ class Nuslerp(WeightedSum):
     takes = "either"
     minimum_models = 2
     maximum_models = 2
+    needs_all = True
 
     def check(self, options: NuslerpOptions, models: int) -> None:
         """Refuse weights without a ratio, and an axis where there is none to choose."""

@@ -35,6 +35,11 @@ class Slerp(WeightedSum):
     minimum_models = 2
     maximum_models = 2
     ordered = True
+    needs_all = True
+
+    def shares(self, options: SlerpOptions) -> Sequence[float]:
+        """Statistics lie on the straight line."""
+        return [1 - options.t, options.t]
 
     def reductions(self, options: SlerpOptions) -> Sequence[Gram]:
         """Lengths and angle come from the inner products."""

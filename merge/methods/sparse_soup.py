@@ -31,6 +31,7 @@ class SparseSoup(WeightedSum):
 
     options = SparseSoupOptions
     minimum_models = 2
+    needs_all = True
 
     def reductions(self, options: SparseSoupOptions) -> Sequence[Sums]:
         """Zeros are counted over the checkpoint."""

@@ -32,3 +32,7 @@ class WiseFt(WeightedSum):
     def coefficients(self, options: WiseFtOptions, context: Context) -> Sequence[float]:
         """Return the share of the one task vector."""
         return [options.alpha]
+
+    def shares(self, options: WiseFtOptions) -> Sequence[float]:
+        """Return the shares of the base and of the fine-tuned model."""
+        return [1 - options.alpha, options.alpha]

@@ -216,8 +216,18 @@ def _bind_then(merge: Merge, bound: BoundCall) -> BoundCall:
 
 
 def _refuse_scale(method: Method, bound: BoundCall) -> None:
-    """A modifier has a coefficient of its own and sees the task vector before any scale."""
-    for options in (bound.options, *(rule.options for rule in bound.rules)):
-        if options.get("scale", 1.0) != 1.0:
+    """A modifier has a coefficient of its own and sees the task vector before any scale, given or by default."""
+    for options in (bound.options, *({**bound.options, **rule.options} for rule in bound.rules)):
+        if any(scale != 1 for scale in _scales(bound, options)):
             what = f"{method.name} after {bound.method.name} with a scale other than 1"
-            raise UsageError(what, where=bound.where, hint=f"leave scale out: {method.name} scales the task vector")
+            hint = f"set the scale of {bound.method.name} to 1: {method.name} scales the task vector"
+            raise UsageError(what, where=bound.where, hint=hint)
+
+
+def _scales(bound: BoundCall, options: Mapping[str, OptionValue]) -> Iterator[OptionValue]:
+    """Yield every value of the scale, of all models and depths."""
+    declared = bound.method.options.declarations.get("scale")
+    given = options.get("scale", declared.default if declared else 1.0)
+    for value in given if isinstance(given, tuple) else (given,):
+        own = declared.default if value is None and declared else value
+        yield from own if isinstance(own, list) else (own,)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from ..errors import UsageError
 from ..method import Place
-from ..options import REQUIRED, Declaration, Options
 from ..program import Call, Expression, Input
 from ..recipe import OptionValue
 from .binding import Bound, BoundCall, BoundRule
 from .blocks import BlockIndex
-from .depth import interpolate, relative_depth, stack_sizes
+from .depth import relative_depth, stack_sizes
+from .tensor_options import resolve_options
 
 
 class Resolver:
@@ -56,17 +55,31 @@ class Resolver:
         if rule and rule.rule.keep:
             return base or self._build(bound.inputs[0], name, absent)
         inputs = [self._build(child, name, absent) for child in bound.inputs]
-        present = tuple(number for number, child in enumerate(inputs) if child is not None)
-        if not present or (bound.reads_base and base is None):
+        if all(child is None for child in inputs):
             return None
-        depth = self._depth(bound, rule, name)
-        children = tuple(child for child in inputs if child is not None)
+        return self._combine(bound, rule, name, inputs, base, absent)
+
+    def _combine(
+        self,
+        bound: BoundCall,
+        rule: BoundRule | None,
+        name: str,
+        inputs: list[Expression | None],
+        base: Expression | None,
+        absent: frozenset[int],
+    ) -> Expression | None:
+        """Return the method over its inputs; None stands for one that is absent."""
+        if bound.reads_base and base is None:
+            return None
         used_base = base if bound.reads_base else None
-        place = self._place(bound, rule, name)
+        given = [child or used_base for child in inputs]  # the base in its place is a task vector of 0
+        present = tuple(number for number, child in enumerate(given) if child is not None)
+        children = tuple(child for child in given if child is not None)
+        depth, place = self._depth(bound, rule, name), self._place(bound, rule, name)
         key = (bound, rule, depth, present, children, used_base, place)
         if key not in self._calls:
             options = resolve_options(bound, rule, depth, present)
-            seen = (self._build(child, name, absent) for child in bound.witnesses)
+            seen = (self._build(child, name, absent) or base for child in bound.witnesses)
             witnesses = tuple(child for child in seen if child is not None)
             self._calls[key] = Call(bound.path, bound.method, options, children, used_base, witnesses, place)
         return self._calls[key]
@@ -112,68 +125,3 @@ def _has_rules(call: BoundCall) -> bool:
 
 def _is_course(value: OptionValue) -> bool:
     return isinstance(value, list) or (isinstance(value, tuple) and any(isinstance(item, list) for item in value))
-
-
-def resolve_options(bound: BoundCall, rule: BoundRule | None, depth: float | None, present: tuple[int, ...]) -> Options:
-    """Return the method's options with every default, depth and per-model value filled in.
-
-    Raises:
-        UsageError: When the method refuses the combination.
-    """
-    given = dict(bound.options) | dict(rule.options if rule else {})
-    values = {
-        name: _per_model(declaration, given.get(name), bound, depth, present)
-        if declaration.per_model
-        else _at_depth(given.get(name, declaration.default), depth)
-        for name, declaration in bound.method.options.declarations.items()
-    }
-    options = bound.method.options(**values)
-    try:
-        _refuse_missing(bound, options)
-        bound.method.check(options, len(bound.witnesses) or len(present))
-    except UsageError as error:
-        raise UsageError(error.what, where=error.where or bound.where, hint=error.hint) from None
-    return options
-
-
-def _refuse_missing(bound: BoundCall, options: Options) -> None:
-    for name, declaration in bound.method.options.declarations.items():
-        value = getattr(options, name)
-        if value is REQUIRED or (isinstance(value, tuple) and REQUIRED in value):
-            hint = f"write '{name}' beside each model, or {declaration.flag}" if declaration.per_model else None
-            raise UsageError(f"{bound.method.name} needs '{name}'", hint=hint or f"give {declaration.flag}")
-
-
-def _at_depth(value: Any, depth: float | None) -> Any:
-    return interpolate(value, depth) if isinstance(value, list) and depth is not None else value
-
-
-def _per_model(
-    declaration: Declaration, given: Any, bound: BoundCall, depth: float | None, present: tuple[int, ...]
-) -> tuple[float, ...]:
-    """Return one value per present model.
-
-    Averages over fewer models keep the sum of the weights: a model that lacks the tensor leaves its share to the
-    others. Task vectors need no such thing; an absent one is 0.
-    """
-    count = len(bound.inputs)
-    default = declaration.default
-    if given is None and callable(default):
-        return (default(len(present)),) * len(present)
-    if not isinstance(given, tuple | None):
-        given = (given,) * count  # one value, or one course over depth, for all models
-    filled = [default(count) if callable(default) else default] * count if given is None else list(given)
-    resolved = [_at_depth(_filled(value, declaration, count), depth) for value in filled]
-    kept = [resolved[number] for number in present]
-    if len(present) < count and declaration.name == "weight" and not bound.reads_base:
-        if not sum(kept):
-            raise UsageError("the models that have the tensor have a weight of 0 in total", where=bound.where)
-        factor = sum(resolved) / sum(kept)
-        kept = [value * factor for value in kept]
-    return tuple(kept)
-
-
-def _filled(value: Any, declaration: Declaration, count: int) -> Any:
-    if value is not None:
-        return value
-    return declaration.default(count) if callable(declaration.default) else declaration.default

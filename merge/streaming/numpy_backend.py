@@ -24,7 +24,7 @@ LANES = 16  # of a sum: as many as the widest registers hold
 
 
 class NumpyBackend:
-    """One worker's scratch and conversions.
+    """One worker's scratch and conversions, made in the thread that uses them.
 
     Args:
         allow_nonfinite: Whether inputs may hold infinities and NaN; otherwise the caller checks before it loads.
@@ -41,6 +41,7 @@ class NumpyBackend:
         self._taken = 0
         self._finite = not allow_nonfinite
         self._compiled: Any = compiled_loops()
+        np.seterr(all="ignore")  # of this thread: the worker looks for infinities and NaN itself, and names the tensor
 
     def begin(self) -> None:
         """Start a chunk: every array that `load` handed out may be reused."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..planning.rows import Row
-from ..program import Call, calls
+from ..program import Call, calls, reduction_order
 from ..reduction import Reduction
 from .context import Block, BlockContext, ResultKey, result_key
 from .crew import Crew
@@ -42,9 +42,7 @@ class Rounds:
             for key, expression in distinct.items()
             if (found := [call for call in calls(expression) if call.reductions])
         }
-        # Calls that are used by others come first: their outcomes are needed to compute what the others see.
-        every = (call for found in self._calls.values() for call in found)
-        self._order = list(dict.fromkeys((call.path, red.name) for call in every for red in call.reductions))
+        self._order = reduction_order(distinct.values())
         self.remarks: list[str] = []
 
     def groups(self, pieces: list[Numbered]) -> Iterator[list[Numbered]]:

@@ -50,6 +50,23 @@ def test_a_changed_input_is_named(cli, here, pair):
     assert any("b.st" in location for location in json.loads(result.out)["changed_inputs"])
 
 
+def test_a_changed_input_is_named_though_the_output_repeats(cli, here, pair):
+    assert cli("soup", *pair, "--weights", "1,0", "-o", "out.st").code == 0
+    save(here / "b.st", random_state(99))
+    result = cli("verify", "out.st")
+    assert result.code == 0
+    assert "out.st repeats" in result.out
+    assert result.err.startswith("warning: input changed since")
+    assert result.err.count("\n") == 1
+    assert "b.st" in result.err
+
+
+def test_a_lost_card_is_missed(cli, here, pair):
+    assert cli("soup", *pair, "-o", "out.st").code == 0
+    (here / "out.st.md").unlink()
+    assert_refused(cli("verify", "out.st"), 1, "out.st.md", "no model card", "--force")
+
+
 def test_a_verified_recipe_with_everything_in_it(cli, here, trio):
     recipe = """
     merge: ties

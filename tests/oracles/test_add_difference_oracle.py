@@ -61,7 +61,7 @@ def test_three_models_are_needed(count):
 
 def test_a_tensor_that_one_of_them_lacks_is_refused():
     more = {"v": torch.ones(2)}
-    with pytest.raises(UsageError, match="all three"):
+    with pytest.raises(UsageError, match="in all models"):
         merge_states("add-difference", [A | more, B | more, C], more={"missing": "average-present"})
 
 

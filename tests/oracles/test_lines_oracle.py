@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from checkpoint_files import save
 from in_memory import merge_states, recipe_of, run_recipe
 
 from merge.errors import UsageError
@@ -198,3 +199,39 @@ def test_a_scale_before_lines_is_refused():
     models = [two_blocks(tau) for tau in TAUS]
     with pytest.raises(UsageError, match="scale other than 1"):
         after("ties", models, zeros_like(models[0]), {"alpha": 0.5}, scale=0.3)
+
+
+REFUSED = {
+    "its default": ("magmax", {}, {}),
+    "of one model": ("passthrough", {}, {"per_model": {"scale": 0.5}}),
+    "over depth": ("ties", {"scale": [1.0, 0.5]}, {}),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_scale_that_no_one_number_gives_is_refused_too(case):
+    method, options, more = REFUSED[case]
+    models = [two_blocks(tau) for tau in TAUS][: 1 if method == "passthrough" else 3]
+    with pytest.raises(UsageError, match=f"set the scale of {method} to 1"):
+        after(method, models, zeros_like(models[0]), {"alpha": 0.5}, **options, **more)
+
+
+def test_scales_of_1_are_none():
+    models = [two_blocks(tau) for tau in TAUS]
+    given = zeros_like(models[0]), {"alpha": 1.0}
+    magmax, _ = after("magmax", models, *given, scale=1.0)
+    assert magmax["h.0.w"].tolist() == [2.0, -2.0]
+    for more in ({"scale": 1.0}, {"per_model": {"scale": 1.0}}, {}):
+        passed, _ = after("passthrough", models[:1], *given, **more)
+        assert passed["h.0.w"].tolist() == TAUS[0][:2]
+
+
+def test_what_runs_is_what_verify_repeats(cli, here):
+    for name in ("a", "b"):
+        save(here / f"{name}.st", two_blocks(TAUS[0]))
+    save(here / "base.st", zeros_like(two_blocks(TAUS[0])))
+    recipe = "merge: {}\nbase: base.st\nmodels: [{}]\nthen:\n  - lines: {{}}\noutput: out.st\n"
+    for method, models in (("passthrough", "{model: a.st, scale: 1}"), ("ties", "a.st, b.st")):
+        (here / "recipe.yaml").write_text(recipe.format(method, models))
+        assert cli("run", "recipe.yaml", "--force").code == 0
+        assert cli("verify", "out.st").code == 0
