@@ -163,6 +163,12 @@ def _report() -> Any:
     return ReportDocument
 
 
+def _barrier() -> Any:
+    from .search.line import BarrierDocument
+
+    return BarrierDocument
+
+
 DOCUMENTS: dict[str, Callable[[], Any]] = {
     "plan": lambda: PlanDocument,
     "merge": lambda: MergeDocument,
@@ -171,4 +177,5 @@ DOCUMENTS: dict[str, Callable[[], Any]] = {
     "verify": lambda: VerifyDocument,
     "eval": _evaluation,
     "report": _report,
+    "barrier": _barrier,
 }

@@ -125,5 +125,5 @@ def _printed(name: str) -> Callable[[], dict[str, Any]]:
 
 
 SCHEMAS: dict[str, Callable[[], dict[str, Any]]] = {"recipe": recipe_schema} | {
-    name: _printed(name) for name in ("plan", "merge", "inspect", "diff", "verify", "eval", "report")
+    name: _printed(name) for name in ("plan", "merge", "inspect", "diff", "verify", "eval", "report", "barrier")
 }

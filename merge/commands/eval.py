@@ -31,7 +31,8 @@ def command(
         typer.Option("--expert", help="The model to measure retention against.", metavar="BENCHMARK=MODEL"),
     ] = None,
     model: Annotated[
-        str | None, typer.Option("--model", help="Architecture: DIR, hf:NAME, timm:NAME, open_clip:NAME, file.py:Class.")
+        str | None,
+        typer.Option("--model", help="Architecture: DIR, hf:NAME, timm:NAME, open_clip:NAME, file.py:Class."),
     ] = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = "auto",
     batch_size: Annotated[int, typer.Option("--batch-size", help="Images at a time.", min=1)] = 256,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 
+import jsonschema
 import pytest
 import torch
 
 from merge.cli import main
 from merge.evaluation.outcome import Measure
+from merge.schema import SCHEMAS
 from merge.search.barrier import Point, barriers, positions
 
 
@@ -61,6 +63,7 @@ def test_the_line_between_two_models(models, benchmarks, tmp_path, capsys):
     arguments = ["barrier", *models[:2], "--benchmark", benchmarks["select"], "--benchmark", benchmarks["report"]]
     assert main([*arguments, "--points", "5", "--layers", "--json", "--report", str(tmp_path / "report")]) == 0
     document = json.loads(capsys.readouterr().out)
+    jsonschema.validate(document, SCHEMAS["barrier"]())
     curve, other = document["curves"]
     assert (curve["benchmark"], curve["split"], other["benchmark"]) == ("select", "select", "report")
     data = np.load(benchmarks["select"].replace(".yaml", ".npz"))
