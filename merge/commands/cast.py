@@ -12,7 +12,7 @@ from ..recipe import Merge, Recipe
 from .flags import COMMON, signature, take_common
 
 PANEL = "Checkpoints"
-_UNUSED = ("missing", "mismatch", "seed")  # flags about several models or chance
+_UNUSED = ("missing", "mismatch", "seed", "architecture", "batch_size")  # about several models, chance, evaluation
 
 
 def command(**values: Any) -> None:

@@ -64,6 +64,16 @@ COMMON: dict[str, tuple[Any, Any]] = {
     "sha256": _flag(bool, False, "--sha256", panel=_OUTPUT, help_text="Hash whole files too, by a second read."),
     "seed": _flag(int | None, None, "--seed", panel=_RUN, help_text="Seed of methods that draw random numbers.", min=0),
     "device": _flag(str, "auto", "--device", panel=_RUN, help_text="auto, cpu, cuda or cuda:N."),
+    "architecture": _flag(
+        str | None,
+        None,
+        "--model",
+        panel=_RUN,
+        help_text="Architecture to evaluate bare checkpoints with: DIR, hf:NAME, timm:NAME, …",
+    ),
+    "batch_size": _flag(
+        int | None, None, "--batch-size", panel=_RUN, help_text="Items evaluated at a time. (default: 256)", min=1
+    ),
     "threads": _flag(
         int | None, None, "--threads", panel=_RUN, help_text="Workers. (default: one per core, up to 8)", min=1
     ),
@@ -93,6 +103,8 @@ class MergeFlags:
     sha256: bool
     seed: int | None
     device: str
+    architecture: str | None
+    batch_size: int | None
     threads: int | None
     no_fsync: bool
     offline: bool

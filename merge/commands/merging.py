@@ -21,6 +21,7 @@ from ..recipe import Recipe
 from .flags import MergeFlags
 from .show import say, say_json, warn
 
+DEFAULT_BATCH = 256
 More = Callable[[Path], dict[str, Any]]
 
 
@@ -42,7 +43,7 @@ def perform(recipe: Recipe, flags: MergeFlags, plan: Plan | None = None, more: M
         if flags.dry_run:  # shown even when the output could not be written, which is said next
             say_json(plan_as_json(plan)) if flags.json_ else say(render_plan(plan), flags)
         execute.check_output(plan, settings)
-        _check_afterwards(plan)
+        _check_afterwards(plan, flags)
         if flags.dry_run:
             return
         _run(plan, settings, flags, more)
@@ -60,12 +61,12 @@ def check_before(recipe: Recipe, flags: MergeFlags) -> None:
     try:
         if not flags.dry_run:
             execute.check_output(plan, _settings(flags))
-        _check_afterwards(plan)
+        _check_afterwards(plan, flags)
     finally:
         plan.close()
 
 
-def _check_afterwards(plan: Plan) -> None:
+def _check_afterwards(plan: Plan, flags: MergeFlags) -> None:
     """Refuse, before the merge, a report folder or a benchmark that would fail after it."""
     recipe = plan.recipe
     if recipe.report is not None:
@@ -79,6 +80,9 @@ def _check_afterwards(plan: Plan) -> None:
         from ..evaluation.specification import read_benchmarks
 
         read_benchmarks(recipe.evaluate)
+    elif flags.architecture or flags.batch_size:
+        flag = "--model" if flags.architecture else "--batch-size"
+        raise UsageError(f"{flag} is for evaluating, and nothing is evaluated", hint="give --report-benchmark SPEC")
 
 
 def _settings(flags: MergeFlags) -> execute.WriteSettings:
@@ -124,7 +128,14 @@ def _evaluate(plan: Plan, written: execute.Written, flags: MergeFlags) -> Any:
         return None
     from ..evaluation import evaluate, render_table
 
-    evaluation = evaluate([str(written.out)], list(plan.recipe.evaluate), device=flags.device)
+    evaluation = evaluate(
+        [str(written.out)],
+        list(plan.recipe.evaluate),
+        model=flags.architecture,
+        device=flags.device,
+        batch_size=flags.batch_size or DEFAULT_BATCH,
+        quiet=flags.quiet or flags.json_,
+    )
     say(render_table(evaluation), flags)
     return evaluation
 

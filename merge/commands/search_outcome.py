@@ -77,6 +77,8 @@ def merge_found(
         return {"search": section}
 
     recipe = final_recipe(request, flags, opened.fill(section["best"]["values"]))
+    if recipe.evaluate:
+        flags = replace(flags, architecture=request.architecture, batch_size=request.batch_size)
     perform(replace(recipe, remarks=(*recipe.remarks, _remark(section))), flags, more=more)
 
 

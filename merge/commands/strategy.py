@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -45,8 +45,6 @@ STRATEGY: dict[str, tuple[Any, Any]] = {
     "epochs": _flag(int | None, None, "--epochs", "learned: passes over the held-out data. (5)", min=1),
     "learning_rate": _flag(float | None, None, "--learning-rate", "learned: of AdamW. (0.05)"),
     "memory": _flag(str | None, None, "--memory", "learned: how much memory members may take up. (4GB)"),
-    "architecture": _flag(str | None, None, "--model", "Architecture of bare checkpoints: DIR, hf:NAME, timm:NAME, …"),
-    "batch_size": _flag(int, 256, "--batch-size", "Held-out items at a time.", min=1),
 }
 
 
@@ -64,8 +62,6 @@ class StrategyFlags:
     epochs: int | None
     learning_rate: float | None
     memory: str | None
-    architecture: str | None
-    batch_size: int
 
 
 def take_strategy(values: dict[str, Any], strategies: tuple[str, ...]) -> StrategyFlags:
@@ -94,11 +90,9 @@ def take_strategy(values: dict[str, Any], strategies: tuple[str, ...]) -> Strate
 
 def _check_benchmark(chosen: StrategyFlags) -> None:
     if chosen.strategy == UNIFORM:
-        for name in ("benchmark", "architecture"):
-            if getattr(chosen, name):
-                flag = "--benchmark" if name == "benchmark" else "--model"
-                hint = "to evaluate what was written use --report-benchmark"
-                raise UsageError(f"{flag} belongs to --strategy greedy or learned", hint=hint)
+        if chosen.benchmark:
+            hint = "to evaluate what was written use --report-benchmark"
+            raise UsageError("--benchmark belongs to --strategy greedy or learned", hint=hint)
     elif not chosen.benchmark:
         hint = "give --benchmark SPEC, other data than --report-benchmark"
         raise UsageError(f"--strategy {chosen.strategy} needs held-out data", hint=hint)
@@ -118,15 +112,16 @@ def perform_strategy(recipe: Recipe, chosen: StrategyFlags, flags: MergeFlags) -
     if any(model.options for model in recipe.merge.models) or recipe.merge.options:
         raise UsageError(f"--strategy {chosen.strategy} finds the weights itself", hint="leave --weight out")
     benchmarks = read_benchmarks(chosen.benchmark or ())
-    check_before(recipe, flags)
+    writing = flags if recipe.evaluate else replace(flags, architecture=None, batch_size=None)
+    check_before(recipe, writing)
     if flags.dry_run:
-        perform(recipe, flags)
+        perform(recipe, writing)
         _say_cost(recipe, chosen, flags)
         return
     with _objective(recipe, chosen, flags, benchmarks) as objective:
         found, section = _find(recipe, chosen, flags, objective)
         section["same_data_as_report"] = _shares_data(recipe, objective, flags)
-        perform(found, flags, more=_after(objective, chosen.strategy, section, flags))
+        perform(found, writing, more=_after(objective, chosen.strategy, section, flags))
 
 
 def _find(
@@ -144,13 +139,14 @@ def _find(
         return greedy_soup(recipe, objective, choice, note)
     from ..search.learn import learned_soup
     from ..search.learned import LearnedChoice
+    from .merging import DEFAULT_BATCH
 
     defaults = LearnedChoice()
     learned = LearnedChoice(
         chosen.by_tensor,
         chosen.epochs or defaults.epochs,
         chosen.learning_rate or defaults.learning_rate,
-        chosen.batch_size,
+        flags.batch_size or DEFAULT_BATCH,
         parse_size(chosen.memory, where="--memory") if chosen.memory else defaults.memory,
         recipe.seed,
     )
@@ -167,10 +163,15 @@ def _objective(
     from ..evaluation.task import Settings
     from ..progress import items_bar
     from ..search.objective import Objective
+    from .merging import DEFAULT_BATCH
 
     progress = Progress()
     settings = Settings(
-        chosen.architecture, choose_device(flags.device), chosen.batch_size, recipe.seed, advance=progress
+        flags.architecture,
+        choose_device(flags.device),
+        flags.batch_size or DEFAULT_BATCH,
+        recipe.seed,
+        advance=progress,
     )
     objective = Objective.prepare(benchmarks, settings, chosen.metric)
     runs = 2 * len(recipe.merge.models) if chosen.strategy == "greedy" else (chosen.epochs or 5) + 2

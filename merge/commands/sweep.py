@@ -21,7 +21,7 @@ from ..plan import make_plan
 from ..planning.layout import is_single_file
 from ..recipe import Recipe
 from .flags import MergeFlags
-from .merging import perform
+from .merging import DEFAULT_BATCH, perform
 from .ranges import MOST_VALUES, number, read_values
 from .show import say
 
@@ -107,13 +107,20 @@ def _perform_all(whole: Recipe, recipes: Sequence[Recipe], flags: MergeFlags) ->
         _check(one, flags)
     _check_evaluation(whole)
     for one in recipes:
-        perform(one, replace(flags, report=None))
+        perform(one, replace(flags, report=None, architecture=None, batch_size=None))
     if whole.evaluate and not flags.dry_run:
         from ..checkpoints.resolve import local_path
         from ..evaluation import evaluate, render_table
 
         outputs = [str(local_path(one.output.path or "", one.folder)) for one in recipes]
-        found = evaluate(outputs, list(whole.evaluate), report=whole.report, device=flags.device)
+        found = evaluate(
+            outputs,
+            list(whole.evaluate),
+            report=whole.report,
+            model=flags.architecture,
+            device=flags.device,
+            batch_size=flags.batch_size or DEFAULT_BATCH,
+        )
         say(render_table(found), flags)
 
 
