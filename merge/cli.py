@@ -23,7 +23,8 @@ from .version import __version__
 
 INTERRUPTED = 130
 # Modules of merge.commands that are no commands.
-_HELPERS = {"flags", "merging", "method", "ranges", "search_outcome", "searching", "show", "strategy", "sweep"}
+_HELPERS = {"flags", "merging", "method", "ranges", "show", "sweep"}
+_HELPERS |= {"search_outcome", "searching", "strategy", "strategy_flags"}
 
 
 def command_names() -> list[str]:

@@ -14,6 +14,7 @@ from ..method import Method
 from ..options import Declaration
 from ..recipe import Merge, Model, Recipe
 from .flags import COMMON, parse_policy, signature, take_common
+from .strategy_flags import STRATEGY, UNIFORM, take_strategy
 
 Command = Callable[..., None]
 _PANEL = "Method"
@@ -30,7 +31,7 @@ def method_command(method: Method) -> Command:
 
     def command(**values: Any) -> None:
         from .merging import perform
-        from .strategy import UNIFORM, perform_strategy, take_strategy
+        from .strategy import perform_strategy
         from .sweep import perform_sweep
 
         flags = take_common(values)
@@ -45,8 +46,6 @@ def method_command(method: Method) -> Command:
             perform(recipe, flags)
         else:
             perform_sweep(method, recipe, sweep, flags)
-
-    from .strategy import STRATEGY
 
     parameters = _parameters(method) | (STRATEGY if method.strategies else {}) | _MORE | COMMON
     command.__signature__ = signature(parameters)  # type: ignore[attr-defined]

@@ -57,7 +57,7 @@ def _check(request: SearchRequest, flags: MergeFlags, opened: OpenRecipe) -> Non
     """Check, before any work, whatever would fail after it."""
     from ..evaluation.specification import read_benchmarks
     from ..reports import check_directory
-    from ..search.trials import check_file
+    from ..search.trials import trials_file
     from .merging import check_before
 
     example = opened.example()
@@ -71,7 +71,7 @@ def _check(request: SearchRequest, flags: MergeFlags, opened: OpenRecipe) -> Non
         raise UsageError("the file for the found recipe exists", where=str(request.found_in), hint=hint)
     if not request.found_in.parent.is_dir():
         raise MergeError("the folder for the found recipe is not there", where=str(request.found_in))
-    check_file(request.kept_in)
+    trials_file(request.kept_in).check()
 
 
 def _show_request(

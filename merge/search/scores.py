@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import xxhash
 
-from ..errors import MergeError
 from .greedy import Score
+from .line_file import LineFile
 
 if TYPE_CHECKING:
     from ..evaluation.task import Benchmark, Settings
 
 WHOLE_FILE_BYTES = 2**28  # larger data files are told by size and time of change
 VERSION = 1
-START = '{"version": '  # of every line
 
 
 class ScoreBook:
@@ -28,11 +26,16 @@ class ScoreBook:
     Args:
         path: The file; made with the first score.
         context: Digest of the benchmark and of whatever else decides about a score besides the members.
+
+    Raises:
+        MergeError: The file holds something else, or cannot be written.
     """
 
     def __init__(self, path: Path, context: str) -> None:
-        self.path, self._context = path, context
-        self._known = dict(_read(path, context))
+        self._context = context
+        self._file = LineFile(path, "scores", "scores", "--scores")
+        self._file.check()
+        self._known = dict(_read(self._file, context))
         self.reused = 0
 
     def score(self, members: Sequence[str], evaluate: Callable[[], Score]) -> Score:
@@ -50,48 +53,17 @@ class ScoreBook:
             self.reused += 1
             return self._known[key]
         found = self._known[key] = evaluate()
-        self._append(key, found)
+        self._file.append({"scores": VERSION, "context": self._context, "members": list(key), **asdict(found)})
         return found
 
-    def _append(self, members: Sequence[str], score: Score) -> None:
-        row = {"version": VERSION, "context": self._context, "members": list(members), **asdict(score)}
+
+def _read(file: LineFile, context: str) -> Iterable[tuple[tuple[str, ...], Score]]:
+    """Yield the scores of a file that were found in the same context."""
+    for row in file.read():
         try:
-            with self.path.open("a+b") as stream:
-                if _is_cut_off(stream):
-                    stream.write(b"\n")
-                stream.write(json.dumps(row).encode() + b"\n")
-                stream.flush()
-                os.fsync(stream.fileno())
-        except OSError as error:
-            raise MergeError(f"the scores cannot be kept: {error.strerror}", where=str(self.path)) from None
-
-
-def _is_cut_off(stream: BinaryIO) -> bool:
-    """Tell whether the last line of a file has no end."""
-    if not stream.seek(0, os.SEEK_END):
-        return False
-    stream.seek(-1, os.SEEK_END)
-    return stream.read(1) != b"\n"
-
-
-def _read(path: Path, context: str) -> Iterable[tuple[tuple[str, ...], Score]]:
-    """Yield the scores of a file that were found in the same context; a line cut off by a crash is passed over.
-
-    Raises:
-        MergeError: The file holds something else.
-    """
-    if not path.is_file():
-        return
-    lines = path.read_text("utf-8", "replace").splitlines()
-    if lines and not lines[0].startswith(START):
-        hint = "name another file with --scores"
-        raise MergeError("the file holds something else than scores", where=str(path), hint=hint)
-    for line in lines:
-        try:
-            row = json.loads(line)
-            if row["version"] == VERSION and row["context"] == context:
+            if row["scores"] == VERSION and row["context"] == context:
                 yield tuple(row["members"]), Score(*(row[one.name] for one in fields(Score)))
-        except (ValueError, KeyError, TypeError):
+        except (KeyError, TypeError):
             continue
 
 
@@ -106,18 +78,19 @@ def _plain(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         return {one.name: _plain(getattr(value, one.name)) for one in fields(value) if one.name != "where"}
     if isinstance(value, Path):
-        return [str(value), _digest(value)]
+        return _digest(value)
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
     return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _digest(path: Path) -> str:
+    """Return what stands for the contents of a file or folder, wherever it lies."""
     if path.is_dir():
         found = sorted((str(file.relative_to(path)), file.stat().st_size) for file in path.rglob("*") if file.is_file())
         return xxhash.xxh3_128_hexdigest(json.dumps(found).encode())
     if not path.is_file():
-        return "absent"
+        return str(path)
     status = path.stat()
     if status.st_size > WHOLE_FILE_BYTES:
         return f"{status.st_size} {status.st_mtime_ns}"

@@ -12,7 +12,7 @@ from merge.grammar import parse_recipe
 from merge.search.problem import OpenRecipe
 from merge.search.samplers import make_sampler
 from merge.search.space import settings_of
-from merge.search.trials import TrialBook, check_file, merge_key
+from merge.search.trials import TrialBook, merge_key, trials_file
 from merge.search.tune import Problem, Search, cost
 
 RECIPE = """merge: task-arithmetic
@@ -169,7 +169,7 @@ def test_a_file_of_something_else(tmp_path):
     with pytest.raises(MergeError, match=r"notes.txt: the file holds something else than trials"):
         TrialBook(tmp_path / "notes.txt", "c")
     with pytest.raises(MergeError, match="cannot be kept there"):
-        check_file(tmp_path / "nowhere" / "trials.jsonl")
+        trials_file(tmp_path / "nowhere" / "trials.jsonl").check()
     assert (tmp_path / "notes.txt").read_text() == "mine\n"
 
 
