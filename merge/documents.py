@@ -164,7 +164,7 @@ def _report() -> Any:
 
 
 def _barrier() -> Any:
-    from .search.line import BarrierDocument
+    from .search.line_document import BarrierDocument
 
     return BarrierDocument
 

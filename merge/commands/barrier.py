@@ -12,7 +12,8 @@ from .flags import go_offline
 from .show import Speech, say, say_json
 
 if TYPE_CHECKING:
-    from ..search.line import BarrierDocument, LineChoice
+    from ..search.line import LineChoice
+    from ..search.line_document import BarrierDocument
 
 PANEL = "Evaluation"
 

@@ -7,7 +7,7 @@ from typing import Any
 from typing_extensions import NotRequired, TypedDict  # noqa: UP035 -- pydantic reads these on every Python
 
 from ..evaluation.results import AverageRow, ComparisonRow, CorruptionRow, DetailRow, ResultRow, RetentionRow, TimingRow
-from ..search.line import BarrierDocument
+from ..search.line_document import BarrierDocument
 from .mapping_search import GreedyBlock, LearnedBlock, SearchBlock, WeightRow
 
 

@@ -7,11 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from typing_extensions import TypedDict
-
 from ..plan import make_plan
 from ..recipe import Merge, Model, Recipe
 from .barrier import DEFINITIONS, Point, barriers, chosen, curve, interpolate, loss_of, positions
+from .line_document import BarrierDocument, BarrierRow, Curve, LayerBarrier, MetricPoint
 from .members import Members
 
 if TYPE_CHECKING:
@@ -19,60 +18,6 @@ if TYPE_CHECKING:
 
 NAIVE, ALIGNED = "naive", "aligned"
 MIDDLE = 0.5
-
-
-class MetricPoint(TypedDict):
-    """One metric at one lambda."""
-
-    value: float
-    interval: list[float]
-    n: int
-
-
-class CurvePoint(TypedDict):
-    """The metrics of one model on the line."""
-
-    position: float  # lambda: 0 is A, 1 is B
-    metrics: dict[str, MetricPoint]
-
-
-class BarrierRow(TypedDict):
-    """The height of a barrier and where it is."""
-
-    metric: str
-    definition: str  # linear | midpoint-mean
-    value: float
-    at: float
-
-
-class Curve(TypedDict):
-    """One line over one benchmark."""
-
-    name: str  # naive, or aligned: A to a B whose units were permuted
-    b: str
-    benchmark: str
-    split: str
-    points: list[CurvePoint]
-    barriers: list[BarrierRow]
-
-
-class LayerBarrier(TypedDict):
-    """Only this layer in the middle between A and B, all others as in A."""
-
-    layer: str
-    benchmark: str
-    metrics: dict[str, MetricPoint]
-    worse: dict[str, float]  # metric: how much worse than A; below 0 where it is better
-
-
-class BarrierDocument(TypedDict):
-    """What ``merge barrier --json`` prints."""
-
-    a: str
-    b: str
-    definition: str  # the one that is printed first
-    curves: list[Curve]
-    layers: list[LayerBarrier]
 
 
 @dataclass(frozen=True)

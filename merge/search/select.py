@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..evaluation.locate import CheckpointLocation
-from ..evaluation.outcome import LOWER_IS_BETTER
 from ..plan import make_plan
 from ..recipe import Merge, Model, Recipe
 from .greedy import Acceptance, Score, Staircase, greedy
+from .greedy_section import greedy_section, higher_is_better, remarks
 from .members import Members
 from .objective import Objective
 from .running_mean import RunningMean
@@ -19,8 +19,6 @@ from .scores import ScoreBook, context_of
 
 if TYPE_CHECKING:
     from ..evaluation.candidate import Candidate
-
-FEW_ITEMS = 1000  # below, equal scores are frequent and the two rules of acceptance part ways
 
 
 @dataclass(frozen=True)
@@ -59,9 +57,9 @@ def greedy_soup(
     models = recipe.merge.models
     scores, identities = _score_alone(models, recipe.folder, objective, book)
     staircase = _climb(recipe, objective, choice, scores, identities, book)
-    for line in _remarks(models, identities, objective, book, choice):
+    for line in remarks(models, identities, objective, book.reused, choice.scores):
         note(line)
-    section = _section(staircase, scores, identities, models, objective, choice)
+    section = greedy_section(staircase, scores, identities, models, objective, (choice.accept, choice.minimum_gain))
     selected = soup_of([models[number] for number in staircase.selected], recipe)
     remark = f"selected greedily on {objective.name} ({len(staircase.selected)} of {len(models)} models)"
     return replace(selected, data_use="held-out", remarks=(*recipe.remarks, remark)), section
@@ -109,71 +107,13 @@ def _climb(
             evaluate,
             accept=choice.accept,
             minimum_gain=choice.minimum_gain,
-            higher_is_better=_higher_is_better(scores),
+            higher_is_better=higher_is_better(scores),
         )
     finally:
         plan.close()
-
-
-def _higher_is_better(scores: Sequence[Score]) -> bool:
-    return scores[0].metric not in LOWER_IS_BETTER
 
 
 def soup_of(models: Sequence[Model], recipe: Recipe) -> Recipe:
     """Return the recipe that writes the average of these models; one alone is passed through."""
     method = "soup" if len(models) > 1 else "passthrough"
     return replace(recipe, merge=Merge(method, tuple(models), recipe.merge.base, {}))
-
-
-def _remarks(
-    models: Sequence[Model], identities: Sequence[str], objective: Objective, book: ScoreBook, choice: GreedyChoice
-) -> list[str]:
-    remarks = [
-        f"{models[number].model} holds the same weights as {models[identities.index(identity)].model}"
-        for number, identity in enumerate(identities)
-        if identities.index(identity) < number
-    ]
-    if objective.n < FEW_ITEMS:
-        remarks.append(f"only {objective.n} held-out items: equal scores are frequent, --accept ge and gt may differ")
-    if book.reused:
-        remarks.append(f"{book.reused} scores were known from {choice.scores}")
-    return remarks
-
-
-def _section(
-    staircase: Staircase,
-    scores: Sequence[Score],
-    identities: Sequence[str],
-    models: Sequence[Model],
-    objective: Objective,
-    choice: GreedyChoice,
-) -> dict[str, Any]:
-    names = [str(model.model) for model in models]
-    return {
-        "benchmark": objective.name,
-        "split": objective.split,
-        "metric": staircase.best.metric,
-        "higher_is_better": _higher_is_better(scores),
-        "accept": choice.accept,
-        "minimum_gain": choice.minimum_gain,
-        "members": [
-            {"model": names[number], "identity": identities[number], "rank": rank + 1, **_plain(scores[number])}
-            for rank, number in enumerate(staircase.order)
-        ],
-        "steps": [
-            {
-                "model": names[step.members[-1]],
-                "members": [names[number] for number in step.members],
-                "best_before": step.best_before,
-                "accepted": step.accepted,
-                **_plain(step.score),
-            }
-            for step in staircase.steps
-        ],
-        "selected": [names[number] for number in staircase.selected],
-        **_plain(staircase.best),
-    }
-
-
-def _plain(score: Score) -> dict[str, Any]:
-    return {"score": score.value, "interval": [score.low, score.high], "n": score.n}
