@@ -69,7 +69,7 @@ def _explore(
     quiet: bool,
 ) -> BarrierDocument:
     from ..evaluation.assess import Progress
-    from ..evaluation.run import choose_device
+    from ..evaluation.device import choose_device
     from ..evaluation.specification import read_benchmarks
     from ..evaluation.task import Settings
     from ..progress import items_bar

@@ -87,7 +87,7 @@ def _show_request(
 
 
 def _objective(request: SearchRequest, flags: MergeFlags, benchmarks: list[Benchmark]) -> Objective:
-    from ..evaluation.run import choose_device
+    from ..evaluation.device import choose_device
     from ..evaluation.task import Settings
     from ..search.objective import Objective
 

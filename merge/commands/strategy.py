@@ -80,7 +80,7 @@ def _objective(
 ) -> Iterator[Objective]:
     """Load the held-out data; yields it with a progress bar on whose items every evaluation advances."""
     from ..evaluation.assess import Progress
-    from ..evaluation.run import choose_device
+    from ..evaluation.device import choose_device
     from ..evaluation.task import Settings
     from ..progress import items_bar
     from ..search.objective import Objective

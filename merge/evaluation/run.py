@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, cast
 
-from ..errors import MergeError, UsageError, suggest
 from .assess import add_rows, assess
+from .device import choose_device
 from .locate import Location, locate_all
 from .remember import remember
+from .request import check_ensemble, check_experts, check_request
 from .results import Ensemble, Evaluation
 from .specification import read_benchmarks
 from .task import Benchmark, Precision, Settings
@@ -54,10 +55,10 @@ def evaluate(
         UsageError: A request, benchmark file or data file is wrong.
         MergeError: A checkpoint cannot be loaded, or does not fit the benchmark.
     """
-    _check_request(models, benchmarks, batch_size, precision)
+    check_request(models, benchmarks, batch_size, precision)
     specifications = read_benchmarks(benchmarks)
-    experts = _check_experts(experts or {}, specifications)
-    kind = _ensemble(ensemble)
+    experts = check_experts(experts or {}, specifications)
+    kind = check_ensemble(ensemble)
     locations = remember(locate_all(list(models)), len(specifications))
     others = locate_all([name for name in dict.fromkeys(experts.values()) if name not in locations])
     if report is not None:
@@ -113,52 +114,6 @@ def _summarize(evaluation: Evaluation, benchmarks: Sequence[Benchmark]) -> None:
     rows, notes = corruption_rows(evaluation.results, benchmarks)
     evaluation.corruption.extend(rows)
     evaluation.notes.extend(notes)
-
-
-def _check_request(models: Sequence[str], benchmarks: Sequence[str], batch_size: int, precision: str) -> None:
-    if not models:
-        raise UsageError("no model to evaluate")
-    if not benchmarks:
-        raise UsageError("no benchmark", hint="name one with --benchmark SPEC, or --benchmark digits")
-    if batch_size < 1:
-        raise UsageError(f"the batch size must be at least 1, not {batch_size}")
-    if precision not in get_args(Precision):
-        hint = suggest(precision, get_args(Precision)) or "float32 or bfloat16"
-        raise UsageError(f"no precision '{precision}'", hint=hint)
-
-
-def _check_experts(experts: Mapping[str, str], benchmarks: Sequence[Benchmark]) -> Mapping[str, str]:
-    names = [benchmark.name for benchmark in benchmarks]
-    for name in experts:
-        if name not in names:
-            hint = suggest(name, names) or f"benchmarks: {', '.join(names)}"
-            raise UsageError(f"there is an expert for '{name}', which is none of the benchmarks", hint=hint)
-    return experts
-
-
-def _ensemble(kind: str | None) -> Ensemble | None:
-    if kind is not None and kind not in get_args(Ensemble):
-        raise UsageError(f"no ensemble of '{kind}'", hint=suggest(kind, get_args(Ensemble)) or "logits or probs")
-    return cast("Ensemble | None", kind)
-
-
-def choose_device(name: str) -> str:
-    """Return the torch device of a name; ``auto`` is the first CUDA device where there is one.
-
-    Raises:
-        UsageError: It is no device's name.
-        MergeError: This machine has no such device.
-    """
-    import torch
-
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    kind, _, number = name.partition(":")
-    if kind not in ("cpu", "cuda") or (number and not (kind == "cuda" and number.isdecimal())):
-        raise UsageError(f"no device '{name}'", hint="auto, cpu, cuda or cuda:N")
-    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
-        raise MergeError(f"the device '{name}' is not there", hint=f"CUDA devices here: {torch.cuda.device_count()}")
-    return name
 
 
 def _check_report_directory(directory: Path) -> None:
