@@ -24,7 +24,7 @@ from .version import __version__
 INTERRUPTED = 130
 # Modules of merge.commands that are no commands.
 _HELPERS = {"flags", "merging", "method", "ranges", "show", "sweep"}
-_HELPERS |= {"search_outcome", "searching", "strategy", "strategy_flags"}
+_HELPERS |= {"search_outcome", "search_request", "searching", "strategy", "strategy_flags"}
 
 
 def command_names() -> list[str]:

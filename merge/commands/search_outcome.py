@@ -14,7 +14,7 @@ from .show import render_columns, say, say_json
 
 if TYPE_CHECKING:
     from ..search.objective import Objective
-    from .search import SearchRequest
+    from .search_request import SearchRequest
 
 SHOWN = 5  # trials in the printed table
 

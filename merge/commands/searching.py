@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..evaluation.task import Benchmark
     from ..search.objective import Objective
     from ..search.tune import Search
-    from .search import SearchRequest
+    from .search_request import SearchRequest
 
 
 def perform_search(request: SearchRequest, flags: MergeFlags) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from .candidate import Candidate
     from .heads import FixedHead
-    from .images import ImageFormat
+    from .image_format import ImageFormat
     from .model_name import ModelName
     from .networks import ImageNetwork
     from .task import Precision, Settings

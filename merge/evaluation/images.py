@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from ..section import Section
     from .data.image_set import ImageSet
+    from .image_format import ImageFormat
 
 
 @dataclass(frozen=True)
@@ -46,14 +47,6 @@ def read_normalization(section: Section) -> Normalization:
         what = f"'mean' has {len(mean)} channels and 'std' {len(std)}"
         raise UsageError(what, where=normalize.where("mean"))
     return Normalization(mean, std, section.where("normalize"), data)
-
-
-@dataclass(frozen=True)
-class ImageFormat:
-    """What a model takes: channels (None: as stored), and height and width in pixels (None: any)."""
-
-    channels: int | None
-    size: tuple[int, int] | None
 
 
 def batches(data: ImageSet, normalization: Normalization, expected: ImageFormat, batch_size: int) -> Iterator[Tensor]:

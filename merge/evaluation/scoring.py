@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from .classifier import Classifier
     from .data.image_set import ImageSet
-    from .images import ImageFormat, Normalization
+    from .image_format import ImageFormat
+    from .images import Normalization
     from .task import Settings
 
 TOP = 5  # the field's second accuracy, for models with more classes than that

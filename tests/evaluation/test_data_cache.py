@@ -12,7 +12,7 @@ from merge.evaluation.data import cached, encoded, load_images
 from merge.evaluation.data.image_set import ArrayImages
 from merge.evaluation.data.shared import Shared
 from merge.evaluation.data_source import Corruption, DataSource
-from merge.evaluation.images import ImageFormat
+from merge.evaluation.image_format import ImageFormat
 from merge.evaluation.task import Settings
 
 COLOUR, SMALL = ImageFormat(3, (32, 32)), ImageFormat(1, (16, 16))

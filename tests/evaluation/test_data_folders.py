@@ -9,7 +9,7 @@ from image_files import BROKEN, picture, write_folder
 from merge.errors import MergeError, UsageError
 from merge.evaluation.data import load_images
 from merge.evaluation.data_source import read_data_source
-from merge.evaluation.images import ImageFormat
+from merge.evaluation.image_format import ImageFormat
 from merge.evaluation.task import Settings
 from merge.section import parse_section
 

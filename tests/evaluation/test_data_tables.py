@@ -11,7 +11,7 @@ from merge.evaluation.data import load_images, opening
 from merge.evaluation.data.encoded import EncodedImages
 from merge.evaluation.data.image_set import ArrayImages
 from merge.evaluation.data_source import read_data_source
-from merge.evaluation.images import ImageFormat
+from merge.evaluation.image_format import ImageFormat
 from merge.evaluation.task import Settings
 from merge.section import parse_section
 

@@ -9,7 +9,8 @@ import pytest
 
 from merge.errors import UsageError
 from merge.evaluation.data.image_set import ArrayImages
-from merge.evaluation.images import ImageFormat, Normalization, batches, prepare
+from merge.evaluation.image_format import ImageFormat
+from merge.evaluation.images import Normalization, batches, prepare
 
 PLAIN = Normalization()
 

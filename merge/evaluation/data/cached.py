@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ..images import ImageFormat
+    from ..image_format import ImageFormat
     from .image_set import ImageSet, Items
 
 SHARE_OF_FREE_MEMORY = 4  # one quarter, so that a model and its merge still fit beside the images

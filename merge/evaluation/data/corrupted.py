@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..data_source import Corruption
-    from ..images import ImageFormat
+    from ..image_format import ImageFormat
     from .image_set import ImageSet, Items
 
 

@@ -15,7 +15,7 @@ SIDE = 32  # of encoded images, which have no one size; enough to tell photograp
 
 def image_digests(images: ImageSet) -> set[bytes]:
     """Return a digest of every image, without its label; stored arrays as they are, encoded images shrunk."""
-    from ..images import ImageFormat
+    from ..image_format import ImageFormat
 
     expected = ImageFormat(3, (SIDE, SIDE))
     found = set()

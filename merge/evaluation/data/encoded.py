@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ..images import ImageFormat
+    from ..image_format import ImageFormat
     from .image_set import Items
 
 NAMES_SHOWN = 5

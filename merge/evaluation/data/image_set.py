@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ..images import ImageFormat
+    from ..image_format import ImageFormat
 
     Items: TypeAlias = range | NDArray[np.int64]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ..images import ImageFormat
+    from ..image_format import ImageFormat
 
 
 @dataclass(frozen=True)

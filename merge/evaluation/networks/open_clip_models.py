@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import MergeError, UsageError, suggest
-from ..images import ImageFormat
+from ..image_format import ImageFormat
 from ..model_name import OPEN_CLIP_CONFIG
 from .network import ImageNetwork
 from .weights import load_strictly, no_global_randomness, refuse_without_image_tower

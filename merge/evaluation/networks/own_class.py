@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from ...errors import UsageError, suggest
-from ..images import ImageFormat
+from ..image_format import ImageFormat
 from .network import ImageNetwork
 from .weights import load_strictly, no_global_randomness
 

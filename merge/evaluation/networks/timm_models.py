@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...errors import MergeError, UsageError, suggest
-from ..images import ImageFormat
+from ..image_format import ImageFormat
 from .network import ImageNetwork
 from .weights import load_strictly, no_global_randomness
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import MergeError
 from ..architecture import SIGLIP2, build, has_classes
-from ..images import ImageFormat
+from ..image_format import ImageFormat
 from .network import ImageNetwork
 from .weights import match_names
 
