@@ -38,3 +38,10 @@ def check_ensemble(kind: str | None) -> Ensemble | None:
     if kind is not None and kind not in get_args(Ensemble):
         raise UsageError(f"no ensemble of '{kind}'", hint=suggest(kind, get_args(Ensemble)) or "logits or probs")
     return cast("Ensemble | None", kind)
+
+
+def refuse_name_of_ensemble(models: Sequence[str], kind: Ensemble | None) -> None:
+    """Raise UsageError for a model whose name is the one that the ensemble's rows will have."""
+    name = f"ensemble({kind})"
+    if kind is not None and name in models:
+        raise UsageError(f"a model is called '{name}', as the ensemble is", hint=f"name it ./{name}")

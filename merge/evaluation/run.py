@@ -10,7 +10,7 @@ from .assess import add_rows, assess
 from .device import choose_device
 from .locate import Location, locate_all
 from .remember import remember
-from .request import check_ensemble, check_experts, check_request
+from .request import check_ensemble, check_experts, check_request, refuse_name_of_ensemble
 from .results import Ensemble, Evaluation
 from .specification import read_benchmarks
 from .task import Benchmark, Precision, Settings
@@ -59,6 +59,7 @@ def evaluate(
     specifications = read_benchmarks(benchmarks)
     experts = check_experts(experts or {}, specifications)
     kind = check_ensemble(ensemble)
+    refuse_name_of_ensemble([*models, *experts.values()], kind)
     locations = remember(locate_all(list(models)), len(specifications))
     others = locate_all([name for name in dict.fromkeys(experts.values()) if name not in locations])
     if report is not None:
@@ -101,7 +102,12 @@ def _evaluate_one(
     outcomes = {name: one.outcome for name, one in assessed.items()}
     evaluation.comparisons.extend(compare(outcomes, benchmark.name, seed=settings.seed))
     if expert is not None:
-        evaluation.retention.extend(retention(outcomes, benchmark.name, expert))
+        rows = retention(outcomes, benchmark.name, expert)
+        evaluation.retention.extend(rows)
+        if not rows and len(outcomes) > 1:
+            evaluation.notes.append(
+                f"{benchmark.name}: no retention, since {expert} gets nothing right or is not scored so"
+            )
 
 
 def _summarize(evaluation: Evaluation, benchmarks: Sequence[Benchmark]) -> None:
@@ -127,7 +133,7 @@ def _write_report(evaluation: Evaluation, directory: Path) -> None:
 
     rows = {row["model"]: row["identity"] for row in evaluation.results}
     described: list[dict[str, Any]] = [
-        {"name": Path(name).name, "location": name, "content_id": identity}
+        {"name": Path(name).name or Path(name).resolve().name, "location": name, "content_id": identity}
         for name, identity in rows.items()
         if name != identity  # an ensemble is no checkpoint
     ]

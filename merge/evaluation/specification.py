@@ -56,6 +56,8 @@ def _read(spec: str) -> Iterator[Benchmark]:
         return
     top.check_keys(SUITE_KEYS, required=("suite", "benchmarks"))
     defaults = top.section("defaults").mapping if "defaults" in top.mapping else {}
+    if not top.mapping["benchmarks"]:
+        raise UsageError("a suite without benchmarks", where=top.where("benchmarks"))
     for item, where in top.items("benchmarks"):
         if not isinstance(item, dict):
             raise UsageError(f"a benchmark must be a mapping, not {item!r}", where=where)

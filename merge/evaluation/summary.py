@@ -65,7 +65,8 @@ def paired_ratio(ours: NDArray[np.generic], theirs: NDArray[np.generic]) -> tupl
     """Return the ratio of two shares of the same items [n], and its interval.
 
     The interval is that of the logarithm of the ratio, whose variance for pairs is (only ours + only theirs) over the
-    product of both counts (Nam and Blackwelder 2002); it needs no resampling, and counts alone give it.
+    product of both counts (Nam and Blackwelder 2002), with one half added to each of the two kinds of items on which the
+    models part, so that it does not vanish where there are none (after Haldane). Counts alone give it.
     """
     import math
 
@@ -73,8 +74,7 @@ def paired_ratio(ours: NDArray[np.generic], theirs: NDArray[np.generic]) -> tupl
 
     right, expected = int(ours.sum()), int(theirs.sum())
     discordant = int((ours != theirs).sum())
-    if not right:
-        return 0.0, 0.0, 0.0
-    ratio = right / expected
-    reach = math.exp(float(norm.ppf((1 + CONFIDENCE) / 2)) * math.sqrt(discordant / (right * expected)))
-    return ratio, ratio / reach, ratio * reach
+    ratio, centre = right / expected, (right + 0.5) / (expected + 0.5)
+    spread = math.sqrt((discordant + 1) / ((right + 0.5) * (expected + 0.5)))
+    reach = math.exp(float(norm.ppf((1 + CONFIDENCE) / 2)) * spread)
+    return ratio, min(ratio, centre / reach), max(ratio, centre * reach)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
+from ..errors import printable
+
 if TYPE_CHECKING:
     from ..reports.names import Names
     from .results import AverageRow, ComparisonRow, CorruptionRow, Evaluation, ResultRow, RetentionRow
@@ -30,13 +32,14 @@ def render_table(evaluation: Evaluation) -> str:
         _table("average of,model,metric,mean,95 % interval", [_average(row, short) for row in evaluation.averages]),
         _table("benchmark,model,expert,kept,95 % interval", [_retention(row, short) for row in evaluation.retention]),
         _table("corrupted,model,against,mean error", [_corruption(row, short) for row in evaluation.corruption]),
-        "\n".join(f"note: {note}" for note in evaluation.notes if not note.startswith(tuple(corrupted))),
+        "\n".join(f"note: {printable(note)}" for note in evaluation.notes if not note.startswith(tuple(corrupted))),
     ]
     return "\n\n".join(part for part in parts if part)
 
 
 def columns(rows: Sequence[Sequence[str]]) -> str:
     """Align cells: the first three columns to the left, the others to the right."""
+    rows = [[printable(cell) for cell in row] for row in rows]  # names may hold anything
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(_line(row, widths) for row in rows)
 

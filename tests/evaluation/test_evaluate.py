@@ -206,6 +206,7 @@ def test_a_damaged_checkpoint(classifiers, write_benchmark, tmp_path, content):
         ({"batch_size": 0}, "batch size"),
         ({"ensemble": "logit"}, "did you mean 'logits'?"),
         ({"precision": "float16"}, "did you mean 'bfloat16'?"),
+        ({"models": ["ensemble(logits)"], "ensemble": "logits"}, "as the ensemble is"),
         ({"device": "gpu"}, "no device 'gpu'"),
         ({"device": "cuda:x"}, "no device 'cuda:x'"),
         ({"device": "cpu:1"}, "no device 'cpu:1'"),

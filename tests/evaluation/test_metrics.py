@@ -145,6 +145,14 @@ def test_means_over_benchmarks_count_each_once():
 def test_ratio_of_paired_shares():
     ours, theirs = outcome_of("1110000000").items, outcome_of("1101100000").items
     value, low, high = paired_ratio(ours, theirs)
-    reach = 1.959964 * math.sqrt(3 / (3 * 4))  # three items on which exactly one of them is right
-    assert (value, low, high) == pytest.approx((0.75, 0.75 * math.exp(-reach), 0.75 * math.exp(reach)), rel=1e-5)
-    assert paired_ratio(theirs, theirs) == (1.0, 1.0, 1.0)
+    reach = 1.959964 * math.sqrt(4 / (3.5 * 4.5))  # three items on which exactly one of them is right, and one added
+    centre = 3.5 / 4.5
+    assert (value, low, high) == pytest.approx((0.75, centre * math.exp(-reach), centre * math.exp(reach)), rel=1e-5)
+
+
+def test_ratios_without_a_difference_or_without_a_hit_have_an_interval():
+    all_right, none_right = np.ones(60, bool), np.zeros(60, bool)
+    value, low, high = paired_ratio(all_right, all_right)
+    assert low < value == 1.0 < high
+    value, low, high = paired_ratio(none_right, all_right)
+    assert low == value == 0.0 < high < 0.5

@@ -66,6 +66,7 @@ def test_normalization_takes_one_number_or_one_a_channel(tmp_path):
         (MINIMAL + "head: heads.safetensors", ":3:1", "names no tensor"),
         (MINIMAL + "head: heads.safetensors#digits", ":3:1", "no such head file"),
         (MINIMAL + "kind: classification", ":3:1", "kind"),
+        ("suite: s\nbenchmarks: []", ":2:1", "a suite without benchmarks"),
         ("kind: classification\ndata: {split: test}", ":2:7", "the key 'path' is missing"),
         ("kind: classification\ndata: {path: absent.npz}", ":2:8", "no such data file"),
         ("kind: classification\ndata: {path: builtin:letters}", ":2:8", "there is builtin:digits"),

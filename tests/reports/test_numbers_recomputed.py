@@ -142,8 +142,9 @@ def test_counts_give_retention(document, recomputed):
         assert row["value"] == pytest.approx(ours.right / expert.right, rel=1e-12)
         if row["model"] == paired[row["expert"]]["reference"]:  # the pair that the report has the counts of
             apart = paired[row["expert"]]["only_model_right"] + paired[row["expert"]]["only_reference_right"]
-            reach = np.exp(Z * np.sqrt(apart / (ours.right * expert.right)))
-            assert row["interval"] == pytest.approx([row["value"] / reach, row["value"] * reach], rel=1e-9)
+            reach = np.exp(Z * np.sqrt((apart + 1) / ((ours.right + 0.5) * (expert.right + 0.5))))
+            centre = (ours.right + 0.5) / (expert.right + 0.5)
+            assert row["interval"] == pytest.approx([centre / reach, centre * reach], rel=1e-9)
 
 
 def test_main_tables(evaluated, document, recomputed):
