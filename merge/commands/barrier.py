@@ -74,6 +74,7 @@ def _explore(
     from ..evaluation.task import Settings
     from ..progress import items_bar
     from ..reports import check_directory, describe_environment, write_report
+    from ..reports.folders import gathering
     from ..search.line import explore, layer_names, two_models
 
     benchmarks = read_benchmarks(specs)
@@ -85,13 +86,14 @@ def _explore(
         with two_models(a, choice.aligned):
             pass
     progress = Progress()
-    settings = Settings(run[0], choose_device(run[1]), run[2], run[3], advance=progress, output=report)
-    tasks = [(one, one.prepare(settings)) for one in benchmarks]
-    with items_bar(models * sum(task.n for _, task in tasks), "barrier", quiet=quiet) as progress.advance:
-        document = explore(a, b, tasks, choice)
-    if report is not None:
-        facts = {"title": "Barrier", "barrier": dict(document), "environment": describe_environment()}
-        write_report(report, facts)
+    with gathering(report) as made:
+        settings = Settings(run[0], choose_device(run[1]), run[2], run[3], advance=progress, output=made)
+        tasks = [(one, one.prepare(settings)) for one in benchmarks]
+        with items_bar(models * sum(task.n for _, task in tasks), "barrier", quiet=quiet) as progress.advance:
+            document = explore(a, b, tasks, choice)
+        if report is not None:
+            facts = {"title": "Barrier", "barrier": dict(document), "environment": describe_environment()}
+            write_report(report, facts, made)
     return document
 
 

@@ -111,15 +111,14 @@ def _run(
     sampling: tuple[Sampler, int],
 ) -> Search:
     from ..progress import items_bar
+    from ..search.context import context_of
     from ..search.evaluators import evaluator
-    from ..search.scores import context_of
     from ..search.trials import TrialBook
     from ..search.tune import Problem, Search
 
     sampler, most = sampling
     problem = Problem(opened.space, opened.fill, opened.check(request.processes))
-    context = context_of(objective.benchmarks, objective.settings, objective.metric)
-    book = TrialBook(request.kept_in, context)
+    book = TrialBook(request.kept_in, context_of(objective, _configuration(opened)))
     with (
         evaluator(objective, request.processes, request.trial_threads) as workers,
         items_bar(most, "trials", quiet=flags.quiet or flags.json_) as advance,
@@ -134,3 +133,15 @@ def _run(
             f"{len(failed)} of {len(search.trials)} trials failed; trial {failed[0].number}: {failed[0].failure}", flags
         )
     return search
+
+
+def _configuration(opened: OpenRecipe) -> str | None:
+    """Return a digest of the configuration that the merged models are built with."""
+    from ..plan import folder_beside, make_plan
+    from ..search.context import configuration_digest
+
+    plan = make_plan(opened.example())
+    try:
+        return configuration_digest(folder_beside(plan))
+    finally:
+        plan.close()

@@ -54,9 +54,13 @@ class Classifier:
         """Which head classifies: the model's ``own``, or the fixed one as the benchmark writes it."""
         return self.head.label if self.head else OWN_HEAD
 
-    def parameters(self) -> dict[str, Any]:
-        """Return the module's parameters by the names that their tensors have in the checkpoint."""
-        return self.model.parameters()
+    def places(self) -> dict[str, Any]:
+        """Return the module's parameters and buffers by the names that their tensors have in the checkpoint.
+
+        Raises:
+            MergeError: The module rearranges tensors, so that they have no place of their own.
+        """
+        return self.model.places()
 
     def logits(self, pixels: Tensor) -> Tensor:
         """Return logits [n, classes], float32, on the CPU.
@@ -88,7 +92,7 @@ class Classifier:
                 return self.model.outputs(pixels.to(self.device))
         except MergeError:
             raise
-        except Exception as error:  # models raise whatever they like at inputs that they do not take
+        except (Exception, SystemExit) as error:  # models raise whatever they like at inputs that they do not take
             first_line = str(error).strip().partition("\n")[0]
             what = f"{self.model.architecture} does not run on images {list(pixels.shape)}: {first_line}"
             raise MergeError(what, where=self.name) from error

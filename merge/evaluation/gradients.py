@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import MergeError
 from .images import prepare
@@ -27,8 +27,7 @@ class WeightGradients:
 
     Args:
         name: The model, for messages.
-        parameters: The network's parameters by the names of the checkpoint's tensors, in memory of their own.
-        buffers: The network's buffers by its own names.
+        places: The network's parameters and buffers by the names of the checkpoint's tensors, in memory of their own.
         labels: Class numbers of all items [n].
         logits: Numbers of items ▸ logits [items, classes], with gradients.
     """
@@ -36,12 +35,11 @@ class WeightGradients:
     def __init__(
         self,
         name: str,
-        parameters: Mapping[str, Tensor],
-        buffers: Mapping[str, Tensor],
+        places: Mapping[str, Tensor],
         labels: NDArray[np.int64],
         logits: Forward,
     ) -> None:
-        self._name, self._parameters, self._buffers = name, parameters, buffers
+        self._name, self._places = name, places
         self._labels, self._logits = labels, logits
 
     def step(
@@ -60,8 +58,8 @@ class WeightGradients:
         loss = torch.nn.functional.cross_entropy(scale * self._logits(items).cpu(), labels)
         if not loss.isfinite():
             raise MergeError(f"the loss is {loss.item()} during learning", where=self._name)
-        names = [name for name in tensors if name in self._parameters]
-        found = torch.autograd.grad(loss, [*(self._parameters[name] for name in names), scale], allow_unused=True)
+        names = [name for name in tensors if name in self._places and self._places[name].requires_grad]
+        found = torch.autograd.grad(loss, [*(self._places[name] for name in names), scale], allow_unused=True)
         gradient = {name: slope.cpu() for name, slope in zip(names, found, strict=False) if slope is not None}
         return loss.item(), gradient, float(found[-1])
 
@@ -70,16 +68,8 @@ class WeightGradients:
 
         with torch.no_grad():
             for name, tensor in tensors.items():
-                place = self._parameters.get(name)
-                place = self._buffer(name) if place is None else place
-                if place is not None:
-                    place.copy_(tensor)
-
-    def _buffer(self, name: str) -> Tensor | None:
-        """Return the buffer of a tensor, whose name in the checkpoint may have a prefix more or less."""
-        near = (here for here in self._buffers if here.endswith(f".{name}") or name.endswith(f".{here}"))
-        here = name if name in self._buffers else next(near, None)
-        return None if here is None else self._buffers[here]
+                if name in self._places:
+                    self._places[name].copy_(tensor)
 
 
 def image_gradients(classifier: Classifier, data: ImageSet, normalization: Normalization) -> WeightGradients:
@@ -89,6 +79,4 @@ def image_gradients(classifier: Classifier, data: ImageSet, normalization: Norma
         expected = classifier.expects
         return classifier.forward(prepare(data.pixels(items, expected), normalization, expected))
 
-    parameters = classifier.parameters()
-    buffers: dict[str, Any] = dict(classifier.network.named_buffers())
-    return WeightGradients(classifier.name, parameters, buffers, data.labels, logits)
+    return WeightGradients(classifier.name, classifier.places(), data.labels, logits)

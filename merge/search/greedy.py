@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Acceptance = Literal["ge", "gt"]
+TIE = 1e-12  # scores nearer to one another are equal: shares such as 0.7 + 0.2 and 0.9 differ by rounding alone
 
 
 @dataclass(frozen=True)
@@ -79,8 +80,8 @@ def greedy(
     for number in order[1:]:
         members = (*selected, number)
         score = evaluate(members)
-        gain, wanted = sign * score.value, sign * best.value + minimum_gain
-        accepted = gain > wanted if accept == "gt" else gain >= wanted
+        gain = sign * (score.value - best.value) - minimum_gain
+        accepted = gain > TIE if accept == "gt" else gain >= -TIE
         steps.append(Step(members, score, best.value, accepted))
         if accepted:
             selected, best = members, score
@@ -90,4 +91,4 @@ def greedy(
 def rank(scores: Sequence[Score], *, higher_is_better: bool) -> tuple[int, ...]:
     """Return the models' numbers, the best first; equal ones in the order in which they were named."""
     sign = -1.0 if higher_is_better else 1.0
-    return tuple(sorted(range(len(scores)), key=lambda number: sign * scores[number].value))
+    return tuple(sorted(range(len(scores)), key=lambda number: round(sign * scores[number].value, 12)))

@@ -54,7 +54,11 @@ def learned_soup(
         rows = len(members.rows) if choice.by_tensor else 1
         start = _candidate(members, tensors, Coefficients(rows, len(members), choice.learning_rate).alpha())
         before = task.evaluate(start)
-        coefficients, history = learn(tensors, rows, len(members), task.differentiate(start), task.n, choice)
+        untouched: set[str] = set()
+        gradients = task.differentiate(start)
+        coefficients, history = learn(tensors, rows, len(members), gradients, task.n, choice, untouched)
+        if untouched:
+            note(f"{len(untouched)} tensors have no gradient on this benchmark, such as '{min(untouched)}'")
         alpha = coefficients.alpha()
         after = task.evaluate(_candidate(members, tensors, alpha))
         section = _section(recipe, objective, choice, coefficients, (before, after), history)

@@ -82,6 +82,7 @@ def learn(
     gradients: Gradients,
     items: int,
     choice: LearnedChoice,
+    untouched: set[str] | None = None,
 ) -> tuple[Coefficients, list[float]]:
     """Learn the weights and return them with the loss of every step.
 
@@ -92,15 +93,21 @@ def learn(
         gradients: Loss and gradient of any weights on any items.
         items: Number of held-out items.
         choice: How to learn.
+        untouched: Gets the names of the tensors that never had a gradient.
     """
     coefficients = Coefficients(rows, models, choice.learning_rate)
     history = []
+    seen: set[str] = set()
+    weights: dict[str, Tensor] = {}
     for batch in batches(items, choice):
         alpha = coefficients.alpha()
         weights = average(tensors, alpha)
         loss, gradient, slope = gradients.step(weights, batch, coefficients.temperature.item())
         coefficients.step(alpha_gradient(tensors, gradient, alpha), slope)
         history.append(loss)
+        seen |= set(gradient)
+    if untouched is not None:
+        untouched |= set(weights) - seen
     return coefficients, history
 
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..errors import MergeError
 from ..plan import make_plan
 from ..recipe import Merge, Model, Recipe
 from .barrier import DEFINITIONS, Point, barriers, chosen, curve, interpolate, loss_of, positions
@@ -59,7 +60,12 @@ def explore(a: str, b: str, tasks: Sequence[tuple[Benchmark, Task]], choice: Lin
 @contextmanager
 def two_models(a: str, b: str) -> Iterator[Members]:
     """Open two models, whose tensors must fit together, and close them afterwards."""
-    plan = make_plan(Recipe(Merge("soup", (Model(a), Model(b)))))
+    try:
+        plan = make_plan(Recipe(Merge("soup", (Model(a), Model(b)))))
+    except MergeError as error:
+        if not error.hint or "--missing" not in error.hint:
+            raise
+        raise type(error)(error.what, where=error.where, hint="a line needs the same tensors at both ends") from None
     try:
         yield Members(plan)
     finally:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import MergeError
-from ..evaluation.candidate import Candidate, read_tensor
+from ..evaluation.candidate import Candidate, read_candidate, read_tensor
 from ..plan import Plan, folder_beside
 from ..program import sources
 
@@ -65,6 +65,18 @@ class Members:
             tensor = read_tensor(self._plan.sources[position], row.tensors[position])
             found[row.name] = tensor.to(output_type(row))
         return found
+
+    def alone(self, number: int) -> tuple[Candidate, str]:
+        """Return one model by the same rules as an average of several, and the content id of its checkpoint."""
+        position = self._positions[number]
+        source = self._plan.sources[position]
+        whole = read_candidate(source, source.location)
+        averaged = {}
+        for row in self.rows:
+            info = row.tensors[position]
+            assert info is not None  # noqa: S101 -- checked for all models at the start
+            averaged[row.name] = whole.tensors[info.name].to(output_type(row))
+        return self.candidate(source.location, averaged, [whole.identity]), whole.identity
 
     def candidate(self, name: str, averaged: dict[str, Tensor], identity: Sequence[str]) -> Candidate:
         """Return averaged tensors, completed by the copied ones, as a model to evaluate."""

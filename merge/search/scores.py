@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, fields, is_dataclass
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import xxhash
+from typing import Any
 
 from .greedy import Score
 from .line_file import LineFile
 
-if TYPE_CHECKING:
-    from ..evaluation.task import Benchmark, Settings
-
-WHOLE_FILE_BYTES = 2**28  # larger data files are told by size and time of change
 VERSION = 1
 
 
@@ -62,36 +56,14 @@ def _read(file: LineFile, context: str) -> Iterable[tuple[tuple[str, ...], Score
     for row in file.read():
         try:
             if row["scores"] == VERSION and row["context"] == context:
-                yield tuple(row["members"]), Score(*(row[one.name] for one in fields(Score)))
-        except (KeyError, TypeError):
+                yield tuple(row["members"]), _score(row)
+        except (KeyError, TypeError, ValueError):
             continue
 
 
-def context_of(benchmarks: Sequence[Benchmark], settings: Settings, *more: object) -> str:
-    """Return a digest of everything besides the models that decides about a score."""
-    facts = [*(_plain(benchmark) for benchmark in benchmarks), settings.model, settings.precision, settings.seed, *more]
-    return xxhash.xxh3_128_hexdigest(json.dumps(facts, sort_keys=True, default=str).encode())
-
-
-def _plain(value: Any) -> Any:
-    """Return a benchmark as plain data, in which files stand for their contents."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return {one.name: _plain(getattr(value, one.name)) for one in fields(value) if one.name != "where"}
-    if isinstance(value, Path):
-        return _digest(value)
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
-
-
-def _digest(path: Path) -> str:
-    """Return what stands for the contents of a file or folder, wherever it lies."""
-    if path.is_dir():
-        found = sorted((str(file.relative_to(path)), file.stat().st_size) for file in path.rglob("*") if file.is_file())
-        return xxhash.xxh3_128_hexdigest(json.dumps(found).encode())
-    if not path.is_file():
-        return str(path)
-    status = path.stat()
-    if status.st_size > WHOLE_FILE_BYTES:
-        return f"{status.st_size} {status.st_mtime_ns}"
-    return xxhash.xxh3_128_hexdigest(path.read_bytes())
+def _score(row: Mapping[str, Any]) -> Score:
+    """Return the score in a line. Raises ValueError or TypeError where a damaged line holds no finite numbers."""
+    numbers = [float(row[name]) for name in ("value", "low", "high")]
+    if not all(map(math.isfinite, numbers)) or not isinstance(row["metric"], str):
+        raise ValueError("no score")
+    return Score(*numbers, int(row["n"]), row["metric"])

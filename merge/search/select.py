@@ -7,15 +7,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..evaluation.locate import CheckpointLocation
 from ..plan import make_plan
 from ..recipe import Merge, Model, Recipe
+from .context import context_of, rules_of
 from .greedy import Acceptance, Score, Staircase, greedy
 from .greedy_section import greedy_section, higher_is_better, remarks
 from .members import Members
 from .objective import Objective
 from .running_mean import RunningMean
-from .scores import ScoreBook, context_of
+from .scores import ScoreBook
 
 if TYPE_CHECKING:
     from ..evaluation.candidate import Candidate
@@ -53,10 +53,15 @@ def greedy_soup(
     Raises:
         MergeError: A model cannot be read or evaluated.
     """
-    book = ScoreBook(choice.scores, context_of(objective.benchmarks, objective.settings, objective.metric))
     models = recipe.merge.models
-    scores, identities = _score_alone(models, recipe.folder, objective, book)
-    staircase = _climb(recipe, objective, choice, scores, identities, book)
+    plan = make_plan(recipe)
+    try:
+        members = Members(plan)
+        book = ScoreBook(choice.scores, context_of(objective, rules_of(plan)))
+        scores, identities = _score_alone(members, objective, book)
+        staircase = _climb(members, objective, choice, scores, identities, book)
+    finally:
+        plan.close()
     for line in remarks(models, identities, objective, book.reused, choice.scores):
         note(line)
     section = greedy_section(staircase, scores, identities, models, objective, (choice.accept, choice.minimum_gain))
@@ -65,52 +70,42 @@ def greedy_soup(
     return replace(selected, data_use="held-out", remarks=(*recipe.remarks, remark)), section
 
 
-def _score_alone(
-    models: Sequence[Model], folder: Path | None, objective: Objective, book: ScoreBook
-) -> tuple[list[Score], list[str]]:
+def _score_alone(members: Members, objective: Objective, book: ScoreBook) -> tuple[list[Score], list[str]]:
     """Return the score and the content id of every model, one in memory at a time."""
-    from ..checkpoints.resolve import local_path
-
     scores, identities = [], []
-    for model in models:
-        name = str(model.model)
-        candidate = CheckpointLocation(name, str(local_path(name, folder))).load()
-        scores.append(book.score([candidate.identity], lambda one=candidate: objective.score(one)))  # type: ignore[misc]
-        identities.append(candidate.identity)
+    for number in range(len(members)):
+        candidate, identity = members.alone(number)
+        scores.append(book.score([identity], lambda one=candidate: objective.score(one)))  # type: ignore[misc]
+        identities.append(identity)
     return scores, identities
 
 
 def _climb(
-    recipe: Recipe,
+    members: Members,
     objective: Objective,
     choice: GreedyChoice,
     scores: Sequence[Score],
     identities: Sequence[str],
     book: ScoreBook,
 ) -> Staircase:
-    plan = make_plan(recipe)
-    try:
-        members = Members(plan)
-        mean = RunningMean(members)
+    mean = RunningMean(members)
 
-        def evaluate(numbers: tuple[int, ...]) -> Score:
-            known = [identities[number] for number in numbers]
-            return book.score(known, lambda: objective.score(candidate(numbers, known)))
+    def evaluate(numbers: tuple[int, ...]) -> Score:
+        known = [identities[number] for number in numbers]
+        return book.score(known, lambda: objective.score(candidate(numbers, known)))
 
-        def candidate(numbers: tuple[int, ...], known: list[str]) -> Candidate:
-            for number in numbers[mean.count : -1]:  # whoever was accepted since the last one
-                mean.add(number)
-            return members.candidate(f"soup of {len(numbers)}", mean.with_one_more(numbers[-1]), known)
+    def candidate(numbers: tuple[int, ...], known: list[str]) -> Candidate:
+        for number in numbers[mean.count : -1]:  # whoever was accepted since the last one
+            mean.add(number)
+        return members.candidate(f"soup of {len(numbers)}", mean.with_one_more(numbers[-1]), known)
 
-        return greedy(
-            scores,
-            evaluate,
-            accept=choice.accept,
-            minimum_gain=choice.minimum_gain,
-            higher_is_better=higher_is_better(scores),
-        )
-    finally:
-        plan.close()
+    return greedy(
+        scores,
+        evaluate,
+        accept=choice.accept,
+        minimum_gain=choice.minimum_gain,
+        higher_is_better=higher_is_better(scores),
+    )
 
 
 def soup_of(models: Sequence[Model], recipe: Recipe) -> Recipe:

@@ -218,6 +218,37 @@ class TestOwnClass:
         with pytest.raises(UsageError, match=message):
             built(tmp_path / "empty.st", name)
 
+    @pytest.mark.parametrize(
+        ("attributes", "more", "message"),
+        [
+            ("import sys; sys.exit(3)", "", "the file does not run: SystemExit: 3"),
+            ("", "\n    def state_dict(self): return {}\n    __init__ = lambda self: exit(3)", "SystemExit: 3"),
+            ("", "\n    def example_inputs(self): raise SystemExit(3)", r"example_inputs\(\) fails: SystemExit: 3"),
+        ],
+    )
+    def test_a_file_that_wants_to_end_the_program(self, make, attributes, more, message):
+        path, name, _ = make(attributes=attributes, more=more)
+        with pytest.raises(UsageError, match=message):
+            built(path, name)
+
+    @pytest.mark.parametrize(
+        ("forward", "message"),
+        [
+            ("{'logits': self.layer(pixels.flatten(1))}", "Net gives dict; a tensor"),
+            ("None", "Net gives NoneType; a tensor"),
+            ("[1, 2]", "Net gives list; a tensor"),
+            ("(self.layer(pixels.flatten(1)),)", "Net gives tuple; a tensor"),
+            ("self.layer(pixels.flatten(1))[:1]", r"Net gives outputs \[1, 3\] for 2 images"),
+            ("self.layer(pixels.flatten(1)).sum()", r"Net gives outputs \[\] for 2 images"),
+            ("exit(3)", r"Net does not run on images \[2, 1, 8, 8\]"),
+        ],
+    )
+    def test_wrong_outputs(self, make, forward, message):
+        path, name, _ = make(forward=forward)
+        classifier = load_classifier(locate(str(path)).load(), parse_model_name(name, "here"), None, Settings())
+        with pytest.raises(MergeError, match=message):
+            classifier.logits(torch.rand(2, 1, 8, 8))
+
     def test_no_such_file(self):
         with pytest.raises(UsageError, match=r"no such file of Python code: nowhere\.py"):
             parse_model_name("nowhere.py:Net", "--model")
@@ -282,12 +313,12 @@ class TestTransformers:
         for content in (tower, bare, tensors):
             save_file(content, tmp_path / "model.st")
             network = built(tmp_path / "model.st", str(tmp_path / "clip"))
-            parameters = network.parameters()
+            parameters = network.places()
             wanted = {name for name in content if not name.startswith(("text", "logit"))}
             assert set(parameters) == wanted
             for name in wanted:
                 assert torch.equal(parameters[name], content[name])
-                assert parameters[name].requires_grad
+                assert parameters[name].requires_grad is not name.endswith("position_ids")
 
 
 def test_gradients_reach_the_parameters_and_not_the_checkpoint(tmp_path):
@@ -295,13 +326,41 @@ def test_gradients_reach_the_parameters_and_not_the_checkpoint(tmp_path):
     candidate = locate(str(tmp_path / "model")).load()
     before = {name: tensor.clone() for name, tensor in candidate.tensors.items()}
     classifier = load_classifier(candidate, None, None, Settings())
-    parameters = classifier.parameters()
+    parameters = classifier.places()
     classifier.forward(torch.rand(2, 1, 8, 8)).sum().backward()
     assert parameters["classifier.bias"].grad.tolist() == [2, 2, 2]
     with torch.no_grad():
         for parameter in parameters.values():
             parameter.add_(1)
     assert all(torch.equal(tensor, before[name]) for name, tensor in candidate.tensors.items())
+
+
+@pytest.mark.parametrize("name", ["ViT", "DeiT", "Beit", "Swin", "Dinov2", "ConvNext", "ResNet"])
+def test_every_tensor_of_an_image_classifier_has_its_place(name, tmp_path):
+    import transformers
+
+    sizes = {"hidden_size": 8, "intermediate_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+    sizes |= {"image_size": 8, "patch_size": 4}
+    own = {
+        "Swin": {
+            "embed_dim": 8,
+            "depths": [1, 1],
+            "num_heads": [1, 2],
+            "window_size": 1,
+            "image_size": 8,
+            "patch_size": 2,
+        },
+        "ConvNext": {"hidden_sizes": [4, 8], "depths": [1, 1], "num_stages": 2},
+        "ResNet": {"embedding_size": 4, "hidden_sizes": [4], "depths": [1], "layer_type": "basic"},
+    }
+    config = getattr(transformers, f"{name}Config")(**own.get(name, sizes), num_channels=1, num_labels=3)
+    torch.manual_seed(0)
+    getattr(transformers, f"{name}ForImageClassification")(config).save_pretrained(tmp_path / "model")
+    candidate = locate(str(tmp_path / "model")).load()
+    places = load_classifier(candidate, None, None, Settings()).places()
+    floating = {name for name, tensor in candidate.tensors.items() if tensor.is_floating_point()}
+    assert set(places) == floating
+    assert all(torch.equal(places[name].detach(), candidate.tensors[name]) for name in floating)
 
 
 @pytest.mark.parametrize(

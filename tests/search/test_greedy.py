@@ -65,6 +65,14 @@ def test_a_minimum_gain():
     assert exactly.selected == (0,)
 
 
+@pytest.mark.parametrize(("before", "after", "gain"), [(0.7, 0.9, 0.2), (0.2, 0.3, 0.1), (0.4, 0.6, 0.2)])
+def test_a_gain_of_exactly_the_minimum_is_one_whatever_rounding_makes_of_it(before, after, gain):
+    scores = [Score(before, 0, 1, 10)] * 2
+    for accept, joins in (("ge", True), ("gt", False)):
+        found = greedy(scores, lambda members: Score(after, 0, 1, 10), accept=accept, minimum_gain=gain)
+        assert (len(found.selected) == 2) is joins
+
+
 def test_a_loss_is_better_when_lower():
     scores = [Score(value, 0, 9, 4, "loss") for value in (2.0, 1.0, 1.0)]
     assert rank(scores, higher_is_better=False) == (1, 2, 0)

@@ -139,21 +139,23 @@ def test_gradient_against_finite_differences(models, benchmarks):
     task = read_benchmark(benchmarks["select"]).prepare(Settings())
     candidate = locate(models[0]).load()
     gradients = task.differentiate(candidate)
-    items, name = np.arange(8), "classifier.bias"
+    items = np.arange(8)
 
-    def loss(shift, temperature=1.0):
+    def loss(name, shift, temperature=1.0):
         tensors = dict(candidate.tensors)
         tensors[name] = tensors[name] + shift
         return gradients.step(tensors, items, temperature)
 
-    value, slope, slope_of_temperature = loss(torch.zeros(3))
-    for index in range(3):
-        step = torch.zeros(3)
-        step[index] = 0.01
-        assert (loss(step)[0] - loss(-step)[0]) / 0.02 == pytest.approx(slope[name][index].item(), abs=1e-3)
-    numeric = (loss(torch.zeros(3), 1.01)[0] - loss(torch.zeros(3), 0.99)[0]) / 0.02
+    value, slope, slope_of_temperature = loss("classifier.bias", torch.zeros(3))
+    assert set(slope) == set(candidate.tensors)  # the library renames most of them on the way in
+    for name in ("classifier.bias", "vit.encoder.layer.0.attention.attention.query.weight"):
+        step = torch.zeros_like(candidate.tensors[name])
+        step.flatten()[1] = 0.01
+        numeric = (loss(name, step)[0] - loss(name, -step)[0]) / 0.02
+        assert numeric == pytest.approx(slope[name].flatten()[1].item(), abs=1e-3)
+    numeric = (loss(name, 0, 1.01)[0] - loss(name, 0, 0.99)[0]) / 0.02
     assert numeric == pytest.approx(slope_of_temperature, abs=1e-3)
-    assert value == loss(torch.zeros(3))[0]
+    assert value == loss(name, 0)[0]
 
 
 @pytest.mark.parametrize(("reported", "shared"), [("report", False), ("mixed", True), ("select", True)])
@@ -174,6 +176,111 @@ def test_data_use_travels_with_the_weights(run, models, benchmarks, tmp_path):
     evaluation = evaluate([str(tmp_path / "next"), models[0]], [benchmarks["report"]])
     assert [row["data_use"] for row in evaluation.results if row["metric"] == "accuracy"] == ["held-out", "none"]
     assert "selected greedily on select" in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_learned_weights_are_those_of_a_plain_loop(run, models, benchmarks, tmp_path):
+    from transformers import ViTForImageClassification
+
+    more = ["--benchmark", benchmarks["select"], "--batch-size", "16", "--epochs", "2"]
+    found = soup(run, models, "learned", tmp_path / "out", *more)["learned"]
+    data = np.load(benchmarks["select"].replace(".yaml", ".npz"))
+    networks = [ViTForImageClassification.from_pretrained(model).eval() for model in models]
+    parameters = [dict(network.named_parameters()) for network in networks]
+    raw = torch.full((1, 3), 1 / 3, dtype=torch.float64, requires_grad=True)
+    temperature = torch.ones((), dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.AdamW([raw, temperature], lr=0.05, weight_decay=0)
+    generator = np.random.default_rng(0)
+    for _ in range(2):
+        order = generator.permutation(32)
+        for items in (order[:16], order[16:]):
+            alpha = raw.softmax(1)[0].float()
+            mixed = {
+                name: sum(a * one[name] for a, one in zip(alpha, parameters, strict=True)) for name in parameters[0]
+            }
+            pixels = torch.from_numpy(data["images"][items]).float()[:, None] / 255
+            logits = torch.func.functional_call(networks[0], mixed, kwargs={"pixel_values": pixels}).logits
+            loss = torch.nn.functional.cross_entropy(
+                temperature.float() * logits, torch.from_numpy(data["labels"][items])
+            )
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    expected = raw.softmax(1)[0].tolist()
+    assert [row["weight"] for row in found["weights"]] == pytest.approx(expected, abs=1e-4)
+    assert found["temperature"] == pytest.approx(temperature.item(), abs=1e-4)
+
+
+def test_other_rules_are_scored_anew(run, models, benchmarks, tmp_path):
+    out, more = tmp_path / "out", ["--benchmark", benchmarks["select"], "--metric", "loss", "--force"]
+    soup(run, models, "greedy", out, *more)
+    kept = ["--base", models[0], "--keep", "*attention*", *more]
+    found = soup(run, models, "greedy", out, *kept)["greedy"]
+    fresh = soup(run, models, "greedy", tmp_path / "fresh", *kept)["greedy"]
+    assert found == fresh
+    assert found["written"]["score"] == pytest.approx(found["score"], rel=1e-5)
+    alone = {row["model"]: row["score"] for row in found["members"]}
+    assert alone[models[1]] != evaluate([models[1]], [benchmarks["select"]]).results[1]["value"]  # kept tensors count
+    assert soup(run, models, "greedy", out, "--dtype", "bfloat16", *more)["greedy"]["members"] != found["members"]
+
+
+def test_a_changed_configuration_is_scored_anew(run, models, benchmarks, tmp_path):
+    import shutil
+
+    copies = [shutil.copytree(model, tmp_path / Path(model).name) for model in models]
+    arguments = ["soup", *copies, "--strategy", "greedy", "--benchmark", benchmarks["select"], "-o", tmp_path / "out"]
+    run(*arguments)
+    for copy in copies:
+        config = json.loads((copy / "config.json").read_text()) | {"layer_norm_eps": 0.5}
+        (copy / "config.json").write_text(json.dumps(config))
+    assert "were known" not in run(*arguments, "--force").out
+
+
+def test_models_with_a_tensor_more_or_another_prefix_take_part(run, models, benchmarks, tmp_path):
+    import shutil
+
+    from safetensors.torch import save_file
+
+    for name, change in {
+        "more": lambda tensors: tensors | {"extra.weight": torch.zeros(2)},
+        "prefix": lambda tensors: {f"module.{key}": tensor for key, tensor in tensors.items()},
+    }.items():
+        folder = shutil.copytree(models[1], tmp_path / name)
+        save_file(change(load_file(folder / "model.safetensors")), folder / "model.safetensors")
+        more = ["--benchmark", benchmarks["select"], "--missing", "skip"]
+        found = soup(run, [models[0], folder], "greedy", tmp_path / f"{name}-out", *more)["greedy"]
+        scores = {row["model"]: row["score"] for row in found["members"]}
+        assert scores[str(folder)] == accuracy(models[1], benchmarks["select"])
+
+
+def test_a_damaged_line_of_scores_is_passed_over(run, models, benchmarks, tmp_path):
+    out, scores = tmp_path / "out", tmp_path / "out.scores.jsonl"
+    more = ["--benchmark", benchmarks["select"]]
+    first = soup(run, models, "greedy", out, *more)["greedy"]
+    lines = [json.loads(line) for line in scores.read_text().splitlines()]
+    lines[0]["value"], lines[1]["value"] = "high", float("nan")
+    scores.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert soup(run, models, "greedy", out, *more, "--force")["greedy"] == first
+
+
+@pytest.mark.parametrize("form", ["float", "png", "corrupted"])
+def test_the_same_images_in_another_form_are_found_out(run, models, benchmarks, tmp_path, form):
+    from PIL import Image
+
+    data = np.load(benchmarks["select"].replace(".yaml", ".npz"))
+    text = "name: other\nkind: classification\ndata: {path: other.npz, split: report}\n"
+    if form == "png":
+        for number, (image, label) in enumerate(zip(data["images"], data["labels"], strict=True)):
+            folder = tmp_path / "pictures" / "report" / str(label)
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(folder / f"{number}.png")
+        text = text.replace("other.npz", "pictures")
+    else:
+        images = data["images"].astype(np.float32) / 255 if form == "float" else data["images"]
+        np.savez(tmp_path / "other.npz", images=images, labels=data["labels"])
+        text += "corruption: {name: contrast, severity: 1}\n" if form == "corrupted" else ""
+    (tmp_path / "other.yaml").write_text(text)
+    arguments = ["--benchmark", benchmarks["select"], "--report-benchmark", tmp_path / "other.yaml"]
+    assert "flatter" in run("soup", *models, "--strategy", "greedy", "-o", tmp_path / "out", *arguments).err
 
 
 def test_a_dry_run_evaluates_and_writes_nothing(run, models, benchmarks, tmp_path):

@@ -26,30 +26,30 @@ class Cached:
     """
 
     def __init__(self, images: ImageSet) -> None:
-        self._inner = images
+        self.inner = images
         self._kept: dict[Shape, _Kept | None] = {}
 
     @property
     def labels(self) -> NDArray[np.int64]:
         """Class numbers [n]."""
-        return self._inner.labels
+        return self.inner.labels
 
     @property
     def classes(self) -> tuple[str, ...] | None:
         """Names of the classes."""
-        return self._inner.classes
+        return self.inner.classes
 
     @property
     def notes(self) -> tuple[str, ...]:
         """Notes on the data."""
-        return self._inner.notes
+        return self.inner.notes
 
     def __len__(self) -> int:
-        return len(self._inner)
+        return len(self.inner)
 
     def shape(self, expected: ImageFormat) -> Shape:
         """Return channels, height and width of what ``pixels`` gives."""
-        return self._inner.shape(expected)
+        return self.inner.shape(expected)
 
     def pixels(self, items: Items, expected: ImageFormat) -> NDArray[Any]:
         """Return images [items, channels, height, width], made at most once if they are kept."""
@@ -60,18 +60,18 @@ class Cached:
             return self._first(items, expected, shape)
         kept = self._kept[shape]
         if kept is None:
-            return self._inner.pixels(items, expected)
+            return self.inner.pixels(items, expected)
         wanted = np.asarray(items, np.int64)
         missing = np.unique(wanted[~kept.present[wanted]])
         if missing.size:
-            kept.put(missing, self._inner.pixels(missing, expected))
+            kept.put(missing, self.inner.pixels(missing, expected))
         return kept.get(items)
 
     def _first(self, items: Items, expected: ImageFormat, shape: Shape) -> NDArray[Any]:
         """Make the first images of a shape, whose type tells how much room all of them need."""
         import numpy as np
 
-        pixels = self._inner.pixels(items, expected)
+        pixels = self.inner.pixels(items, expected)
         room = free_memory() or ASSUMED_FREE
         fits = len(self) * int(np.prod(shape)) * pixels.itemsize <= room // SHARE_OF_FREE_MEMORY
         self._kept[shape] = _Kept(len(self), pixels) if fits else None

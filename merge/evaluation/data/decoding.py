@@ -39,7 +39,7 @@ def decode(data: bytes, channels: int, size: tuple[int, int], resizing: Resizing
     import numpy as np
 
     image = _open(data).convert(MODES[channels])
-    pixels = np.asarray(_fit(image, size, resizing))
+    pixels = np.asarray(fit(image, size, resizing))
     return pixels[None] if channels == 1 else np.moveaxis(pixels, 2, 0)
 
 
@@ -62,7 +62,8 @@ def _open(data: bytes) -> Image:
     return image
 
 
-def _fit(image: Image, size: tuple[int, int], resizing: Resizing) -> Image:
+def fit(image: Image, size: tuple[int, int], resizing: Resizing) -> Image:
+    """Return an image that was resized to just cover a frame, and cropped to this height and width."""
     from PIL.Image import Resampling
 
     height, width = size

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import MergeError, UsageError
 from ..configuration import configuration
+from .filler import Filler
 from .network import build_as, longest_text
 from .text_classifier import TextClassifier
 from .tokenizer import load_tokenizer
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
     from ..candidate import Candidate
     from ..heads import FixedHead
     from ..task import Settings
+
+POOLER = re.compile(r"(^|\.)pooler\.")
+NO_POOLER = "add_pooling_layer"  # the argument with which classes of transformers leave it out
 
 
 def load_text_classifier(
@@ -38,17 +43,16 @@ def load_text_classifier(
     config = configuration(candidate, settings.model, fallback)
     architecture = _architecture(config, head, candidate.name)
     tokenizer = load_tokenizer(candidate, settings.model, fallback)
-    tensors = candidate.tensors if head is None else _backbone(architecture, candidate.tensors)
-    network = build_as(architecture, config, tensors, candidate.name).to(settings.device)
+
+    def build(tensors: Mapping[str, Tensor]) -> Any:
+        kept = tensors if head is None else _backbone(architecture, tensors)
+        options = {} if head is None else _without_pooler(architecture, kept)
+        return build_as(architecture, config, kept, candidate.name, **options)
+
+    network = build(candidate.tensors).to(settings.device)
     network.config.use_cache = False
-    _set_filler(network.config.get_text_config(), tokenizer)
-    return TextClassifier(candidate.name, network, tokenizer, head, settings, longest_text(network, tokenizer))
-
-
-def _set_filler(config: Any, tokenizer: Any) -> None:
-    """Give a model a token that fills up short texts, where it has none: without, it takes one text at a time."""
-    fillers = (getattr(config, "pad_token_id", None), tokenizer.pad_token_id, tokenizer.eos_token_id)
-    config.pad_token_id = next((token for token in fillers if token is not None), None)
+    longest, filler = longest_text(network, tokenizer), Filler(network)
+    return TextClassifier(candidate.name, network, tokenizer, head, settings, longest, filler, build)
 
 
 def _architecture(config: Any, head: FixedHead | None, where: str) -> str:
@@ -74,3 +78,13 @@ def _backbone(architecture: str, tensors: Mapping[str, Tensor]) -> Mapping[str, 
     prefix = getattr(transformers, architecture).base_model_prefix + "."
     kept = {name: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
     return kept or tensors
+
+
+def _without_pooler(architecture: str, tensors: Mapping[str, Tensor]) -> dict[str, bool]:
+    """Return how to build a backbone whose checkpoint has no pooler, as that of a masked language model."""
+    import inspect
+
+    import transformers
+
+    choices = inspect.signature(getattr(transformers, architecture).__init__).parameters
+    return {NO_POOLER: False} if NO_POOLER in choices and not any(map(POOLER.search, tensors)) else {}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...errors import MergeError
 from ..precision import lower_precision
+from .filler import Filler
 from .network import embeddings, refuse_unknown_tokens
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ class TextClassifier:
     head: FixedHead | None
     settings: Settings
     longest: int | None
+    filler: Filler
+    rebuild: Callable[[Mapping[str, Tensor]], Any]
 
     @property
     def head_label(self) -> str:
@@ -41,12 +44,7 @@ class TextClassifier:
     @property
     def rows(self) -> int:
         """Texts at a time: one alone where nothing can fill up the shorter ones."""
-        return 1 if self._filler is None else self.settings.batch_size
-
-    @property
-    def _filler(self) -> int | None:
-        filler: int | None = self.network.config.get_text_config().pad_token_id
-        return filler
+        return 1 if self.filler.token is None else self.settings.batch_size
 
     def run(self, data: LabelledTexts) -> tuple[NDArray[np.float32], int]:
         """Return the logits [n, classes] of all texts, and how many texts were cut to the model's length.
@@ -84,6 +82,7 @@ class TextClassifier:
             if not each["input_ids"]:
                 raise MergeError(f"row {item} has no token for this model: {data.texts[item]!r}", where=self.name)
             refuse_unknown_tokens(each["input_ids"], embeddings(self.network), self.name)
+        self.filler.choose([each["input_ids"] for each in whole])
         return [dict(each) for each in whole], len(cut)
 
     def logits(self, batch: Sequence[Mapping[str, list[int]]]) -> Tensor:
@@ -111,7 +110,7 @@ class TextClassifier:
         import torch
         from torch.nn.utils.rnn import pad_sequence
 
-        fill = {"input_ids": self._filler or 0}
+        fill = {"input_ids": self.filler.token or 0}
         return {
             name: pad_sequence([torch.tensor(each[name]) for each in batch], True, fill.get(name, 0))
             for name in batch[0]

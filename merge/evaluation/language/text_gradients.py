@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..gradients import WeightGradients
-from ..networks.weights import match_names
+from ..networks.network import places_of
+from ..networks.weights import trace_names
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,10 +27,8 @@ def text_gradients(classifier: TextClassifier, candidate: Candidate, data: Label
     import torch
 
     network = classifier.network
-    names = match_names(candidate.tensors, network)
-    for tensor in (*network.parameters(), *network.buffers()):
-        tensor.data = tensor.data.clone()  # transformers takes the checkpoint's float32 tensors as they are
-    own = dict(network.named_parameters(remove_duplicate=False))
+    names = trace_names(classifier.rebuild, candidate.tensors, where=candidate.name)
+    places = places_of(network, names)
     encoded, _ = classifier.encode(data)
 
     def logits(items: NDArray[np.int64]) -> Tensor:
@@ -37,5 +36,4 @@ def text_gradients(classifier: TextClassifier, candidate: Candidate, data: Label
         parts = [items[first : first + rows] for first in range(0, len(items), rows)]
         return torch.cat([classifier.logits([encoded[item] for item in part]) for part in parts])
 
-    parameters = {name: own[here] for name, here in names.items()}
-    return WeightGradients(classifier.name, parameters, dict(network.named_buffers()), data.labels, logits)
+    return WeightGradients(classifier.name, places, data.labels, logits)

@@ -22,15 +22,14 @@ class ImageNetwork:
             else features [n, size]. Keeps gradients.
         has_classes: Whether the outputs are logits.
         expects: The pixels it takes.
-        names: Name of the parameter in ``module`` by the tensor's name in the checkpoint, which may have a prefix
-            more or less.
+        names: Name of the parameter or buffer in ``module`` by the tensor's name in the checkpoint, or what finds out.
     """
 
     module: Any
     outputs: Callable[[Tensor], Tensor]
     has_classes: bool
     expects: ImageFormat
-    names: Mapping[str, str]
+    names: Mapping[str, str] | Callable[[], Mapping[str, str]]
 
     @property
     def architecture(self) -> str:
@@ -49,13 +48,22 @@ class ImageNetwork:
             raise TypeError(f"{self.architecture} gives logits, no features")
         return self.outputs(pixels).flatten(1)
 
-    def parameters(self) -> dict[str, Any]:
-        """Return the parameters that are trained, by the names their tensors have in the checkpoint.
+    def places(self) -> dict[str, Any]:
+        """Return the parameters, and the buffers, by the names that their tensors have in the checkpoint.
 
-        From then on they and the buffers have memory of their own: libraries take float32 tensors as they are, and who
-        writes into the parameters would change the checkpoint in memory.
+        From then on they have memory of their own: libraries take float32 tensors as they are, and who writes into the
+        parameters would change the checkpoint in memory.
+
+        Raises:
+            MergeError: The module rearranges tensors, so that they have no place of their own.
         """
-        for tensor in (*self.module.parameters(), *self.module.buffers()):
-            tensor.data = tensor.data.clone()
-        own = dict(self.module.named_parameters(remove_duplicate=False))
-        return {name: own[here] for name, here in self.names.items() if here in own}
+        names = self.names() if callable(self.names) else self.names
+        return places_of(self.module, names)
+
+
+def places_of(module: Any, names: Mapping[str, str]) -> dict[str, Any]:
+    """Return a module's parameters and buffers by the checkpoint's names, in memory of their own."""
+    for tensor in (*module.parameters(), *module.buffers()):
+        tensor.data = tensor.data.clone()
+    own = {**dict(module.named_buffers()), **dict(module.named_parameters(remove_duplicate=False))}
+    return {name: own[here] for name, here in names.items() if here in own}

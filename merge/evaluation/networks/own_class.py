@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from ...errors import UsageError, suggest
+from ...errors import MergeError, UsageError, suggest
 from ..image_format import ImageFormat
 from .network import ImageNetwork
 from .weights import load_strictly, no_global_randomness
@@ -42,10 +42,21 @@ def build_own(model: ModelName, tensors: Mapping[str, Tensor], *, where: str) ->
 
     def outputs(pixels: Tensor) -> Tensor:
         result = module(pixels.flatten(1) if flat else pixels)
-        logits: Tensor = getattr(result, "logits", result)
-        return logits
+        return _checked(getattr(result, "logits", result), len(pixels), model, where)
 
     return ImageNetwork(module, outputs, True, expects, {name: name for name in tensors})
+
+
+def _checked(outputs: Any, n: int, model: ModelName, where: str) -> Tensor:
+    """Return the outputs of ``n`` images. Raises MergeError unless they are a tensor with a row for each."""
+    import torch
+
+    if not isinstance(outputs, torch.Tensor):
+        what = f"{model.detail} gives {type(outputs).__name__}; a tensor of logits, or an object with 'logits'"
+        raise MergeError(f"{what}, is expected", where=where)
+    if outputs.shape[:1] != (n,):
+        raise MergeError(f"{model.detail} gives outputs {list(outputs.shape)} for {n} images", where=where)
+    return outputs
 
 
 def make_own(model: ModelName) -> Any:
@@ -56,7 +67,7 @@ def make_own(model: ModelName) -> Any:
     with no_global_randomness():
         try:
             module = found() if isinstance(found, type) else None
-        except Exception as error:  # the user's code may raise anything
+        except (Exception, SystemExit) as error:  # the user's code may raise anything
             what = f"{model.detail}() cannot be made without arguments: {_first_line(error)}"
             raise UsageError(what, where=model.name) from error
     if not isinstance(module, torch.nn.Module):
@@ -73,7 +84,7 @@ def _run_file(model: ModelName) -> ModuleType:
     sys.modules[specification.name] = module  # dataclasses and pickles look their module up there
     try:
         specification.loader.exec_module(module)
-    except Exception as error:  # the user's code may raise anything
+    except (Exception, SystemExit) as error:  # the user's code may raise anything
         raise UsageError(f"the file does not run: {_first_line(error)}", where=model.name) from error
     classes = [name for name, value in vars(module).items() if isinstance(value, type)]
     if model.detail not in classes:
@@ -90,7 +101,7 @@ def _example(module: Any, model: ModelName) -> Tensor | None:
         return None
     try:
         example = module.example_inputs()
-    except Exception as error:  # the user's code may raise anything
+    except (Exception, SystemExit) as error:  # the user's code may raise anything
         raise UsageError(f"example_inputs() fails: {_first_line(error)}", where=model.name) from error
     first = example[0] if isinstance(example, list | tuple) and example else example
     if not isinstance(first, torch.Tensor) or first.ndim not in (2, IMAGE_DIMENSIONS):
@@ -112,5 +123,5 @@ def _image_format(module: Any, example: Tensor | None, model: ModelName) -> Imag
     return ImageFormat(channels=channels, size=size)
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}".partition("\n")[0]

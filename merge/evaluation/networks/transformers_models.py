@@ -11,7 +11,7 @@ from ...errors import MergeError
 from ..architecture import SIGLIP2, build, has_classes
 from ..image_format import ImageFormat
 from .network import ImageNetwork
-from .weights import match_names
+from .weights import trace_names
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,7 +31,7 @@ def build_transformers(config: Any, tensors: Mapping[str, Tensor], *, where: str
         partial(_logits if classifies else _features, module, pixel_input, where),
         classifies,
         _image_format(module.config),
-        match_names(tensors, module),
+        lambda: trace_names(partial(build, config, where=where), tensors, where=where),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -65,31 +65,49 @@ def refuse_without_image_tower(tensors: Collection[str], prefix: str, *, where: 
         raise MergeError(f"the image tower is missing: no tensor is named {prefix}…", where=where)
 
 
-def match_names(tensors: Mapping[str, Tensor], module: Any) -> dict[str, str]:
-    """Find which parameter a library put each tensor into, where it resolves prefixes by itself.
+def trace_names(
+    rebuild: Callable[[Mapping[str, Tensor]], Any], tensors: Mapping[str, Tensor], *, where: str
+) -> dict[str, str]:
+    """Find which parameter or buffer of a module each tensor of a checkpoint becomes.
+
+    Libraries rename on the way in, so names do not tell. The module is built once more from tensors that each hold their
+    own number everywhere; where a number comes out, that tensor went in.
 
     Args:
+        rebuild: Builds the module from tensors of the checkpoint's names and shapes.
         tensors: Of the checkpoint.
-        module: What was built from them.
+        where: The model, for messages.
 
     Returns:
-        The parameter's name by the tensor's; only where one name ends with the other and the values are equal.
+        The module's own name by the tensor's; tensors that the module has no use for are left out.
+
+    Raises:
+        MergeError: A parameter is put together from several tensors, or computed from one.
     """
-    own = dict(module.named_parameters(remove_duplicate=False))
-    return {name: here for name, tensor in tensors.items() if (here := _same(name, tensor, own)) is not None}
-
-
-def _same(name: str, tensor: Tensor, own: Mapping[str, Tensor]) -> str | None:
     import torch
 
-    near = [name, *(here for here in own if here.endswith(f".{name}") or name.endswith(f".{here}"))]
-    for here in near:
-        parameter = own.get(here)
-        if parameter is not None and parameter.shape == tensor.shape:
-            held = parameter.detach().cpu()
-            if torch.equal(held.nan_to_num(), tensor.to(held.dtype).nan_to_num()):
-                return here
-    return None
+    floating = [name for name, tensor in tensors.items() if tensor.is_floating_point()]
+    numbered = {name: torch.full(tensors[name].shape, number + 1.0) for number, name in enumerate(floating)}
+    module = rebuild({**tensors, **numbered})
+    buffers = {here: (tensor, False) for here, tensor in module.named_buffers()}
+    parameters = {here: (tensor, True) for here, tensor in module.named_parameters(remove_duplicate=False)}
+    found: dict[str, str] = {}
+    for here, (tensor, needed) in {**buffers, **parameters}.items():
+        number = _number(tensor, len(floating))
+        if number is not None:
+            found[floating[number]] = here
+        elif needed and tensor.numel():
+            what = f"{type(module).__name__} rearranges its tensors when it is loaded ({here})"
+            raise MergeError(what, where=where, hint="nothing can be learned on it; --strategy greedy works")
+    return found
+
+
+def _number(tensor: Tensor, count: int) -> int | None:
+    """Return the number that a tensor holds everywhere, counted from 0, if it does and there is such a number."""
+    if not tensor.is_floating_point() or not tensor.numel():
+        return None
+    low, high = (float(end) for end in tensor.detach().aminmax())
+    return int(low) - 1 if low == high and low.is_integer() and 1 <= low <= count else None
 
 
 def _weighty(names: Collection[str]) -> list[str]:
