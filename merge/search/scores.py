@@ -63,7 +63,7 @@ def _read(file: LineFile, context: str) -> Iterable[tuple[tuple[str, ...], Score
 
 def _score(row: Mapping[str, Any]) -> Score:
     """Return the score in a line. Raises ValueError or TypeError where a damaged line holds no finite numbers."""
-    numbers = [float(row[name]) for name in ("value", "low", "high")]
-    if not all(map(math.isfinite, numbers)) or not isinstance(row["metric"], str):
+    score = Score(float(row["value"]), float(row["low"]), float(row["high"]), int(row["n"]), str(row["metric"]))
+    if not all(map(math.isfinite, (score.value, score.low, score.high))):
         raise ValueError("no score")
-    return Score(*numbers, int(row["n"]), row["metric"])
+    return score
