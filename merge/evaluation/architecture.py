@@ -36,7 +36,13 @@ def build(config: Any, tensors: Mapping[str, Tensor], *, where: str) -> Any:
 
 
 def load(
-    model_class: Any, config: Any, tensors: Mapping[str, Tensor], *, spare: tuple[str, ...] = (), where: str
+    model_class: Any,
+    config: Any,
+    tensors: Mapping[str, Tensor],
+    *,
+    spare: tuple[str, ...] = (),
+    where: str,
+    **options: Any,
 ) -> Any:
     """Return a model of a class of transformers, in float32 and evaluation mode.
 
@@ -46,6 +52,7 @@ def load(
         tensors: Of the checkpoint.
         spare: How tensors begin that may be there and are not taken.
         where: The model, for messages.
+        options: Further arguments of the class.
 
     Raises:
         MergeError: A parameter is missing, left over, or of another shape; names them.
@@ -61,6 +68,7 @@ def load(
                 dtype=torch.float32,
                 ignore_mismatched_sizes=True,  # so that they are listed; they are refused below
                 output_loading_info=True,
+                **options,
             )
         except (RuntimeError, ValueError, KeyError, ImportError) as error:
             first_line = str(error).strip().partition("\n")[0]

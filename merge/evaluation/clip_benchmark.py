@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from .file_names import file_name
 from .results import ResultRow
 
 TASK, LANGUAGE = "zeroshot_classification", "en"
@@ -72,9 +73,10 @@ def clip_benchmark_files(
 
 
 def clip_benchmark_file(document: Mapping[str, Any]) -> str:
-    """Return the file name that CLIP_benchmark suggests, with what no file system takes as ``_``."""
-    parts = (document[key] for key in ("dataset", "pretrained", "model", "language", "task"))
-    return "_".join(re.sub(r"[^\w.=-]+", "_", str(part)) for part in parts) + ".json"
+    """Return the file name that CLIP_benchmark suggests, with what no file system takes as ``_``, cut if too long."""
+    parts = (document[key] for key in ("dataset", "pretrained", "model"))
+    name = "_".join(re.sub(r"[^\w.=-]+", "_", str(part)) for part in parts)
+    return f"{file_name(name)}_{document['language']}_{document['task']}.json"
 
 
 def _own(row: ResultRow) -> dict[str, Any]:

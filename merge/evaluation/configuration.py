@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import MergeError, UsageError
-from .model_name import MAIN, ModelName, folder_name
+from .model_name import CONFIG, MAIN, ModelName, folder_name
 from .quiet import quiet_transformers
 
 if TYPE_CHECKING:
@@ -38,10 +39,32 @@ def read_configuration(model: ModelName) -> Any:
     """Read the configuration of a folder or of a model on the hub. Raises MergeError when it cannot be read."""
     from transformers import AutoConfig
 
-    revision = model.detail or MAIN
+    folder = settings_folder(model, (CONFIG,))
     try:
         with quiet_transformers():
-            return AutoConfig.from_pretrained(model.name, revision=revision, trust_remote_code=False)
+            return AutoConfig.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError, KeyError, TypeError) as error:
         first_line = str(error).strip().partition("\n")[0]
         raise MergeError(f"cannot read the configuration: {first_line}", where=model.name) from None
+
+
+def settings_folder(model: ModelName, needed: Sequence[str]) -> str:
+    """Return the folder where a model's configuration and tokenizer lie, fetched first where the hub has them.
+
+    Args:
+        model: A folder, or a model on the hub; a local folder of its name goes first.
+        needed: Files of which one must be there.
+
+    Raises:
+        MergeError: It cannot be fetched, or none of the files is there and the network is off.
+    """
+    if model.kind != "hf" or Path(model.name).is_dir():
+        return model.name
+    from .hub import fetch_settings
+
+    return str(fetch_settings(hub_name(model), needed))
+
+
+def hub_name(model: ModelName) -> str:
+    """Return what the hub calls a model: ``org/name``, with ``@revision`` unless that is the default one."""
+    return model.name if model.detail in ("", MAIN) else f"{model.name}@{model.detail}"

@@ -88,6 +88,7 @@ class FixedHead:
 
     With a scale: scale * normalised features . normalised rows of the weight (+ bias); without: a linear layer.
     ``projection`` is the image projection of the CLIP model that made the head, for image towers merged without one.
+    ``notes`` say what a reader of the results should know about how it was made.
     """
 
     weight: Tensor
@@ -96,6 +97,7 @@ class FixedHead:
     label: str
     where: str
     projection: Tensor | None = None
+    notes: tuple[str, ...] = ()
 
     def __call__(self, features: Tensor) -> Tensor:
         """Return the logits. Raises MergeError when the features have another size than the head."""

@@ -33,7 +33,7 @@ def locate(name: str) -> Location:
     """Find a model by what headers alone can tell.
 
     Args:
-        name: A safetensors file, a folder, an id on the hub (``org/name@revision``), or a recipe.
+        name: A safetensors file, a folder, an id on the hub (``org/name@revision``, also after ``hf:``), or a recipe.
 
     Raises:
         UsageError: There is nothing of that name.
@@ -123,9 +123,11 @@ def _check_memory(plan: Plan, name: str) -> None:
 def _local(name: str) -> str:
     """Return the path of a checkpoint, fetched from the hub first where it is an id of the hub."""
     from ..checkpoints.resolve import local_path, open_checkpoint
-    from .hub import fetch, is_hub_id
+    from .hub import fetch, is_hub_id, without_prefix
 
-    path = str(fetch(name)) if not local_path(name).exists() and is_hub_id(name) else name
+    hub_id = without_prefix(name)
+    is_of_hub = not local_path(name).exists() and (is_hub_id(name) or hub_id != name)
+    path = str(fetch(hub_id)) if is_of_hub else name
     open_checkpoint(path).close()
     return path
 

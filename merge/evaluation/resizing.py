@@ -18,7 +18,7 @@ class Resizing:
     Attributes:
         interpolation: Between pixels; both are antialiased.
         crop: Side of the crop over the side of the frame. 1, CLIP's, crops only what is not square.
-        size: Height and width in pixels, instead of the size that a model states.
+        size: Height and width in pixels, for models that state none.
     """
 
     interpolation: Interpolation = "bicubic"

@@ -55,6 +55,8 @@ def evaluate(
         UsageError: A request, benchmark file or data file is wrong.
         MergeError: A checkpoint cannot be loaded, or does not fit the benchmark.
     """
+    from ..reports.folders import gathering
+
     check_request(models, benchmarks, batch_size, precision)
     specifications = read_benchmarks(benchmarks)
     experts = check_experts(experts or {}, specifications)
@@ -64,24 +66,25 @@ def evaluate(
     others = locate_all([name for name in dict.fromkeys(experts.values()) if name not in locations])
     if report is not None:
         _check_report_directory(report)
-    settings = Settings(  # choosing the device imports torch, so that everything cheap is checked before
-        model,
-        choose_device(device),
-        batch_size,
-        seed,
-        cast("Precision", precision),
-        skip_broken,
-        output=report,
-    )
-    evaluation = Evaluation()
-    for benchmark in specifications:
-        expert = experts.get(benchmark.name)
-        extra = {expert: others[expert]} if expert is not None and expert in others else {}
-        _evaluate_one(evaluation, {**locations, **extra}, benchmark, settings, kind, expert, quiet)
-    _summarize(evaluation, specifications)
-    if report is not None:
-        _write_report(evaluation, report)
-        _write_clip_benchmark(evaluation, specifications, model or "", report)
+    with gathering(report) as made:
+        settings = Settings(  # choosing the device imports torch, so that everything cheap is checked before
+            model,
+            choose_device(device),
+            batch_size,
+            seed,
+            cast("Precision", precision),
+            skip_broken,
+            output=made,
+        )
+        evaluation = Evaluation()
+        for benchmark in specifications:
+            expert = experts.get(benchmark.name)
+            extra = {expert: others[expert]} if expert is not None and expert in others else {}
+            _evaluate_one(evaluation, {**locations, **extra}, benchmark, settings, kind, expert, quiet)
+        _summarize(evaluation, specifications)
+        if report is not None and made is not None:
+            _write_clip_benchmark(evaluation, specifications, model or "", made)
+            _write_report(evaluation, report, made)
     return evaluation
 
 
@@ -128,7 +131,7 @@ def _check_report_directory(directory: Path) -> None:
     check_directory(directory)
 
 
-def _write_report(evaluation: Evaluation, directory: Path) -> None:
+def _write_report(evaluation: Evaluation, directory: Path, made: Path) -> None:
     from ..reports import describe_environment, write_report
 
     rows = {row["model"]: row["identity"] for row in evaluation.results}
@@ -140,6 +143,7 @@ def _write_report(evaluation: Evaluation, directory: Path) -> None:
     write_report(
         directory,
         {"title": "Evaluation", **evaluation.as_json(), "models": described, "environment": describe_environment()},
+        made,
     )
 
 
@@ -147,7 +151,8 @@ def _write_clip_benchmark(
     evaluation: Evaluation, benchmarks: Sequence[Benchmark], architecture: str, directory: Path
 ) -> None:
     """Write the zero-shot results once more in the files that CLIP_benchmark's own tools collect."""
-    from ..reports.write import CLIP_BENCHMARK, write_folder
+    from ..reports.folders import CLIP_BENCHMARK
+    from ..reports.write import write_folder
     from .clip_benchmark import clip_benchmark_files
 
     names = {benchmark.name for benchmark in benchmarks if benchmark.kind == "zero-shot"}

@@ -65,8 +65,8 @@ def paired_ratio(ours: NDArray[np.generic], theirs: NDArray[np.generic]) -> tupl
     """Return the ratio of two shares of the same items [n], and its interval.
 
     The interval is that of the logarithm of the ratio, whose variance for pairs is (only ours + only theirs) over the
-    product of both counts (Nam and Blackwelder 2002), with one half added to each of the two kinds of items on which the
-    models part, so that it does not vanish where there are none (after Haldane). Counts alone give it.
+    product of both counts (Nam and Blackwelder 2002), with one half added to each of the two kinds of items on which
+    the models part, so that it does not vanish where there are none (after Haldane). Counts alone give it.
     """
     import math
 

@@ -35,7 +35,7 @@ class Settings:
         precision: Type that the network computes in; scores are float32 or better always.
         skip_broken: Leave out items that cannot be read, and count them, instead of refusing.
         advance: Called with every number of items that a model is done with.
-        output: Folder for files that a benchmark writes of its own, if there is a report.
+        output: Folder for files that a benchmark makes of its own; put beside the report, if there is one, at its end.
     """
 
     model: str | None = None

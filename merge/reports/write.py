@@ -10,20 +10,20 @@ from typing import Any
 
 from ..errors import MergeError
 from .document import document
+from .folders import FILES, PARTIAL, exchange_folders, foreign_files, stage_folders
 from .render import html, markdown
 
 NAMES = ("results.json", "report.md", "report.html")
-PARTIAL = ".partial"
-HARNESS = "lm-eval"  # the folder of the files that lm-evaluation-harness writes itself
-CLIP_BENCHMARK = "clip_benchmark"  # the folder of results in CLIP_benchmark's own form
 
 
-def write_report(directory: Path, report: Mapping[str, Any]) -> list[Path]:
+def write_report(directory: Path, report: Mapping[str, Any], made: Path | None = None) -> list[Path]:
     """Write ``results.json``, ``report.md`` and ``report.html``, replacing an earlier report.
 
     Args:
         directory: Made if it is not there.
         report: As ``mapping.ReportDocument`` has it; every part may be absent. JSON values only.
+        made: Folder with the folders of other tools' files, as ``folders.gathering`` lends it. Those of an earlier
+            report are replaced, by nothing where there are none.
 
     Returns:
         The three files.
@@ -37,13 +37,16 @@ def write_report(directory: Path, report: Mapping[str, Any]) -> list[Path]:
     texts = (text, markdown(arranged), html(arranged))
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        return [_replace(directory / name, text) for name, text in zip(NAMES, texts, strict=True)]
+        stage_folders(directory, made)
+        files = [_replace(directory / name, text) for name, text in zip(NAMES, texts, strict=True)]
+        exchange_folders(directory)
     except OSError as error:
-        raise MergeError(f"the report cannot be written: {error.strerror}", where=str(directory)) from None
+        raise MergeError(f"the report cannot be written: {_reason(error)}", where=str(directory)) from None
+    return files
 
 
 def write_folder(directory: Path, documents: Mapping[str, Mapping[str, Any]]) -> None:
-    """Write JSON files into a folder of a report's folder, replacing those of the same name.
+    """Write JSON files into a folder, which is made if it is not there.
 
     Raises:
         MergeError: The folder cannot be written.
@@ -61,12 +64,18 @@ def check_directory(directory: Path) -> None:
     if not directory.exists():
         return
     if not directory.is_dir():
-        raise MergeError("a folder is needed for the report, this is a file", where=str(directory))
-    ours = {*NAMES, *(name + PARTIAL for name in NAMES), HARNESS, CLIP_BENCHMARK}
+        raise UsageError("a folder is needed for the report, this is a file", where=str(directory))
+    ours = {name + ending for name in (*NAMES, *FILES) for ending in ("", PARTIAL)}
     foreign = sorted(path.name for path in directory.iterdir() if path.name not in ours)
+    foreign += foreign_files(directory)
     if foreign:
         hint = "choose a new or empty folder"
         raise MergeError(f"the folder holds other files, such as {foreign[0]}", where=str(directory), hint=hint)
+
+
+def _reason(error: OSError) -> str:
+    """Return what the system says; ``shutil`` gathers several such errors in one."""
+    return error.strerror or str(error.args[0][0][-1])
 
 
 def _json(report: Mapping[str, Any], directory: Path) -> str:

@@ -39,6 +39,15 @@ def test_one_file_for_a_model_on_a_benchmark():
     assert all("/" not in name for name in files)
 
 
+def test_names_that_are_too_long_for_a_file_are_cut_with_a_digest(tmp_path):
+    long = [row("accuracy", 0.5, benchmark="é" * 300 + end) for end in ("a", "b")]
+    files = clip_benchmark_files(long, [each["benchmark"] for each in long])
+    assert [document["dataset"][-1] for document in files.values()] == ["a", "b"]
+    for name in files:
+        (tmp_path / f"{name}.partial").touch()
+        assert name.endswith("_en_zeroshot_classification.json")
+
+
 def test_rows_of_two_models_are_refused():
     with pytest.raises(ValueError, match="one model on one benchmark"):
         as_clip_benchmark([ROWS[0], row("accuracy", 1.0, model="b")])

@@ -75,6 +75,21 @@ def test_named_key_wins_over_the_split_form(source):
         ({"images": np.zeros((2, 4, 4), np.uint8), "labels": np.zeros((2, 3), int)}, r"labels have shape \[2, 3\]"),
         ({"images": np.zeros((2, 4, 4), np.uint8), "labels": np.zeros(2)}, "labels are float64"),
         ({"images": np.zeros((2, 4, 4), np.uint8), "labels": np.array([0, -1])}, "a label is -1"),
+        (
+            {"images": np.zeros((2, 4, 4), np.uint8), "labels": np.array([0, 2**63], np.uint64)},
+            "a label is 9223372036854775808; .* up to",
+        ),
+        (
+            {"images": np.zeros((2, 4, 4), np.uint8), "labels": np.array([2**64 - 1, 0], np.uint64)},
+            "a label is 18446744073709551615; .* up to",
+        ),
+        pytest.param(
+            {"images": np.zeros((2, 4, 4), np.longdouble), "labels": np.zeros(2, int)},
+            f"images are {np.dtype(np.longdouble)}",
+            marks=pytest.mark.skipif(np.dtype(np.longdouble).itemsize == 8, reason="no such type on this machine"),
+        ),
+        ({"images": np.zeros((2, 0, 4, 3), np.uint8), "labels": np.zeros(2, int)}, r"shape \[2, 0, 4, 3\].* no pixels"),
+        ({"images": np.zeros((2, 4, 0), np.uint8), "labels": np.zeros(2, int)}, r"shape \[2, 4, 0\].* no pixels"),
         ({"images": np.array([{}, {}]), "labels": np.zeros(2, int)}, "cannot read data.npz"),
     ],
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 from image_files import BROKEN, picture, write_folder
@@ -93,6 +95,31 @@ def test_a_broken_file_is_named_or_left_out_and_counted(tmp_path):
     np.testing.assert_array_equal(images.pixels(range(3, 4), COLOUR)[0], picture(4).transpose(2, 0, 1))
 
 
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda path: path.symlink_to("nowhere.png"), "No such file"),
+        (os.mkfifo, "neither a file nor a link to one"),
+    ],
+)
+def test_what_has_the_name_of_an_image_is_never_dropped_silently(tmp_path, make, reason):
+    folder = write_folder(tmp_path / "pictures" / "test")
+    make(folder / "cat" / "2.png")
+    (folder / "cat" / "folder.png").mkdir()
+    with pytest.raises(MergeError, match=rf"^test/cat/2.png: the image cannot be read: {reason}"):
+        load(tmp_path).pixels(range(7), COLOUR)
+    images = load(tmp_path, skip_broken=True)
+    assert images.labels.tolist() == [0, 0, 1, 1, 2, 2]
+    assert images.notes == ("1 of 7 images could not be read and are left out: test/cat/2.png",)
+
+
+def test_a_class_whose_folder_is_a_link_to_nothing(tmp_path):
+    folder = write_folder(tmp_path / "pictures" / "test")
+    (folder / "ape").symlink_to("nowhere")
+    with pytest.raises(UsageError, match=r"'ape' in .*test is a link to nothing"):
+        load(tmp_path)
+
+
 def test_all_broken(tmp_path):
     folder = write_folder(tmp_path / "pictures" / "test", each=1)
     for path in folder.rglob("*.png"):
@@ -106,6 +133,7 @@ def test_a_model_without_a_size_needs_one_from_the_benchmark(tmp_path):
     with pytest.raises(UsageError, match=r"the model states no size .* \(give 'size'"):
         load(tmp_path).pixels(range(2), ImageFormat(3, None))
     assert load(tmp_path, ", size: 16").pixels(range(2), ImageFormat(3, None)).shape == (2, 3, 16, 16)
+    assert load(tmp_path, ", size: 16").shape(COLOUR) == (3, 32, 32)  # what the model states goes first
     with pytest.raises(UsageError, match="the model takes 4 channels"):
         load(tmp_path).pixels(range(2), ImageFormat(4, (32, 32)))
 

@@ -166,5 +166,5 @@ def test_a_missing_library_is_one_line_with_its_remedy(tmp_path, monkeypatch):
 def test_encoded_rows_are_not_read_when_they_are_opened(tmp_path):
     table().to_parquet(tmp_path / "some.parquet")
     images = load(tmp_path, "some.parquet")
-    assert isinstance(images._inner, EncodedImages)
+    assert isinstance(images.inner, EncodedImages)
     assert images._kept == {}

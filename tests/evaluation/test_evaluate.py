@@ -82,27 +82,41 @@ def test_bare_checkpoint_takes_its_architecture_from_the_benchmark(classifiers, 
     assert evaluation.results[0]["head"] == "own"
 
 
+def test_a_head_that_is_not_needed_is_noted(classifiers, projected_tower, write_benchmark, tmp_path):
+    save_file({"heads": torch.randn(CLASSES, 4)}, tmp_path / "heads.st")
+    arrays = example_arrays(channels=1)
+    benchmark = write_benchmark("head: heads.st#heads\n", **arrays)
+    both = evaluate([str(classifiers[0]), str(projected_tower)], [benchmark])
+    notes = [note for note in both.notes if "heads.st#heads" in note]
+    assert notes == [
+        f"tiny, {classifiers[0]}: the model's own classes were used, not the benchmark's head heads.st#heads"
+    ]
+    alone = evaluate([str(classifiers[0])], [write_benchmark(**arrays)])
+    assert value(both, classifiers[0], "loss") == value(alone, classifiers[0], "loss")
+    assert not alone.notes
+
+
 def test_folders_may_have_an_at_sign(write_benchmark, tmp_path):
     make_classifier(0).save_pretrained(tmp_path / "vit@home")
     evaluate([str(tmp_path / "vit@home")], [write_benchmark()], model=str(tmp_path / "vit@home"))
 
 
 @pytest.mark.parametrize(
-    ("model", "asked"), [("hf:org/vit", ("org/vit", "main")), ("hf:org/vit@abc", ("org/vit", "abc"))]
+    ("model", "asked"), [("hf:org/vit", ("org/vit", None)), ("hf:org/vit@abc", ("org/vit", "abc"))]
 )
 def test_architecture_from_the_hub(classifiers, write_benchmark, monkeypatch, model, asked):
-    from transformers import AutoConfig
+    import huggingface_hub
 
     seen = []
 
-    def from_pretrained(name, *, revision, trust_remote_code):
+    def snapshot_download(name, *, revision, allow_patterns):
         seen.append((name, revision))
-        assert trust_remote_code is False
-        return make_classifier(0).config
+        assert not [pattern for pattern in allow_patterns if "safetensors" in pattern]
+        return str(classifiers[1])
 
-    monkeypatch.setattr(AutoConfig, "from_pretrained", from_pretrained)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
     evaluate([str(classifiers[0] / "model.safetensors")], [write_benchmark()], model=model)
-    assert seen == [asked]
+    assert set(seen) == {asked}
 
 
 def test_model_option_goes_before_the_benchmark(classifiers, write_benchmark, tmp_path):

@@ -145,6 +145,25 @@ def test_numbers_that_are_no_means_have_bootstrap_intervals_and_pair_by_right_an
     assert (comparison["metric"], comparison["test"]) == ("accuracy", "exact McNemar")
 
 
+def test_a_formula_without_a_value_for_some_resamples_has_the_interval_of_the_harness_or_none():
+    import warnings
+    from types import SimpleNamespace
+
+    from merge.evaluation.language.harness_outcome import _measure
+
+    def ratio(drawn):
+        return np.float64(sum(drawn)) / np.float64(sum(value == 2 for value in drawn))
+
+    task = SimpleNamespace(leaves={"a": SimpleNamespace(aggregation=lambda: {"ratio": ratio})}, n=3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        without = _measure("ratio", ("ratio", "none"), {"ratio,none": 4.0}, [0, 2, 2], task, 0)
+        numbers = {"ratio,none": 4.0, "ratio_stderr,none": 1.0}
+        found = _measure("ratio", ("ratio", "none"), numbers, [0, 2, 2], task, 0)
+    assert without is None
+    assert (found.low, found.high) == pytest.approx((4 - 1.959964, 4 + 1.959964))
+
+
 def by_hand(folder):
     return np.array(choices_by_hand(folder)) == [document["label"] for document in DOCUMENTS]
 
@@ -214,11 +233,11 @@ def test_a_group_has_its_own_number(llama, spec):
 
 @pytest.mark.slow
 def test_files_of_the_harness_stand_beside_the_report(llama, spec, tmp_path, own_results):
-    for _ in range(2):
+    for _ in range(2):  # the files of a former report do not stay
         evaluate([str(llama)], [spec(more="num_fewshot: 2\nlimit: 20\n")], report=tmp_path / "report")
     results = sorted((tmp_path / "report" / "lm-eval").glob("*/results_*.json"))
     samples = sorted((tmp_path / "report" / "lm-eval").glob("*/samples_animals_*.jsonl"))
-    assert (len(results), len(samples)) == (2, 2)
+    assert (len(results), len(samples)) == (1, 1)
     ours = json.loads(results[0].read_text())
     assert set(own_results) - {"groups"} == set(ours)  # there are groups only where some were asked for
     assert ours["results"]["animals"] == pytest.approx(own_results["results"]["animals"])
@@ -226,6 +245,31 @@ def test_files_of_the_harness_stand_beside_the_report(llama, spec, tmp_path, own
     assert ours["model_name"] == str(llama)
     lines = [json.loads(line) for line in samples[0].read_text().splitlines()]
     assert sum(line["acc"] for line in lines) / 20 == ours["results"]["animals"]["acc,none"]
+
+
+@pytest.mark.parametrize(
+    ("task", "make", "takes"),
+    [  # room for the same 14 tokens: beside an answer of 6, whose last one is no input; beside 6 written ones; alone
+        ("animals", make_llama, 14 + 6 - 1),
+        ("answers", make_llama, 14 + 6),
+        ("animals", lambda **changes: make_t5(), 14),
+        ("answers", lambda **changes: make_t5(), 14),
+    ],
+)
+def test_contexts_that_are_cut_are_counted(spec, tmp_path, task, make, takes):
+    tokenizer = make_tokenizer(eos_token="</s>", pad_token="<pad>")
+    tokenizer.model_max_length = takes
+    folder = save(make(max_position_embeddings=takes), tmp_path / "model", tokenizer)
+    assert len(tokenizer(" cat dog cat").input_ids) == 6
+    cut = sum(len(tokenizer(document["question"]).input_ids) > 14 for document in DOCUMENTS)
+    assert 0 < cut < len(DOCUMENTS)
+    told = f"too long for the {takes} tokens that the model takes with the answer, and cut at the left"
+    assert f"zoo, {folder}: {cut} contexts were {told}" in evaluate([str(folder)], [spec(task)]).notes
+
+
+def test_contexts_that_fit_are_not_mentioned(llama, spec):
+    notes = evaluate([str(llama)], [spec("[animals, rolling, answers]")]).notes
+    assert not any("contexts" in note for note in notes)
 
 
 def test_names_of_models_never_leave_the_report(spec, tmp_path, monkeypatch):
@@ -239,6 +283,38 @@ def test_names_of_models_never_leave_the_report(spec, tmp_path, monkeypatch):
         "report.md",
         "results.json",
     ]
+
+
+@pytest.mark.parametrize("failure", [MergeError("no"), KeyboardInterrupt()])
+def test_nothing_is_written_before_all_models_are_done(llama, spec, tmp_path, monkeypatch, failure):
+    from merge.evaluation.language import harness_run
+
+    evaluate_one, calls = harness_run._evaluate, []
+
+    def fail_at_the_second(*arguments):
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise failure
+        return evaluate_one(*arguments)
+
+    monkeypatch.setattr(harness_run, "_evaluate", fail_at_the_second)
+    other = save(make_llama(seed=4, max_position_embeddings=64), tmp_path / "other")
+    with pytest.raises(type(failure)):
+        evaluate([str(llama), str(other)], [spec(more="limit: 2\n")], report=tmp_path / "report")
+    assert len(calls) == 2
+    assert not (tmp_path / "report").exists()
+
+
+def test_long_names_of_models_and_tasks(tasks, tmp_path):
+    folder = tmp_path / ("d" * 120) / ("e" * 120)
+    save(make_llama(max_position_embeddings=64), folder)
+    (tmp_path / "tasks").mkdir()
+    text = (tasks / "tasks" / "animals.yaml").read_text()
+    (tmp_path / "tasks" / "long.yaml").write_text(text.replace("task: animals", f"task: {'t' * 300}"))
+    benchmark = f"kind: lm-eval\ntasks: {'t' * 300}\ninclude_path: tasks\nlimit: 2\n"
+    (tmp_path / "bench.yaml").write_text(benchmark)
+    evaluate([str(folder)], [str(tmp_path / "bench.yaml")], report=tmp_path / "report")
+    assert len(list((tmp_path / "report" / "lm-eval").glob("*/samples_ttt*.jsonl"))) == 1
 
 
 def test_nothing_is_printed_and_random_states_are_left_alone(llama, spec, capfd):

@@ -209,6 +209,28 @@ def test_the_interval_is_the_bootstrap_of_scipy_over_documents(llama, spec):
     assert row(evaluation)["interval"] == pytest.approx(list(found.confidence_interval), rel=1e-4)
 
 
+def test_documents_without_a_scored_token_are_not_resampled(spec, tmp_path):
+    import warnings
+
+    folder = save(make_llama(), tmp_path / "mute", make_tokenizer(pad_token="<pad>"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = evaluate([str(folder)], [spec(["a", "a cat", "b", "no", "é", "dog no", "cat!"])])
+    whole = evaluate([str(folder)], [spec(["a cat", "dog no", "cat!"])])
+    assert row(found) == row(whole)
+    assert row(found)["n"] == 2 + 2 + 1
+    bits = row(whole, "bits_per_byte")["value"] * len("a catdog nocat!")
+    assert row(found, "bits_per_byte")["value"] * len("a cat b no é dog no cat!".replace(" ", "")) != bits
+    assert row(found, "bits_per_byte")["value"] == pytest.approx(bits / len("aa catbnoédog nocat!".encode()))
+
+
+def test_one_document_with_scored_tokens_among_several(spec, tmp_path):
+    folder = save(make_llama(), tmp_path / "mute", make_tokenizer(pad_token="<pad>"))
+    told = r"only 1 of 3 documents has tokens to score.*\(the tokenizer has no token that begins a text"
+    with pytest.raises(MergeError, match=told):
+        evaluate([str(folder)], [spec(["a", "a cat", "b"])])
+
+
 def test_a_text_of_one_window_says_that_its_interval_is_narrow(llama, spec):
     evaluation = evaluate([str(llama)], [spec("a cat")])
     assert row(evaluation)["n"] == 3
@@ -233,7 +255,7 @@ def test_progress_is_in_characters(llama, spec):
         (["a", ""], "", None, "text.jsonl, line 2: the text is empty"),
         (["a", "\ud800"], "", None, "line 2: the text is no valid Unicode"),
         ([], "", None, "there is no text"),
-        (["a", 5], "", None, "line 2 has no text under 'text'"),
+        (["a", 5], "", None, "text.jsonl, line 2: what is under 'text' is no text, but 5"),
         (["a"], "", "{path: text.jsonl, text: txt}", "did you mean 'text'?"),
         ("a", "", "{path: text.txt, text: txt}", "'text' is a key in the lines of a .jsonl file"),
         ("a", "", "{path: absent.txt}", "no such text file: absent.txt"),
@@ -258,6 +280,13 @@ def test_lines_that_are_no_objects(spec, tmp_path, line):
     path = spec(["a"])
     (tmp_path / "text.jsonl").write_text(line)
     with pytest.raises(UsageError, match="line 1 is no"):
+        read_benchmark(path).prepare(Settings())
+
+
+def test_lines_that_are_nested_too_deeply(spec, tmp_path):
+    path = spec(["a"])
+    (tmp_path / "text.jsonl").write_text('{"text": "a"}\n' + "[" * 100_000)
+    with pytest.raises(UsageError, match=r"text.jsonl, line 2 is no JSON that can be read: nested too deeply"):
         read_benchmark(path).prepare(Settings())
 
 

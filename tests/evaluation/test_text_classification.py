@@ -8,10 +8,21 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tiny_language_models import bert_tokenizer, make_bert, make_gpt2, make_llama, make_t5, make_tokenizer, save
+from tiny_language_models import (
+    SPECIAL,
+    bert_tokenizer,
+    make_bert,
+    make_gpt2,
+    make_llama,
+    make_t5,
+    make_tokenizer,
+    save,
+    vocabulary_size,
+)
 
 from merge.errors import MergeError, UsageError
 from merge.evaluation import evaluate
+from merge.evaluation.language.filler import Filler
 from merge.evaluation.specification import read_benchmark, read_benchmarks
 from merge.evaluation.task import Settings
 
@@ -207,7 +218,9 @@ def test_wrong_benchmarks(spec, more, data, columns, message):
         ("data.jsonl", "[]", "line 1 is no JSON object"),
         ("data.csv", "sentence,label\na,0,5\n", "row 1 has not 2 cells"),
         ("data.csv", "sentence,label\na\n", "row 1 has not 2 cells"),
-        ("data.csv", 'sentence,label\n"a,0\n', "data.csv, line 1: unexpected end of data"),
+        ("data.csv", 'sentence,label\n"a,0\n', "data.csv, line 2: unexpected end of data"),
+        ("data.csv", 'sentence,label\n"a\nb",0\n"c"d,1\n', "data.csv, line 4: "),
+        ("data.jsonl", "[" * 100_000, "data.jsonl, line 1 is no JSON that can be read: nested too deeply"),
         ("data.csv", b"sentence,label\n\xff,0\n", "cannot read data.csv"),
     ],
 )
@@ -216,6 +229,17 @@ def test_broken_files(spec, tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(UsageError, match=message):
         read_benchmark(benchmark).prepare(Settings())
+
+
+def test_cells_are_of_any_size_and_keep_their_line_ends(spec, tmp_path):
+    import csv
+
+    benchmark, limit = spec(data="{path: data.csv, text: sentence}"), csv.field_size_limit()
+    texts = ["a" * 200_000, "two\r\nlines", "and\nthree\n"]
+    with (tmp_path / "data.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["sentence", "label"], *([text, 0] for text in texts)])
+    assert read_benchmark(benchmark).prepare(Settings()).data.texts == texts
+    assert csv.field_size_limit() == limit
 
 
 def test_models_that_do_not_fit(spec, bert, gpt2, tmp_path):
@@ -234,11 +258,72 @@ def test_models_that_do_not_fit(spec, bert, gpt2, tmp_path):
         evaluate([str(small)], [spec(sentence=["", *TEXTS[1:]])])
 
 
-def test_a_tokenizer_without_any_filling_token_takes_one_text_at_a_time(gpt2, spec, tmp_path):
+def test_a_tokenizer_without_any_filling_token(gpt2, spec, tmp_path):
     model = make_gpt2("GPT2ForSequenceClassification", **CLASSES)
     folder = save(model, tmp_path / "bare", make_tokenizer(mask_token="[MASK]"))
     losses = [rows(evaluate([str(each)], [spec()]), "loss")[0]["value"] for each in (gpt2, folder)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+
+
+@pytest.mark.parametrize("roles", [{"eos_token": "</s>"}, {"eos_token": "</s>", "pad_token": "</s>"}])
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_texts_that_end_with_the_last_token_are_read_at_that_token(spec, tmp_path, roles, batch_size):
+    from tokenizers.processors import TemplateProcessing
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    tokenizer = make_tokenizer(**roles)
+    ending = TemplateProcessing("$A </s>", "$A </s> $B:1 </s>:1", [("</s>", SPECIAL.index("</s>"))])
+    tokenizer.backend_tokenizer.post_processor = ending
+    folder = save(make_gpt2("GPT2ForSequenceClassification", **CLASSES), tmp_path / "ending", tokenizer)
+    plain, tokens = AutoModelForSequenceClassification.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    assert tokens("cat").input_ids[-1] == tokens.eos_token_id
+    with torch.no_grad():
+        by_hand = torch.cat([plain(**tokens(text, return_tensors="pt")).logits for text in TEXTS])
+    expected = torch.nn.functional.cross_entropy(by_hand, torch.tensor(LABELS)).item()
+    chances = pipeline_probabilities(folder)
+    assert -np.log(chances[np.arange(len(LABELS)), LABELS]).mean() == pytest.approx(expected, rel=1e-5)
+    found = rows(evaluate([str(folder)], [spec()], batch_size=batch_size), "loss")[0]["value"]
+    assert found == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_filling_token_is_in_no_text():
+    model = make_gpt2("GPT2ForSequenceClassification", **CLASSES)
+    filler = Filler(model)
+    filler.choose([[0, 1, 3], [2, 5]])
+    assert (filler.token, model.config.pad_token_id) == (4, 4)
+    filler.choose([range(vocabulary_size())])
+    assert filler.token is None
+    own = Filler(make_gpt2("GPT2ForSequenceClassification", pad_token_id=2, **CLASSES))
+    own.choose([[0, 1, 2]])
+    assert own.token == 2
+
+
+@pytest.mark.parametrize("architecture", ["BertForMaskedLM", "BertModel"])
+def test_a_backbone_without_a_pooler_gives_its_first_token(spec, tmp_path, architecture):
+    from transformers import AutoTokenizer, BertModel
+
+    model = make_bert(architecture)
+    if architecture == "BertModel":
+        model.pooler = None
+    folder = save(model, tmp_path / "masked", bert_tokenizer())
+    head = torch.randn(3, 8, generator=torch.Generator().manual_seed(1))
+    save_file({"task": head}, tmp_path / "heads.safetensors")
+    plain = BertModel.from_pretrained(folder, add_pooling_layer=False)
+    tokens = AutoTokenizer.from_pretrained(folder)
+    with torch.no_grad():
+        states = [plain(**tokens(text, return_tensors="pt")).last_hidden_state[:, 0] for text in TEXTS]
+    expected = torch.nn.functional.cross_entropy(torch.cat(states) @ head.T, torch.tensor(LABELS)).item()
+    found = rows(evaluate([str(folder)], [spec("head: heads.safetensors#task\n")]), "loss")[0]["value"]
+    assert found == pytest.approx(expected, rel=1e-5)
+
+
+def test_half_a_pooler_is_refused(bert, spec, tmp_path):
+    tensors = load_file(bert / "model.safetensors")
+    del tensors["bert.pooler.dense.bias"]
+    save_file(tensors, tmp_path / "half.st")
+    save_file({"task": torch.zeros(3, 8)}, tmp_path / "heads.safetensors")
+    with pytest.raises(MergeError, match=r"1 missing: pooler\.dense\.bias"):
+        evaluate([str(tmp_path / "half.st")], [spec("head: heads.safetensors#task\n")], model=str(bert))
 
 
 @pytest.mark.parametrize(("suite", "count"), [("glue-gpt2", 7), ("glue-flan-t5", 7), ("lm", 11)])

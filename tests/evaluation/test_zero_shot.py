@@ -200,6 +200,26 @@ def test_the_same_head_in_a_classification_benchmark(clip, towers, write, tmp_pa
     np.testing.assert_allclose(logits_of(towers[0], str(path)) * scale, expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize("family", ["clip", "siglip", "open_clip_model"])
+def test_prompts_that_are_cut_are_counted(family, write, request, tmp_path):
+    folder = request.getfixturevalue(family)[0]
+    fitting = 'templates: ["{}", "{} x"]\n'
+    more = {"model": f"open_clip:{OPEN_CLIP_NAME}"} if family == "open_clip_model" else {}
+    assert outcome_of(folder, write(CLASSES + fitting), **more).details["notes"] == []
+    names = f"classes: [crane, bee, '{'fox ' * 100}']\n"
+    told = ["2 of 6 prompts were cut to the 24 tokens that the text tower takes"]
+    assert outcome_of(folder, write(names + fitting), **more).details["notes"] == told
+    if family == "clip":
+        head = f"head: {{clip: {folder}, {names.strip()}, {fitting.strip()}}}\nmodel: {folder}\n"
+        (tmp_path / "fixed.yaml").write_text(f"kind: classification\ndata: {{path: data.npz}}\n{head}")
+        assert outcome_of(folder, str(tmp_path / "fixed.yaml")).details["notes"] == told
+
+
+def test_prompts_that_are_all_the_same_after_the_cut(clip, write):
+    with pytest.raises(UsageError, match="all classes have the same prompts after the cut to the 24 tokens"):
+        outcome_of(clip[0], write(CLASSES + f'templates: ["{"x " * 100}{{}}"]\n'))
+
+
 def test_the_named_head_serves_whole_models_too(clip, write, tmp_path):
     make_clip(tmp_path / "other", seed=1)
     own, named = (logits_of(tmp_path / "other", write(CLASSES + more)) for more in ("", f"model: {clip[0]}\n"))
@@ -216,6 +236,13 @@ def test_class_names_of_the_data(clip, write):
         prompts.names(("red_fox", "bee"))
     with pytest.raises(UsageError, match="the data has no class names"):
         outcome_of(clip[0], write("", arrays))
+
+
+def test_class_names_with_braces_are_filled_in_once():
+    from merge.evaluation.zero_shot.prompts import Prompts
+
+    prompts = Prompts(None, ("a {} or {c}, {d}",), "", "here")
+    assert prompts.texts(["set {c}", "\\1{}"]) == ["a set {c} or set {c}, {d}", "a \\1{} or \\1{}, {d}"]
 
 
 def test_classes_by_number(clip, write):

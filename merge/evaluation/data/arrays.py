@@ -11,18 +11,22 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CHANNEL_COUNTS = (1, 3, 4)
+LARGEST_FLOAT = 8  # bytes; torch has no longer ones
 
 
 def channels_first(images: NDArray[Any], where: str) -> NDArray[Any]:
     """Return images [n, channels, height, width] from NHW, NHWC or NCHW.
 
     Raises:
-        UsageError: They have another shape, or are neither uint8 nor floating.
+        UsageError: They have another shape or no pixels, or are neither uint8 nor floating of 16 to 64 bits.
     """
     import numpy as np
 
-    if images.dtype != np.uint8 and images.dtype.kind != "f":
-        raise UsageError(f"images are {images.dtype}; uint8 (0 to 255) or floating is expected", where=where)
+    if images.dtype != np.uint8 and (images.dtype.kind != "f" or images.itemsize > LARGEST_FLOAT):
+        what = f"images are {images.dtype}; uint8 (0 to 255) or floating of 16, 32 or 64 bits is expected"
+        raise UsageError(what, where=where)
+    if 0 in images.shape[1:]:
+        raise UsageError(f"images have shape {list(images.shape)}, so they have no pixels", where=where)
     if images.ndim == 3:
         return images[:, None]
     if images.ndim == 4 and images.shape[3] in CHANNEL_COUNTS:
@@ -37,7 +41,7 @@ def class_numbers(labels: NDArray[Any], where: str) -> NDArray[np.int64]:
     """Return labels [n] from [n] or [n, 1].
 
     Raises:
-        UsageError: They are not whole numbers from 0, one an image.
+        UsageError: They are not whole numbers from 0 that 64 bits hold with a sign, one an image.
     """
     import numpy as np
 
@@ -48,4 +52,6 @@ def class_numbers(labels: NDArray[Any], where: str) -> NDArray[np.int64]:
         raise UsageError(f"labels are {flat.dtype}; class numbers from 0 are expected", where=where)
     if len(flat) and flat.min() < 0:
         raise UsageError(f"a label is {flat.min()}; class numbers from 0 are expected", where=where)
+    if len(flat) and flat.max() > (most := np.iinfo(np.int64).max):
+        raise UsageError(f"a label is {flat.max()}; class numbers up to {most} are expected", where=where)
     return flat.astype(np.int64)

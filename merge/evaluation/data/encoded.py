@@ -64,7 +64,8 @@ class EncodedImages:
         Raises:
             UsageError: It states no size, and the benchmark gives none; or it takes neither colour nor grey.
         """
-        size = (self.resizing.size, self.resizing.size) if self.resizing.size else expected.size
+        given = (self.resizing.size, self.resizing.size) if self.resizing.size else None
+        size = expected.size or given
         if size is None:
             hint = "give 'size', in pixels, beside 'path'"
             raise UsageError("the model states no size for its images", where=self.where, hint=hint)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import UsageError, suggest
 from ..data_source import WHOLE
+from .decoding import BrokenImage
 from .encoded import EncodedImages
 
 if TYPE_CHECKING:
@@ -30,8 +31,11 @@ class Files:
         return str(self.paths[item].relative_to(self.folder))
 
     def read(self, item: int) -> bytes:
-        """Return the bytes of one file."""
-        return self.paths[item].read_bytes()
+        """Return the bytes of one file. Raises BrokenImage for what is no file, OSError for what cannot be read."""
+        path = self.paths[item]
+        if path.exists() and not path.is_file():  # a pipe would never end
+            raise BrokenImage("neither a file nor a link to one")
+        return path.read_bytes()
 
 
 def load(source: DataSource) -> EncodedImages:
@@ -65,8 +69,8 @@ def load(source: DataSource) -> EncodedImages:
 
 
 def images_below(folder: Path) -> list[Path]:
-    """Return all image files below a folder, in the order of their names."""
-    return sorted(path for path in folder.rglob("*") if _is_image(path) and path.is_file())
+    """Return all that is named like an image below a folder, links to nothing too, in the order of their names."""
+    return sorted(path for path in folder.rglob("*") if _is_image(path) and not path.is_dir())
 
 
 def _split(folder: Path, source: DataSource) -> Path:
@@ -94,6 +98,7 @@ def _check_classes(folder: Path, source: DataSource) -> None:
 
 
 def _classes(split: Path, source: DataSource) -> list[Path]:
+    _refuse_lost_classes(split, source)
     classes = _folders(split)
     if classes:
         return classes
@@ -102,6 +107,13 @@ def _classes(split: Path, source: DataSource) -> list[Path]:
     if not images_directly(split):
         what = f"no images in {split}"
     raise UsageError(what, where=source.where, hint=hint)
+
+
+def _refuse_lost_classes(split: Path, source: DataSource) -> None:
+    """Refuse links to nothing: a class that is left out would number the others anew."""
+    for child in sorted(split.iterdir()):
+        if child.is_symlink() and not child.exists() and not child.name.startswith("."):
+            raise UsageError(f"'{child.name}' in {split} is a link to nothing", where=source.where)
 
 
 def images_directly(folder: Path) -> bool:

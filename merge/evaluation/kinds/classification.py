@@ -111,13 +111,19 @@ class ClassificationTask:
 
         classifier = load_classifier(candidate, self.benchmark.model, self.head, self.settings)
         logits = run(classifier, self.data, self.benchmark.normalization, self.settings)
-        return self.score(logits, classifier.head_label)
+        unused = self.head.label if self.head and not classifier.head else None
+        notes = [f"the model's own classes were used, not the benchmark's head {unused}"] if unused else []
+        notes += classifier.head.notes if classifier.head else []
+        return self._outcome(logits, classifier.head_label, notes)
 
     def score(self, logits: NDArray[np.floating], name: str) -> Outcome:
         """Compare logits [n, classes] with the labels."""
+        return self._outcome(logits, name, [])
+
+    def _outcome(self, logits: NDArray[np.floating], head: str, notes: list[str]) -> Outcome:
         from ..scoring import score
 
-        return score(logits, self.data.labels, head=name, notes=self.data.notes)
+        return score(logits, self.data.labels, head=head, notes=[*self.data.notes, *notes])
 
     def differentiate(self, candidate: Candidate) -> WeightGradients:
         """Build the candidate's network once, for many steps of a descent on the weights."""

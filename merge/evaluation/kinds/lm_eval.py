@@ -133,7 +133,8 @@ class LmEvalTask:
         benchmark, settings = self.benchmark, self.settings
         model = load_language_model(candidate, benchmark.model, settings)
         folder = candidate.folder or benchmark.model
-        found = run_task(
+        found, notes = run_task(
             self.task, model, settings, folder=folder, num_fewshot=benchmark.num_fewshot, limit=benchmark.data.limit
         )
-        return outcome_of(found, self.task, benchmark.data, benchmark.metric, model=candidate.name, seed=settings.seed)
+        name, seed = candidate.name, settings.seed
+        return outcome_of(found, self.task, benchmark.data, benchmark.metric, model=name, seed=seed, notes=notes)

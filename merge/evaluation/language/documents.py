@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import UsageError, suggest
 from ...section import Section
+from .line_files import json_object
 
 KEYS = ("path", "text")
 LINES = (".jsonl", ".ndjson")
 DEFAULT_FIELD = "text"
+SHOWN = 40  # characters of what stands in place of a text
 
 
 @dataclass(frozen=True)
@@ -86,15 +87,14 @@ def _read(path: Path, where: str) -> str:
 
 
 def _field(line: str, place: str, source: TextSource) -> str:
-    try:
-        record = json.loads(line)
-    except ValueError as error:
-        raise UsageError(f"{place} is not JSON: {error}", where=source.where) from None
-    if not isinstance(record, dict):
-        raise UsageError(f"{place} is no JSON object", where=source.where)
+    record = json_object(line, place, source.where)
     text = record.get(source.field)
     if isinstance(text, str):
         return text
+    if source.field in record:
+        shown = repr(text) if len(repr(text)) <= SHOWN else f"{repr(text)[:SHOWN]}…"
+        what = f"{place}: what is under '{source.field}' is no text, but {shown}"
+        raise UsageError(what, where=source.where)
     keys = ", ".join(record) or "none"
     hint = suggest(source.field, record) or f"its keys: {keys}; name one with 'text'"
     raise UsageError(f"{place} has no text under '{source.field}'", where=source.where, hint=hint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,15 +72,37 @@ def _class() -> Any:
     from lm_eval.models.huggingface import HFLM
 
     class InMemory(HFLM):  # type: ignore[misc, no-any-unimported, unused-ignore]
-        """Chooses its batch size by the longest text that it is asked about."""
+        """Chooses its batch size by the longest text that it is asked about, and remembers contexts that are cut."""
 
         def __init__(self, model: LanguageModel, most: int, **options: Any) -> None:
             super().__init__(**options)
             self._ours, self._most = model, most
+            self._cut: set[tuple[int, ...]] = set()
+
+        @property
+        def notes(self) -> list[str]:
+            """What a reader of the results should know: the harness itself only logs it, or not even that."""
+            what = (
+                f"too long for the {self.max_length} tokens that the model takes with the answer, and cut at the left"
+            )
+            return [f"{len(self._cut)} contexts were {what}"] if self._cut else []
 
         def _loglikelihood_tokens(self, requests: Any, *arguments: Any, **options: Any) -> Any:
             longest = max((len(request[1]) + len(request[2]) for request in requests), default=1)
             self.batch_size_per_gpu = self._ours.rows(min(longest, self.max_length), self._most)
+            self._cut |= {tuple(request[1]) for request in requests if self._is_cut(request[1], request[2])}
             return super()._loglikelihood_tokens(requests, *arguments, **options)
+
+        def _is_cut(self, context: Sequence[int], answer: Sequence[int]) -> bool:
+            """Tell whether the harness cuts: an answer's last token is no input, an encoder sees no answer."""
+            beside = len(answer) - 1 if self.backend == "causal" else 0
+            return len(context) + beside > int(self.max_length)
+
+        def tok_batch_encode(self, strings: Any, *arguments: Any, **options: Any) -> Any:
+            """Encode contexts of texts to be written, which the harness cuts to ``left_truncate_len`` tokens."""
+            limit = int(options.get("left_truncate_len") or 0)
+            encoded = [tuple(self.tok_encode(string)) for string in strings] if limit else []
+            self._cut |= {each for each in encoded if len(each) > limit}
+            return super().tok_batch_encode(strings, *arguments, **options)
 
     return InMemory

@@ -21,9 +21,25 @@ Key = tuple[str, str]  # metric and filter
 
 
 def outcome_of(
-    found: dict[str, Any], task: LoadedTask, data: HarnessData, metric: str | None, *, model: str, seed: int
+    found: dict[str, Any],
+    task: LoadedTask,
+    data: HarnessData,
+    metric: str | None,
+    *,
+    model: str,
+    seed: int,
+    notes: Sequence[str] = (),
 ) -> Outcome:
     """Return the measures of a task, the main one first: ``metric``, else accuracy, else the task's first.
+
+    Args:
+        found: What ``simple_evaluate`` returned.
+        task: The task.
+        data: Its documents, and its place in the benchmark file.
+        metric: The harness's name of the main metric; None: accuracy, else the task's first.
+        model: Its name, for messages.
+        seed: For resampling.
+        notes: On how the model was run.
 
     Raises:
         UsageError: The task has no such metric.
@@ -34,7 +50,8 @@ def outcome_of(
     main = _main(keys, found["higher_is_better"][data.task], metric, data)
     ordered = [main, *(key for key in keys if key != main)]
     documents = {key: _values(found["samples"], key) for key in ordered}
-    measures, notes = [], []
+    measures: list[Measure] = []
+    notes = list(notes)
     for key in ordered:
         name = _name(key, main)
         lower = found["higher_is_better"][data.task].get(key[0]) is False
@@ -94,7 +111,9 @@ def _measure(
         return Measure(name, value, *wilson(round(sum(values)), len(values)), len(values))
     if len(task.leaves) == 1 and len(values) > 1:
         (leaf,) = task.leaves.values()
-        return Measure(name, value, *_bootstrap(values, leaf.aggregation()[metric], seed), len(values))
+        low, high = _bootstrap(values, leaf.aggregation()[metric], seed)
+        if np.isfinite([low, high]).all():
+            return Measure(name, value, low, high, len(values))
     if error is None:
         return None
     from scipy.stats import norm
@@ -104,18 +123,23 @@ def _measure(
 
 
 def _bootstrap(values: Sequence[Any], formula: Callable[[list[Any]], Any], seed: int) -> tuple[float, float]:
+    """Return the interval, nan where the formula has no value for some resample."""
+    import warnings
+
     import numpy as np
     from scipy.stats import bootstrap
 
-    found = bootstrap(
-        (np.arange(len(values)),),
-        lambda drawn: float(formula([values[item] for item in drawn])),
-        vectorized=False,
-        n_resamples=RESAMPLES,
-        confidence_level=CONFIDENCE,
-        method="percentile",
-        rng=np.random.default_rng(seed),
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of resamples without one of the classes
+        found = bootstrap(
+            (np.arange(len(values)),),
+            lambda drawn: float(formula([values[item] for item in drawn])),
+            vectorized=False,
+            n_resamples=RESAMPLES,
+            confidence_level=CONFIDENCE,
+            method="percentile",
+            rng=np.random.default_rng(seed),
+        )
     return float(found.confidence_interval.low), float(found.confidence_interval.high)
 
 

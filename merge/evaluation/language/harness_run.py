@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import MergeError
+from ...reports.folders import HARNESS
+from ..file_names import file_name
 from .harness_model import Progress, harness_model
 from .harness_tasks import LoadedTask
 from .portions import Portions
@@ -15,7 +17,6 @@ if TYPE_CHECKING:
     from ..task import Settings
     from .network import LanguageModel
 
-FOLDER = "lm-eval"  # in the folder of a report
 BOOTSTRAPS = 100  # for the harness's standard errors that have no formula; its default takes minutes for F1
 
 
@@ -27,8 +28,8 @@ def run_task(
     folder: Path | None,
     num_fewshot: int | None,
     limit: float | None,
-) -> dict[str, Any]:
-    """Return what ``simple_evaluate`` does, with the samples; write the harness's files where there is a report.
+) -> tuple[dict[str, Any], list[str]]:
+    """Return what ``simple_evaluate`` does, with the samples, and notes; write the files where there is a report.
 
     Args:
         task: The task.
@@ -50,7 +51,7 @@ def run_task(
         progress.finish()
         if tracker is not None:
             _write(tracker, found, settings.output, model.name)
-        return found
+        return found, harnessed.notes
 
 
 def _evaluate(
@@ -99,19 +100,21 @@ def _requests(task: LoadedTask) -> int:
 def _tracker(output: Path | None) -> Any:
     from lm_eval.loggers import EvaluationTracker
 
-    return None if output is None else EvaluationTracker(output_path=str(output / FOLDER))
+    return None if output is None else EvaluationTracker(output_path=str(output / HARNESS))
 
 
 def _write(tracker: Any, found: dict[str, Any], output: Path | None, name: str) -> None:
     """Write results and samples, by the harness's own writer, which only logs when it fails."""
     assert output is not None  # noqa: S101 -- there is a tracker only with an output
-    folder = output / FOLDER
+    folder = output / HARNESS
     before = set(folder.glob("*/*"))
     rest = {key: value for key, value in found.items() if key != "samples"}
+    described = tracker.general_config_tracker
+    described.model_name_sanitized = file_name(described.model_name_sanitized)
     tracker.save_results_aggregated(results=rest, samples=found["samples"])
     if hasattr(tracker, "date_id"):
         for task, samples in found["samples"].items():
-            tracker.save_results_samples(task_name=task, samples=[dict(sample) for sample in samples])
+            tracker.save_results_samples(task_name=file_name(task), samples=[dict(sample) for sample in samples])
     if len(set(folder.glob("*/*")) - before) < 1 + len(found["samples"]):
         raise MergeError(f"the files of lm-evaluation-harness for {name} cannot be written", where=str(folder))
 

@@ -97,11 +97,22 @@ def load_language_model(candidate: Candidate, fallback: Path | None, settings: S
     return LanguageModel(network, tokenizer, kind, candidate.name, settings.device, settings.precision)
 
 
-def build_as(architecture: str, config: Any, tensors: Mapping[str, Tensor], where: str) -> Any:
-    """Return a model of a class of transformers that may be another one than its configuration names."""
+def build_as(architecture: str, config: Any, tensors: Mapping[str, Tensor], where: str, **options: Any) -> Any:
+    """Return a model of a class of transformers that may be another one than its configuration names.
+
+    Args:
+        architecture: The class.
+        config: Its configuration.
+        tensors: Of the checkpoint.
+        where: The model, for messages.
+        options: Further arguments of the class.
+
+    Raises:
+        MergeError: A parameter is missing, left over, or of another shape.
+    """
     import transformers
 
-    return load(getattr(transformers, architecture), config, tensors, where=where)
+    return load(getattr(transformers, architecture), config, tensors, where=where, **options)
 
 
 def embeddings(network: Any) -> int:

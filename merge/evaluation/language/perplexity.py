@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 RESAMPLES = 9999
 ELEMENTS_AT_ONCE = 10**6  # of the resampled arrays
+NO_START = "the tokenizer has no token that begins a text, so each document's first token is not scored"
 METHODS = {
     "causal": "each token given those to its left",
     "masked": "pseudo-perplexity, each token masked alone (Salazar et al. 2020)",
@@ -29,7 +30,8 @@ def outcome_of(scores: Scores, documents: Sequence[str], model: LanguageModel, h
     """Return perplexity (per token, ``n`` tokens) and bits per byte of UTF-8.
 
     Raises:
-        MergeError: There are fewer than two tokens, or the perplexity is larger than any number.
+        MergeError: There are fewer than two tokens, or several documents of which fewer than two have a token to
+            score; or the perplexity is larger than any number.
     """
     import numpy as np
 
@@ -37,7 +39,11 @@ def outcome_of(scores: Scores, documents: Sequence[str], model: LanguageModel, h
     count, size = int(tokens.sum()), sum(len(document.encode()) for document in documents)
     if count < 2:
         raise MergeError("the text has fewer than 2 tokens to score: no interval can be given", where=model.name)
-    per_token, per_byte = _ratio(bits, tokens, seed), _ratio(bits, share * size, seed)
+    scored = tokens > 0  # a document of one token has none where nothing stands to the left of it
+    if scored.sum() < 2:
+        what = f"only 1 of {len(documents)} documents has tokens to score: no interval can be given"
+        raise MergeError(what, where=model.name, hint=NO_START if how.start is None else None)
+    per_token, per_byte = _ratio(bits[scored], tokens[scored], seed), _ratio(bits, share * size, seed)
     with np.errstate(over="ignore"):
         value, low, high = (float(np.exp2(each)) for each in per_token)
     if not np.isfinite(high):
@@ -104,7 +110,7 @@ def _details(model: LanguageModel, how: Reading, tokens: int, size: int, documen
         f"{tokens} tokens and {size} bytes in {documents} document{'s' * (documents > 1)}; interval over {unit}s"
     ]
     if model.kind == "causal" and how.start is None:
-        notes.append("the tokenizer has no token that begins a text, so each document's first token is not scored")
+        notes.append(NO_START)
     if unit == "token":
         notes.append("the text fits into one window: its interval takes tokens as independent, and is too narrow")
     return {

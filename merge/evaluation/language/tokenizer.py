@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import MergeError, UsageError
-from ..model_name import MAIN, parse_model_name
+from ..configuration import settings_folder
+from ..model_name import parse_model_name
 from ..quiet import quiet_transformers
 
 if TYPE_CHECKING:
@@ -40,10 +41,10 @@ def load_tokenizer(candidate: Candidate, override: str | None, fallback: Path | 
     """
     from transformers import AutoTokenizer
 
-    name, revision = _place(candidate, override, fallback)
+    name = _place(candidate, override, fallback)
     try:
         with quiet_transformers():
-            return AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False)
+            return AutoTokenizer.from_pretrained(name, trust_remote_code=False)
     except Exception as error:  # broken files end in errors of many types, plain Exception among them
         first_line = str(error).strip().partition("\n")[0]
         raise MergeError(f"cannot load the tokenizer: {first_line}", where=name) from None
@@ -55,16 +56,16 @@ def stated_length(tokenizer: Any) -> int | None:
     return int(length) if length < LONGEST_STATED else None
 
 
-def _place(candidate: Candidate, override: str | None, fallback: Path | None) -> tuple[str, str]:
-    """Return a folder or a name on the hub, and the hub's revision of it."""
+def _place(candidate: Candidate, override: str | None, fallback: Path | None) -> str:
+    """Return the folder where the tokenizer lies, fetched first where the hub has it."""
     folders = [candidate.folder, fallback]
     if override is not None:
         named = parse_model_name(override, "--model")
         if named.kind == "hf":
-            return named.name, named.detail
+            return settings_folder(named, FILES)
         folders = [Path(named.name)]
     for folder in folders:
         if folder is not None and any((folder / file).is_file() for file in FILES):
-            return str(folder), MAIN
+            return str(folder)
     hint = "put tokenizer.json beside the weights, or name a folder that has one: --model DIR, or 'model:'"
     raise UsageError("no tokenizer beside the weights", where=candidate.name, hint=hint)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import MergeError, UsageError, suggest
 from ..image_format import ImageFormat
-from ..model_name import OPEN_CLIP_CONFIG
+from ..model_name import CONFIG, OPEN_CLIP_CONFIG
 from .network import ImageNetwork
+from .open_clip_hub import TEXT_MODEL, fetch_for_texts
 from .weights import load_strictly, no_global_randomness, refuse_without_image_tower
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ def create_open_clip(model: ModelName, *, where: str) -> Any:
     import open_clip
 
     name = open_clip_name(model)
+    fetch_for_texts(model, TEXT_MODEL, (CONFIG,))
     with no_global_randomness(), quiet_logging():
         try:
             return open_clip.create_model(name, load_weights=False, pretrained_text=False)

@@ -70,8 +70,8 @@ def trace_names(
 ) -> dict[str, str]:
     """Find which parameter or buffer of a module each tensor of a checkpoint becomes.
 
-    Libraries rename on the way in, so names do not tell. The module is built once more from tensors that each hold their
-    own number everywhere; where a number comes out, that tensor went in.
+    Libraries rename on the way in, so names do not tell. The module is built once more from tensors that each hold
+    their own number everywhere; where a number comes out, that tensor went in.
 
     Args:
         rebuild: Builds the module from tensors of the checkpoint's names and shapes.

@@ -18,7 +18,7 @@ TEXTS_AT_A_TIME = 256
 
 def prompt_embeddings(tower: TextTower, prompts: Prompts, names: tuple[str, ...], device: str) -> Tensor:
     """Return the normalised embeddings [classes, templates, size] of all prompts, float32, on the CPU."""
-    tokens = tower.tokenize(prompts.texts(names))
+    tokens = tower.tokenize(prompts.texts(names), None)
     key = cache_key(tower, tokens, len(prompts.templates), device)
     kept = read_cached(key)
     if kept is not None:

@@ -85,9 +85,9 @@ def _checkpoint(section: Section, folder: Path) -> str | None:
     text = section.text("checkpoint", "")
     if (folder / text).exists():
         return str(folder / text)
-    from ..hub import is_hub_id
+    from ..hub import is_hub_id, without_prefix
 
-    if is_hub_id(text) and Path(text).suffix not in (".safetensors", ".st"):
+    if is_hub_id(without_prefix(text)) and Path(text).suffix not in (".safetensors", ".st"):
         return text
     raise UsageError(f"no such checkpoint: {text}", where=section.where("checkpoint"))
 
@@ -100,9 +100,7 @@ def has_weights(model: ModelName) -> bool:
 
 
 def _weights_of(model: ModelName) -> str:
+    from ..configuration import hub_name
     from ..hub import fetch
-    from ..model_name import MAIN
 
-    if model.kind != "hf":
-        return model.name
-    return str(fetch(model.name if model.detail == MAIN else f"{model.name}@{model.detail}"))
+    return str(fetch(hub_name(model))) if model.kind == "hf" else model.name

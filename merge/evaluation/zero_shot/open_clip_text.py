@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...errors import MergeError
+from ..language.tokenizer import FILES
+from ..networks.open_clip_hub import TOKENIZER, fetch_for_texts
 from ..networks.open_clip_models import (
     IMAGE_TOWER,
     create_open_clip,
@@ -34,8 +36,8 @@ def open_clip_text_tower(candidate: Candidate, model: ModelName, device: str) ->
     module.to(device)
     tokenizer = _tokenizer(model)
 
-    def tokenize(texts: Sequence[str]) -> dict[str, Tensor]:
-        return {"text": tokenizer(list(texts))}
+    def tokenize(texts: Sequence[str], length: int | None) -> dict[str, Tensor]:
+        return {"text": tokenizer(list(texts), length)}
 
     def embed(inputs: dict[str, Tensor]) -> Tensor:
         features: Tensor = module.encode_text(inputs["text"].to(device))
@@ -55,6 +57,7 @@ def _texts_only(candidate: Candidate, module: Any) -> dict[str, Tensor]:
 def _tokenizer(model: ModelName) -> Any:
     import open_clip
 
+    fetch_for_texts(model, TOKENIZER, FILES)
     try:
         with quiet_logging():
             return open_clip.get_tokenizer(open_clip_name(model))

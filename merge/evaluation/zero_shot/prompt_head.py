@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ...errors import MergeError
 from ..architecture import PROJECTION
 from ..heads import FixedHead
+from .cut_prompts import cut_prompts
 from .embeddings import head_weight, prompt_embeddings
 from .text_tower import load_text_tower
 
@@ -30,6 +31,7 @@ class PromptHead:
         projection: The image projection of the model that made it, if it has one of its own.
         label: What rows of results call it.
         where: The benchmark, for messages.
+        notes: On how it was made.
     """
 
     embeddings: Tensor
@@ -38,6 +40,7 @@ class PromptHead:
     projection: Tensor | None
     label: str
     where: str
+    notes: tuple[str, ...] = ()
 
     def head(self, device: str, weights: Tensor | None = None, scale: float | None = None) -> FixedHead:
         """Return the head: scale · cosine + bias.
@@ -51,7 +54,7 @@ class PromptHead:
 
         bias = None if self.bias is None else torch.tensor([self.bias], device=device)
         weight = head_weight(self.embeddings, weights).to(device)
-        return FixedHead(weight, bias, scale or self.scale, self.label, self.where, self.projection)
+        return FixedHead(weight, bias, scale or self.scale, self.label, self.where, self.projection, self.notes)
 
 
 def make_prompt_head(
@@ -61,10 +64,12 @@ def make_prompt_head(
 
     Raises:
         MergeError: The checkpoint has no text tower, or does not fit its architecture.
+        UsageError: All classes have the same prompts, once they are cut to what the tower takes.
     """
     tower = load_text_tower(candidate, model, device)
+    notes = tuple(cut_prompts(tower, prompts, names))
     embeddings = prompt_embeddings(tower, prompts, names, device)
     if not embeddings.isfinite().all():
         raise MergeError("the text tower gives features that are not finite (nan or inf)", where=candidate.name)
     projection = candidate.tensors.get(PROJECTION)
-    return PromptHead(embeddings, tower.scale, tower.bias, projection, label, prompts.where)
+    return PromptHead(embeddings, tower.scale, tower.bias, projection, label, prompts.where, notes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ from ...section import Section
 
 DEFAULT_TEMPLATE = "a photo of a {}."
 PLACEHOLDERS = ("{}", "{c}")
+_PLACE = re.compile("|".join(map(re.escape, PLACEHOLDERS)))
 # open_clip's lists: the 80 that CLIP was published with for ImageNet, and the 7 of its authors' later notebook.
 TEMPLATE_SETS = {"openai": "OPENAI_IMAGENET_TEMPLATES", "simple": "SIMPLE_IMAGENET_TEMPLATES"}
 
@@ -58,9 +60,7 @@ class Prompts:
 
 def fill(template: str, name: str) -> str:
     """Put a class name in place of ``{}`` or ``{c}``; other braces are left as they are."""
-    for placeholder in PLACEHOLDERS:
-        template = template.replace(placeholder, name)
-    return template
+    return _PLACE.sub(lambda place: name, template)
 
 
 def read_prompts(section: Section) -> Prompts:

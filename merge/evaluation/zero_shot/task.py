@@ -61,9 +61,9 @@ class ZeroShotTask:
         normalization = self._normalization(classifier, self._architecture(candidate))
         if self.benchmark.weights == "equal":
             logits = run(classifier, self.data, normalization, self.settings)
-            return self.score(logits, classifier.head_label)
+            return self._outcome(logits, classifier.head_label, head.notes)
         logits, weights = self._by_prompt_weights(classifier, head, normalization)
-        outcome = self.score(logits, classifier.head_label)
+        outcome = self._outcome(logits, classifier.head_label, head.notes)
         return replace(outcome, details={**outcome.details, "prompt_weights": weights})
 
     def differentiate(self, candidate: Candidate) -> WeightGradients:
@@ -88,7 +88,10 @@ class ZeroShotTask:
 
     def score(self, logits: NDArray[np.floating], name: str) -> Outcome:
         """Compare logits [n, classes] with the labels."""
-        outcome = score(logits, self.data.labels, head=name, notes=self.data.notes)
+        return self._outcome(logits, name, self.head.notes if self.head else ())
+
+    def _outcome(self, logits: NDArray[np.floating], name: str, of_head: tuple[str, ...]) -> Outcome:
+        outcome = score(logits, self.data.labels, head=name, notes=[*self.data.notes, *of_head])
         if self.benchmark.weights == "equal":
             return outcome
         notes = [*outcome.details["notes"], *([] if self.pretraining else [TEST_MEAN_ALONE])]

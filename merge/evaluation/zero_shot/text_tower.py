@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import MergeError
@@ -36,7 +35,8 @@ class TextTower:
     """A text tower with its weights in place.
 
     Attributes:
-        tokenize: Texts ▸ the tower's inputs, each [n, tokens].
+        tokenize: Texts and a number of tokens ▸ the tower's inputs, each [n, tokens] and cut to that length; None:
+            to the length that the tower takes.
         embed: The tower's inputs ▸ features [n, size], not normalised.
         tensors: Everything that the features depend on, on the CPU.
         architecture: What else they depend on: the configuration as text.
@@ -44,7 +44,7 @@ class TextTower:
         bias: What is added to the scaled cosines, in models that were trained with a sigmoid.
     """
 
-    tokenize: Callable[[Sequence[str]], dict[str, Tensor]]
+    tokenize: Callable[[Sequence[str], int | None], dict[str, Tensor]]
     embed: Callable[[dict[str, Tensor]], Tensor]
     tensors: Mapping[str, Tensor]
     architecture: str
@@ -80,8 +80,3 @@ def scale_and_bias(tensors: Mapping[str, Tensor], where: str) -> tuple[float, fl
         raise MergeError(f"the checkpoint has no '{SCALE}', so its cosines are no logits", where=where)
     scale = tensors[SCALE].float().exp().reshape(-1)
     return float(scale[0]), float(tensors[BIAS].reshape(-1)[0]) if BIAS in tensors else None
-
-
-def tokenizer_source(model: ModelName) -> tuple[str, str | None]:
-    """Return folder or hub name, and the hub's revision, of a transformers tokenizer."""
-    return model.name, None if Path(model.name).is_dir() else model.detail or None

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import MergeError
 from ..architecture import CLIP, SIGLIP, SIGLIP2, load
-from ..configuration import read_configuration
+from ..configuration import read_configuration, settings_folder
+from ..language.tokenizer import FILES
 from ..quiet import quiet_transformers
-from .text_tower import NoTextTowerError, TextTower, scale_and_bias, tokenizer_source
+from .text_tower import NoTextTowerError, TextTower, scale_and_bias
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,8 +33,9 @@ def transformers_text_tower(candidate: Candidate, model: ModelName, device: str)
     module = load(model_class, text, tensors, where=candidate.name).to(device)
     tokenizer = _tokenizer(model)
 
-    def tokenize(texts: Sequence[str]) -> dict[str, Tensor]:
-        return dict(tokenizer(list(texts), return_tensors="pt", **_padding(config, text)))
+    def tokenize(texts: Sequence[str], length: int | None) -> dict[str, Tensor]:
+        longest = length or text.max_position_embeddings
+        return dict(tokenizer(list(texts), return_tensors="pt", **_padding(config, longest)))
 
     def embed(inputs: dict[str, Tensor]) -> Tensor:
         outputs = module(**{name: tensor.to(device) for name, tensor in inputs.items()})
@@ -58,9 +60,8 @@ def _model_class(config: Any, model: ModelName) -> tuple[Any, Any]:
     return kinds[config.model_type], text
 
 
-def _padding(config: Any, text: Any) -> dict[str, Any]:
+def _padding(config: Any, longest: int) -> dict[str, Any]:
     """Return how texts are padded: SigLIP was trained on texts of full length, CLIP does not see its padding."""
-    longest = text.max_position_embeddings
     if config.model_type == CLIP[0]:
         return {"padding": True, "truncation": True, "max_length": longest}
     return {"padding": "max_length", "truncation": True, "max_length": longest}
@@ -69,11 +70,10 @@ def _padding(config: Any, text: Any) -> dict[str, Any]:
 def _tokenizer(model: ModelName) -> Any:
     from transformers import AutoTokenizer
 
-    source, revision = tokenizer_source(model)
-    more = {"revision": revision} if revision else {}
+    source = settings_folder(model, FILES)
     try:
         with quiet_transformers():
-            return AutoTokenizer.from_pretrained(source, trust_remote_code=False, **more)
+            return AutoTokenizer.from_pretrained(source, trust_remote_code=False)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError) as error:
         first_line = str(error).strip().partition("\n")[0]
         hint = "the tokenizer's files belong beside the config.json"
