@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..errors import MergeError
+from ..errors import MergeError, UsageError
 from .document import document
 from .folders import FILES, PARTIAL, exchange_folders, foreign_files, stage_folders
 from .render import html, markdown
@@ -29,7 +29,8 @@ def write_report(directory: Path, report: Mapping[str, Any], made: Path | None =
         The three files.
 
     Raises:
-        MergeError: The folder holds files that are not a report's, cannot be written, or a number is nan or infinite.
+        UsageError: The folder holds files that are not a report's.
+        MergeError: It cannot be written, or a number is nan or infinite.
     """
     check_directory(directory)
     text = _json(report, directory)
@@ -60,7 +61,7 @@ def write_folder(directory: Path, documents: Mapping[str, Mapping[str, Any]]) ->
 
 
 def check_directory(directory: Path) -> None:
-    """Raise MergeError when a report cannot go to this folder: it is a file, or holds something else."""
+    """Raise UsageError when a report cannot go to this folder: it is a file, or holds something else."""
     if not directory.exists():
         return
     if not directory.is_dir():
@@ -70,7 +71,7 @@ def check_directory(directory: Path) -> None:
     foreign += foreign_files(directory)
     if foreign:
         hint = "choose a new or empty folder"
-        raise MergeError(f"the folder holds other files, such as {foreign[0]}", where=str(directory), hint=hint)
+        raise UsageError(f"the folder holds other files, such as {foreign[0]}", where=str(directory), hint=hint)
 
 
 def _reason(error: OSError) -> str:
