@@ -184,7 +184,7 @@ CASES = {
     "no folder for the recipe": (["r.yaml", "B", "--recipe-out", "no/r.yaml"], 1, "is not there"),
     "another file for the trials": (["r.yaml", "B", "--trials-file", "plain.yaml"], 1, "something else than trials"),
     "an output in the way": (["r.yaml", "B", "-o", "plain.yaml"], 2, "plain.yaml"),
-    "a folder of others": (["r.yaml", "B", "--report", "m1"], 1, "m1"),
+    "a folder of others": (["r.yaml", "B", "--report", "m1"], 2, "m1"),
     "a device": (["r.yaml", "B", "--device", "gpu"], 2, "--device"),
 }
 
