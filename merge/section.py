@@ -48,6 +48,23 @@ class Section:
             return None
         return self._finite(key, self.mapping[key])
 
+    def whole_number(self, key: str, *, least: int, of: str = "") -> int | None:
+        """Return the whole number under a key, or None when the key is absent.
+
+        Args:
+            key: The key.
+            least: The smallest number that is allowed.
+            of: What is counted, for the message.
+
+        Raises:
+            UsageError: It is no number, no whole one, or too small.
+        """
+        number = self.number(key)
+        if number is not None and (number < least or number != int(number)):
+            kind = f"a whole number of {of}" if of else "a whole number"
+            raise UsageError(f"'{key}' must be {kind} from {least}, not {self.mapping[key]!r}", where=self.where(key))
+        return None if number is None else int(number)
+
     def numbers(self, key: str) -> tuple[float, ...]:
         """Return the number or list of numbers under a key as a tuple."""
         value = self.mapping[key]

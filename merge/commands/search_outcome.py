@@ -70,10 +70,7 @@ def merge_found(
     from .merging import perform
 
     def more(out: Path) -> dict[str, Any]:
-        from ..evaluation.locate import CheckpointLocation
-
-        found = objective.score(CheckpointLocation(str(out), str(out)).load())
-        section["written"] = {"score": found.value, "interval": [found.low, found.high], "n": found.n}
+        section["written"] = objective.score_written(out).as_json()
         return {"search": section}
 
     recipe = final_recipe(request, flags, opened.fill(section["best"]["values"]))

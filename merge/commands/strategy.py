@@ -41,7 +41,7 @@ def perform_strategy(recipe: Recipe, chosen: StrategyFlags, flags: MergeFlags) -
         return
     with _objective(recipe, chosen, flags, benchmarks) as objective:
         found, section = _find(recipe, chosen, flags, objective)
-        section["same_data_as_report"] = _shares_data(recipe, objective, flags)
+        section["same_data_as_report"] = _shares_data(recipe, objective)
         perform(found, writing, more=_after(objective, chosen.strategy, section, flags))
 
 
@@ -106,10 +106,8 @@ def _after(
     """Return what scores the written file on the held-out data: rounding may have moved it from its candidate."""
 
     def score(out: Path) -> dict[str, Any]:
-        from ..evaluation.locate import CheckpointLocation
-
-        found = objective.score(CheckpointLocation(str(out), str(out)).load())
-        section["written"] = {"score": found.value, "interval": [found.low, found.high], "n": found.n}
+        found = objective.score_written(out)
+        section["written"] = found.as_json()
         say(f"{strategy}: {found.metric} {found.value:.4f} on {objective.name}, which it was selected on", flags)
         if section["same_data_as_report"]:
             warn("the report's data are those that the soup was selected on: its numbers flatter it", flags)
@@ -118,7 +116,7 @@ def _after(
     return score
 
 
-def _shares_data(recipe: Recipe, objective: Objective, flags: MergeFlags) -> bool:
+def _shares_data(recipe: Recipe, objective: Objective) -> bool:
     from ..evaluation.specification import read_benchmarks
     from ..search.overlap import shared_items
 

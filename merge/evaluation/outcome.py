@@ -27,11 +27,6 @@ class Measure:
     high: float
     n: int
 
-    @property
-    def higher_is_better(self) -> bool:
-        """Whether a higher value means a better model."""
-        return self.metric not in LOWER_IS_BETTER
-
 
 @dataclass(frozen=True)
 class Outcome:

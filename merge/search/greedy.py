@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 Acceptance = Literal["ge", "gt"]
 TIE = 1e-12  # scores nearer to one another are equal: shares such as 0.7 + 0.2 and 0.9 differ by rounding alone
@@ -26,6 +26,10 @@ class Score:
     high: float
     n: int
     metric: str = "accuracy"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the score as a report has it."""
+        return {"score": self.value, "interval": [self.low, self.high], "n": self.n}
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ def greedy_section(
         "accept": rule[0],
         "minimum_gain": rule[1],
         "members": [
-            {"model": names[number], "identity": identities[number], "rank": rank + 1, **_plain(scores[number])}
+            {"model": names[number], "identity": identities[number], "rank": rank + 1, **scores[number].as_json()}
             for rank, number in enumerate(staircase.order)
         ],
         "steps": [
@@ -62,14 +62,10 @@ def greedy_section(
                 "members": [names[number] for number in step.members],
                 "best_before": step.best_before,
                 "accepted": step.accepted,
-                **_plain(step.score),
+                **step.score.as_json(),
             }
             for step in staircase.steps
         ],
         "selected": [names[number] for number in staircase.selected],
-        **_plain(staircase.best),
+        **staircase.best.as_json(),
     }
-
-
-def _plain(score: Score) -> dict[str, Any]:
-    return {"score": score.value, "interval": [score.low, score.high], "n": score.n}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError, suggest
@@ -65,6 +66,12 @@ class Objective:
             UsageError: A benchmark has no such metric, or they differ in it.
         """
         return self._alike([self._measure(task.evaluate(candidate)) for task in self.tasks])
+
+    def score_written(self, out: Path) -> Score:
+        """Evaluate a checkpoint that was just written. Raises MergeError when it cannot be read or evaluated."""
+        from ..evaluation.locate import CheckpointLocation
+
+        return self.score(CheckpointLocation(str(out), str(out)).load())
 
     def of(self, outcomes: Sequence[Outcome]) -> Score:
         """Return the score of outcomes, one for each benchmark."""

@@ -61,7 +61,7 @@ def read(section: Section, folder: Path, name: str) -> list[LmEval]:
         LmEval(
             name=name if len(tasks) == 1 else f"{name}/{task}",
             data=HarnessData(task, listed, include_path, limit, where),
-            num_fewshot=_examples(section),
+            num_fewshot=section.whole_number("num_fewshot", least=0),
             metric=section.text("metric", "") if "metric" in section.mapping else None,
             model=folder / section.text("model", "") if "model" in section.mapping else None,
             where=section.name,
@@ -96,14 +96,6 @@ def _limit(section: Section) -> float | None:
         what = f"'limit' must be a number of documents, or a share of them below 1, not {section.mapping['limit']!r}"
         raise UsageError(what, where=section.where("limit"))
     return limit
-
-
-def _examples(section: Section) -> int | None:
-    number = section.number("num_fewshot")
-    if number is not None and (number < 0 or number != int(number)):
-        what = f"'num_fewshot' must be a whole number from 0, not {section.mapping['num_fewshot']!r}"
-        raise UsageError(what, where=section.where("num_fewshot"))
-    return None if number is None else int(number)
 
 
 class LmEvalTask:

@@ -45,7 +45,8 @@ class Perplexity:
 def read(section: Section, folder: Path, name: str) -> Perplexity:
     """Read a benchmark of this kind. Raises UsageError with the place of what is wrong."""
     section.check_keys(KEYS, required=("kind", "data"))
-    context, stride = _tokens(section, "context", least=2), _tokens(section, "stride", least=1)
+    context = section.whole_number("context", least=2, of="tokens")
+    stride = section.whole_number("stride", least=1, of="tokens")
     if context is not None and stride is not None and stride >= context:
         raise UsageError(f"'stride' must be below the context of {context}", where=section.where("stride"))
     return Perplexity(
@@ -56,14 +57,6 @@ def read(section: Section, folder: Path, name: str) -> Perplexity:
         stride=stride,
         where=section.name,
     )
-
-
-def _tokens(section: Section, key: str, *, least: int) -> int | None:
-    number = section.number(key)
-    if number is not None and (number != int(number) or number < least):
-        what = f"'{key}' must be a whole number of tokens from {least}, not {section.mapping[key]!r}"
-        raise UsageError(what, where=section.where(key))
-    return None if number is None else int(number)
 
 
 class PerplexityTask:
