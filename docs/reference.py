@@ -13,6 +13,7 @@ from typing import Any, get_args
 from merge.cli import command_names
 from merge.commands.flags import COMMON
 from merge.commands.methods import HEADINGS, facts
+from merge.method import Method
 from merge.options import Declaration
 from merge.registry import built_in_names, find_method
 
@@ -54,15 +55,28 @@ def method_page(name: str) -> str:
         "## On the command line",
         "",
     ]
-    lines += [f"    merge {name} {models}{base.get(method.takes, '')} -o OUT", ""]
+    data = " --data SPEC" if method.statistics else ""
+    lines += [f"    merge {name} {models}{base.get(method.takes, '')}{data} -o OUT", ""]
     if method.options.declarations:
         lines += ["| recipe key | flag | meaning | default | range |", "|---|---|---|---|---|"]
         lines += [_option_row(option) for option in method.options.declarations.values()]
         lines += [""]
+    lines += _learned(method)
     if any(option.shared for option in method.options.declarations.values()):
         lines += ["`*`: one value for all models (under `options:`) or one per model (beside `model:`).", ""]
     lines += ["The flags of every merging command are listed in [Commands](../commands.md).", ""]
     return "\n".join([*lines, "## As a recipe", "", "```yaml", recipe, "```", ""])
+
+
+def _learned(method: Method) -> list[str]:
+    """Return how the method's statistics are computed."""
+    if not method.statistics:
+        return []
+    files = "" if method.sequential else f"`--{method.statistics} FILE` gives files from `merge calibrate`; "
+    lines = [f"What it learns from data: {files}`--data SPEC` computes it, once for all models or once for each:", ""]
+    lines += ["| recipe key | flag | meaning | default | range |", "|---|---|---|---|---|"]
+    lines += [_option_row(option) for option in method.calibration.declarations.values()]
+    return [*lines, "", "See [Merging with data](../merging-with-data.md).", ""]
 
 
 def _option_row(option: Declaration) -> str:

@@ -12,12 +12,14 @@ from .checkpoints.resolve import open_checkpoint
 from .dtypes import DTYPES
 from .engine import RunSettings
 from .errors import UsageError
-from .execute import WriteSettings, Written, write
+from .execute import WriteSettings, Written, check_output, write
 from .grammar import read_recipe
 from .in_memory import array_of, run_in_memory
 from .plan import make_plan
 from .recipe import Merge, Model, Recipe
 from .registry import find_method
+
+CALIBRATION_BATCH = 32
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 def merge(
     recipe: Recipe | str | Path, *, out: Path | str | None = None, settings: WriteSettings | None = None
 ) -> Written:
-    """Run a recipe into its output path.
+    """Run a recipe into its output path; statistics that it needs are computed first from the data that it names.
 
     Args:
         recipe: A recipe, or the path of a YAML file.
@@ -39,11 +41,25 @@ def merge(
     found = recipe if isinstance(recipe, Recipe) else read_recipe(Path(recipe))
     if out is not None:
         found = replace(found, output=replace(found.output, path=Path(out).absolute()))
+    settings = settings or WriteSettings()
     plan = make_plan(found)
     try:
-        return write(plan, settings or WriteSettings())
+        if plan.is_pending:
+            check_output(plan, settings)
+            plan.close()
+            plan = make_plan(_completed(found, settings))
+        return write(plan, settings)
     finally:
         plan.close()
+
+
+def _completed(recipe: Recipe, settings: WriteSettings) -> Recipe:
+    from .calibration.complete import Computing, complete
+    from .evaluation.device import choose_device
+    from .evaluation.task import Settings
+
+    how = Settings(device=choose_device(settings.run.device), batch_size=CALIBRATION_BATCH)
+    return complete(recipe, Computing(how, settings.force, settings.resume, lambda line: None))
 
 
 def merge_state_dicts(
@@ -53,6 +69,7 @@ def merge_state_dicts(
     base: Mapping[str, Any] | None = None,
     dtype: str | None = None,
     seed: int = 0,
+    statistics: Sequence[Mapping[str, Any]] | None = None,
     settings: RunSettings | None = None,
     **options: Any,
 ) -> dict[str, Any]:
@@ -64,6 +81,8 @@ def merge_state_dicts(
         base: The base's state dict, for methods over task vectors.
         dtype: Type of the outcome's floating tensors; by default the base's, else the first model's.
         seed: Seed of methods that draw random numbers.
+        statistics: What a method learned from data, one state dict per model: Fisher information by the names of the
+            tensors for ``fisher``, Gram matrices for ``regmean``.
         settings: How to run it.
         options: The method's options; a per-model option takes one value per model. Scalars and arrays of numpy and
             torch stand for numbers and lists.
@@ -79,6 +98,7 @@ def merge_state_dicts(
         raise UsageError(f"seed must be a whole number from 0, not {seed!r}")
     plain = {name: _plain(value) for name, value in options.items()}
     recipe = replace(_recipe(models, method, base, dtype, plain), seed=seed)
+    recipe = replace(recipe, merge=_with_statistics(recipe.merge, statistics))
     plan = make_plan(recipe)
     reference = base if base is not None else models[0]
     as_torch = any(hasattr(array, "detach") for array in reference.values())
@@ -116,6 +136,16 @@ def _recipe(
     shared = {name: value for name, value in options.items() if name not in per_model}
     recipe = Recipe(Merge(method, entries, Model(base) if base is not None else None, shared))
     return replace(recipe, output=replace(recipe.output, dtype=parse_dtype(str(dtype)) if dtype else None))
+
+
+def _with_statistics(merge: Merge, statistics: Sequence[Mapping[str, Any]] | None) -> Merge:
+    if statistics is None:
+        return merge
+    if len(statistics) != len(merge.models):
+        raise UsageError(f"there are statistics of {len(statistics)} models, and {len(merge.models)} models")
+    kind = find_method(merge.method).statistics
+    pairs = zip(merge.models, statistics, strict=True)
+    return replace(merge, models=tuple(replace(model, statistics={kind or "statistics": one}) for model, one in pairs))
 
 
 def _plain(value: Any) -> Any:

@@ -23,8 +23,8 @@ from .version import __version__
 
 INTERRUPTED = 130
 # Modules of merge.commands that are no commands.
-_HELPERS = {"flags", "merging", "method", "ranges", "show", "sweep"}
-_HELPERS |= {"search_outcome", "search_request", "searching", "strategy", "strategy_flags"}
+_HELPERS = {"calibrating", "flags", "merging", "method", "missing_statistics", "ranges", "show", "sweep"}
+_HELPERS |= {"search_outcome", "search_request", "searching", "statistics_flags", "strategy", "strategy_flags"}
 
 
 def command_names() -> list[str]:
@@ -42,6 +42,8 @@ class _Commands(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name in command_names():
             module = importlib.import_module(f"{commands.__name__}.{cmd_name}")
+            if hasattr(module, "group"):  # a command with commands of its own
+                return typer.main.get_command(module.group)
             return _build(cmd_name, module.command, module.PANEL)
         from .commands.method import method_command
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NotRequired
 
 from typing_extensions import TypedDict
+
+from .ledger_document import LedgerDocument
 
 
 class PlannedModel(TypedDict):
@@ -79,6 +81,7 @@ class MergeDocument(TypedDict):
     notes: list[str]
     seconds: float
     sha256: dict[str, str]
+    statistics: NotRequired[LedgerDocument]
 
 
 class TensorSummary(TypedDict):
@@ -163,6 +166,12 @@ def _report() -> Any:
     return ReportDocument
 
 
+def _calibration() -> Any:
+    from .calibration.document import CalibrationDocument
+
+    return CalibrationDocument
+
+
 def _barrier() -> Any:
     from .search.line_document import BarrierDocument
 
@@ -178,4 +187,5 @@ DOCUMENTS: dict[str, Callable[[], Any]] = {
     "eval": _evaluation,
     "report": _report,
     "barrier": _barrier,
+    "calibrate": _calibration,
 }

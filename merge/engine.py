@@ -63,6 +63,7 @@ class Outcome:
         disagreements: Copied tensors in which the models differ.
         pieces_reused: Pieces that an earlier run had finished.
         remarks: What the methods found worth saying about the models.
+        records: What they noted of single tensors, by name: how a matrix was regressed.
     """
 
     input_ids: list[str]
@@ -71,6 +72,7 @@ class Outcome:
     disagreements: list[str]
     pieces_reused: int = 0
     remarks: list[str] = field(default_factory=list)
+    records: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def run(plan: Plan, sink: Sink, settings: RunSettings, journal: Journal | None = None) -> Outcome:
@@ -108,9 +110,11 @@ class _Run:
             settings.advance,
         )
         self._digests = Digests(plan.rows, len(plan.sources))
+        self._records: dict[str, dict[str, Any]] = {}
         self._rounds = Rounds(plan.rows, self._results, journal)
 
     def run(self) -> Outcome:
+        self._plan.refuse_pending()
         pieces = list(enumerate(cut(self._plan.rows)))
         done = self._replay(pieces)
         with _one_thread_per_matrix(self._plan), Crew(self._threads, self._worker, self._stop) as crew:
@@ -126,6 +130,7 @@ class _Run:
             list(_disagreements(self._plan, self._digests)),
             len(done),
             self._rounds.remarks,
+            self._records,
         )
 
     def _worker(self) -> Worker:
@@ -142,6 +147,7 @@ class _Run:
         for key, value in self._journal.results.items():
             path, name, row = key.rsplit(":", 2)
             self._results[path, name, int(row)] = value
+        self._records |= self._journal.records
         return set(self._journal.pieces)
 
     def _finished(self, piece: Piece) -> int:
@@ -151,11 +157,14 @@ class _Run:
         return sum(span.last - span.first for span in ends if rows[span.first].expression is not None)
 
     def _process(self, crew: Crew[Worker], todo: list[tuple[int, Piece]]) -> None:
-        for (number, piece), digests in crew.map(lambda worker, item: worker.process(item[1]), todo):
-            self._digests.add(piece, digests)
+        for (number, piece), done in crew.map(lambda worker, item: worker.process(item[1]), todo):
+            self._digests.add(piece, done.digests)
+            self._records |= done.records
             self._setting.advance(0, self._finished(piece))
             if self._journal is not None:
-                self._journal.record("piece", number, pack(digests))
+                for name, facts in done.records.items():
+                    self._journal.record("record", name, facts)
+                self._journal.record("piece", number, pack(done.digests))
 
 
 def _chunk_for(threads: int) -> int:

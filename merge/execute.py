@@ -18,6 +18,7 @@ from .checkpoints.target import check_target
 from .checkpoints.writer import FileSink, is_continuable, render_index
 from .engine import Outcome, RunSettings, run
 from .errors import MergeError, UsageError
+from .ledger import ledger
 from .plan import Plan, folder_beside
 from .planning.layout import is_single_file
 from .provenance import fingerprint, metadata
@@ -126,6 +127,7 @@ def _build(
         outcome = run(plan, sink, settings.run, journal)
         for source in plan.sources:
             source.check_unchanged()
+        plan.check_identities(outcome.input_ids)
         sink.finish(metadata(plan, outcome.input_ids, outcome.output_id), sync=settings.sync)
     finally:
         sink.close()
@@ -190,4 +192,4 @@ def as_json(plan: Plan, written: Written) -> dict[str, Any]:
         "notes": written.notes,
         "seconds": round(written.seconds, 3),
         "sha256": written.sha256,
-    }
+    } | ({"statistics": found} if (found := ledger(plan, written.outcome)) else {})

@@ -6,21 +6,24 @@ A recipe is read strictly: a key that is not in the grammar is an error with a s
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from .calibration.facts import KINDS
 from .dtypes import parse_dtype
-from .errors import UsageError, suggest
+from .errors import MergeError, UsageError, suggest
 from .recipe import POLICIES, LayerRule, Merge, Model, OptionValue, Output, Placed, Recipe, parse_size
+from .registry import find_method
 from .searched import EXAMPLE, place_marks
 from .section import Section, parse_section, read_section
 
-MERGE_KEYS = ("merge", "base", "models", "options", "layers", "then")
+MERGE_KEYS = ("merge", "base", "models", "data", "options", "layers", "then")
 RECIPE_KEYS = (*MERGE_KEYS, "keep", "missing", "mismatch", "seed", "output", "evaluate", "report", "name")
 OUTPUT_KEYS = ("path", "dtype", "max_shard_size")
 LAYER_KEYS = ("match", "options", "models", "keep")
 # Part of the language, for methods that this version does not have: refused by name, not as unknown.
-_LATER = {"data": "data for a method", "align": "alignment", "to": "alignment"}
+_LATER = {"align": "alignment", "to": "alignment"}
 
 
 def read_recipe(path: Path, settings: Iterable[str] = ()) -> Recipe:
@@ -77,15 +80,32 @@ def _refuse_later(section: Section) -> None:
 def _merge(section: Section) -> Merge:
     base = _model(section.mapping["base"], section.where("base"), section) if "base" in section.mapping else None
     models = tuple(_model(item, where, section) for item, where in section.items("models"))
+    if "data" in section.mapping:
+        data = section.text("data", "")
+        models = tuple(model if model.data or model.statistics else replace(model, data=data) for model in models)
+    options, calibration = _split(section.text("merge", ""), _options(section, "options"))
     return Merge(
         section.text("merge", ""),
         models,
         base,
-        _options(section, "options"),
+        options,
         tuple(_layer(item, where, section.name) for item, where in section.items("layers")),
         tuple(_then(item, where, section.name) for item, where in section.items("then")),
         section.where("merge"),
+        calibration,
     )
+
+
+def _split(method: str, options: Mapping[str, OptionValue]) -> tuple[Mapping[str, OptionValue], ...]:
+    """Part the options of a method from those with which its statistics are computed; both stand under options."""
+    try:
+        declared = find_method(method).calibration.declarations
+    except MergeError:  # said with its place when the recipe is bound
+        return options, {}
+    places = options.places if isinstance(options, Placed) else {}
+    names = [name for name in options if name in declared]
+    kept = Placed({name: value for name, value in options.items() if name not in declared}, places)
+    return kept, Placed({name: options[name] for name in names}, places)
 
 
 def _model(item: Any, where: str, parent: Section) -> Model:
@@ -98,11 +118,14 @@ def _model(item: Any, where: str, parent: Section) -> Model:
     if "model" not in item:
         return Model(_nested(section, where), {}, where)
     _refuse_later(section)
-    options = _placed(section, but="model")
+    options = _placed(section, but=("model", "data", *KINDS))
+    statistics = {kind: section.text(kind, "") for kind in KINDS if kind in item}
+    data = section.text("data", "") if "data" in item else None
     inner = item["model"]
     if isinstance(inner, dict):
-        return Model(_nested(Section(parent.name, inner), section.where("model")), options, where)
-    return Model(section.text("model", ""), options, where)
+        merge = _nested(Section(parent.name, inner), section.where("model"))
+        return Model(merge, options, where, statistics, data)
+    return Model(section.text("model", ""), options, where, statistics, data)
 
 
 def _nested(section: Section, where: str) -> Merge:
@@ -120,8 +143,8 @@ def _options(section: Section, key: str) -> Mapping[str, OptionValue]:
     return _placed(section.section(key))
 
 
-def _placed(section: Section, but: str = "") -> Placed:
-    names = [name for name in section.mapping if name != but]
+def _placed(section: Section, but: tuple[str, ...] = ()) -> Placed:
+    names = [name for name in section.mapping if name not in but]
     return Placed(
         {name: _plain(section.mapping[name]) for name in names}, {name: section.where(name) for name in names}
     )

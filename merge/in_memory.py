@@ -28,6 +28,7 @@ def run_in_memory(
     """
     sink = MemorySink(plan.files)
     outcome = run(plan, sink, settings or RunSettings())
+    plan.check_identities(outcome.input_ids)
     rows = [row for row in plan.rows if row.action != "check"]
     raw = {row.name: sink.bytes_of(row, nbytes_of(row.dtype, row.shape)) for row in rows}
     return {row.name: array_of(raw[row.name], row.dtype, row.shape, as_torch=as_torch) for row in rows}, outcome

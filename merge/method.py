@@ -11,7 +11,7 @@ import math
 import re
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 from .errors import UsageError
@@ -83,6 +83,23 @@ class Context(Protocol):
     def ranks(self, array: Array) -> Array:
         """Return each entry's rank by magnitude within its row: 0 for the smallest, the later first among equals."""
 
+    @property
+    def has_statistics(self) -> bool:
+        """Whether this tensor has statistics of every model."""
+
+    @property
+    def layout(self) -> str:
+        """How the tensor forms a matrix: ``out_in``, ``in_out`` or ``convolution``; only with Gram matrices."""
+
+    def statistic(self, model: int) -> Array:
+        """Return what the statistics of a model have for this tensor; a copy.
+
+        Fisher information comes in the shape of the arrays at hand, a Gram matrix [inputs, inputs] as a whole.
+        """
+
+    def record(self, **facts: Any) -> None:
+        """Note numbers or texts about this tensor for the ledger; only where the portion is a whole tensor."""
+
 
 class Method(ABC):
     """Base class of every method. The module's name is the method's name and its command's.
@@ -101,7 +118,14 @@ class Method(ABC):
         strategies: Ways besides the plain one in which ``--strategy`` finds its weights with held-out data.
         needs_all: Whether it cannot merge a tensor that only some of the models have. That is never asked of task
             vectors: an absent one is 0.
-        data_use: Which data it consumes: ``none``, ``unlabeled``, ``labels`` or ``held-out``.
+        data_use: Which data it consumes: ``none``, ``unlabeled``, ``labels`` or ``held-out``. What statistics files say
+            of themselves is added to it.
+        statistics: The kind of statistics that it needs of every model: ``fisher``, ``gram``, or nothing. A tensor that
+            no file has any of is handed in as one dimension, whatever `access` says.
+        calibration: The declaration of the options with which these are computed from data.
+        sequential: Whether they depend on merged blocks, so that they are computed for all models at once; the merge
+            then is one by `merged_by` with these statistics.
+        partial_statistics: Whether a tensor may have statistics of some models only; then none of them count.
     """
 
     options: ClassVar[type[Options]] = Options
@@ -115,6 +139,11 @@ class Method(ABC):
     strategies: ClassVar[tuple[str, ...]] = ()
     needs_all: ClassVar[bool] = False
     data_use: ClassVar[Literal["none", "unlabeled", "labels", "held-out"]] = "none"
+    statistics: ClassVar[Literal["", "fisher", "gram"]] = ""
+    calibration: ClassVar[type[Options]] = Options
+    sequential: ClassVar[bool] = False
+    merged_by: ClassVar[str] = ""
+    partial_statistics: ClassVar[bool] = False
 
     @property
     def name(self) -> str:
@@ -146,6 +175,17 @@ class Method(ABC):
 
         Raises:
             UsageError: With what is wrong and what to do.
+        """
+
+    def asks_place(self, given: Mapping[str, Any]) -> bool:
+        """Tell whether these options, as they were given, make it ask for `Context.place`."""
+        return self.uses_place
+
+    def check_rows(self, options: Any, inputs: int, rows: int) -> None:  # noqa: B027 - a hook, as above
+        """Refuse Gram matrices of so many inputs that are means over so few rows, those of all models together.
+
+        Raises:
+            UsageError: They determine nothing, with these options.
         """
 
     def for_present(self, options: Any, present: Sequence[int]) -> Any:

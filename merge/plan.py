@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from .checkpoints.checkpoint import Source
+from .checkpoints.target import OUR_KEY
 from .errors import UsageError
-from .planning.binding import Bound, BoundCall, bind, compile_pattern, is_seeded, leaves
+from .planning.binding import Bound, BoundCall, bind, compile_pattern, is_pending, is_seeded, leaves
 from .planning.layout import OutputFile, by_alignment, is_single_file, lay_out
-from .planning.names import Matched, match_names
+from .planning.learned import Learned, check_models
+from .planning.names import NOTHING_MATCHED, Matched, match_names
 from .planning.opening import Opener
 from .planning.resolver import Resolver
 from .planning.rows import Policies, Row, RowBuilder, Skip
-from .planning.statistics import StatisticsResolver
+from .planning.running_statistics import StatisticsResolver
 from .planning.tensor_rules import refuse_quantised
 from .program import calls
 from .recipe import DEFAULT_SHARD_BYTES, Model, Recipe
@@ -38,6 +40,7 @@ class Plan:
         warnings: What the user should look at.
         notes: What was resolved or chosen.
         positions: Position among the sources of every leaf model of the recipe, by its identity in memory.
+        learned: The statistics files among the sources.
     """
 
     recipe: Recipe
@@ -52,11 +55,40 @@ class Plan:
     warnings: list[str]
     notes: list[str]
     positions: dict[int, int]
+    learned: Learned
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether statistics are still to be computed from data, without which the plan cannot be run."""
+        return isinstance(self.bound, BoundCall) and is_pending(self.recipe.merge)
+
+    def refuse_pending(self) -> None:
+        """Refuse a recipe whose statistics are still to be computed, where nothing computes them.
+
+        Raises:
+            UsageError: Saying how to get them.
+        """
+        if self.is_pending:
+            hint = "compute them with merge calibrate, and name the files in the recipe in place of the data"
+            raise UsageError("the recipe's statistics are still to be computed from data", hint=hint)
+
+    def position_of(self, model: Model, kind: str = "") -> int:
+        """Return the position among the sources of a leaf model of the recipe, or of its statistics of a kind."""
+        return self.positions[id(model.statistics[kind]) if kind else id(model)]
+
+    def check_identities(self, input_ids: Sequence[str]) -> None:
+        """Refuse statistics that were computed from other models, once the models have been read.
+
+        Raises:
+            MergeError: Naming file and model.
+        """
+        check_models(self.learned, self.bound, dict(enumerate(input_ids)))
 
     @property
     def bytes_read(self) -> int:
         """Bytes of the inputs, each read once by the last pass."""
-        return sum(tensor.nbytes for row in self.rows for tensor in row.tensors if tensor)
+        aside = sum(tensor.nbytes for row in self.rows for _, tensor in row.asides)
+        return aside + sum(tensor.nbytes for row in self.rows for tensor in row.tensors if tensor)
 
     @property
     def bytes_written(self) -> int:
@@ -81,7 +113,7 @@ def make_plan(recipe: Recipe) -> Plan:
         UsageError: When the request is wrong.
         MergeError: When the models do not fit together.
     """
-    return _plan(recipe, lambda opener: bind(recipe.merge, opener.open))
+    return _plan(recipe, lambda opener: bind(recipe.merge, opener))
 
 
 def make_copy_plan(model: str, recipe: Recipe) -> Plan:
@@ -110,12 +142,19 @@ def _plan(recipe: Recipe, binder: Any) -> Plan:
 
 def _plan_bound(recipe: Recipe, bound: Bound, opener: Opener) -> Plan:
     opened = opener.sources
-    for source in opened:
-        refuse_quantised(source)
+    for number, source in enumerate(opened):
+        if number not in opener.statistics:
+            refuse_quantised(source)
     reference = next(leaves(bound))
     first_model = _first_model(bound)
-    matched = [match_names(opened[reference], source) for source in opened]
-    builder = _row_builder(recipe, bound, opened, matched, reference)
+    matched = [
+        NOTHING_MATCHED if number in opener.statistics else match_names(opened[reference], source)
+        for number, source in enumerate(opened)
+    ]
+    learned = Learned(opened, matched, opener.statistics)
+    learned.check_names(bound)
+    check_models(learned, bound, _recorded_ids(opened))
+    builder = _row_builder(recipe, bound, opened, matched, reference, learned)
     ledger = builder.build()
     _check_rules(bound, opened[reference].tensors)
     _check_reductions(ledger.rows, bound)
@@ -126,6 +165,8 @@ def _plan_bound(recipe: Recipe, bound: Bound, opener: Opener) -> Plan:
         f"{source.location} {note}" for source, match in zip(opened, matched, strict=True) for note in match.notes
     ]
     roles = _roles(bound, len(opened))
+    for number in opener.statistics:
+        roles[number] = _role_of_statistics(bound, number)
     return Plan(
         recipe,
         bound,
@@ -139,6 +180,7 @@ def _plan_bound(recipe: Recipe, bound: Bound, opener: Opener) -> Plan:
         warnings,
         notes,
         opener.positions,
+        learned,
     )
 
 
@@ -149,14 +191,14 @@ def _first_model(bound: Bound) -> int:
 
 
 def _row_builder(
-    recipe: Recipe, bound: Bound, opened: list[Source], matched: list[Matched], reference: int
+    recipe: Recipe, bound: Bound, opened: list[Source], matched: list[Matched], reference: int, learned: Learned
 ) -> RowBuilder:
     names = opened[reference].tensors
-    merged = Resolver(bound, names) if isinstance(bound, BoundCall) else None
-    averaged = StatisticsResolver(bound, names) if isinstance(bound, BoundCall) else None
+    merged = Resolver(bound, names, learned) if isinstance(bound, BoundCall) else None
+    averaged = StatisticsResolver(bound, names, learned) if isinstance(bound, BoundCall) else None
     used = frozenset(_used(bound))
     policies = Policies(recipe.missing, recipe.mismatch, recipe.output.dtype, _keeper(recipe, names))
-    return RowBuilder(opened, matched, reference, used, merged, averaged, policies)
+    return RowBuilder(opened, matched, reference, used, merged, averaged, policies, learned)
 
 
 def _used(bound: Bound) -> set[int]:
@@ -238,6 +280,17 @@ def _roles(bound: Bound, count: int) -> list[str]:
     for leaf in leaves(base) if base is not None else ():
         roles[leaf] = "base"
     return roles
+
+
+def _recorded_ids(opened: Sequence[Source]) -> dict[int, str]:
+    """Return the content ids that models state themselves, so that a mix-up is found before anything is read."""
+    return {number: source.metadata[OUR_KEY] for number, source in enumerate(opened) if OUR_KEY in source.metadata}
+
+
+def _role_of_statistics(bound: Bound, number: int) -> str:
+    if isinstance(bound, BoundCall) and number in bound.statistics:
+        return f"{bound.method.statistics} of model {bound.statistics.index(number) + 1}"
+    return "statistics"
 
 
 def folder_beside(plan: Plan) -> Path | None:

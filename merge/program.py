@@ -23,6 +23,19 @@ class Input:
     source: int
 
 
+@dataclass(frozen=True)
+class Statistic:
+    """What a statistics file has for a tensor.
+
+    Attributes:
+        source: Position of the file among the plan's sources.
+        aligned: Whether it has the tensor's own shape, and is read along with it; else it is read as a whole.
+    """
+
+    source: int
+    aligned: bool
+
+
 @dataclass(frozen=True, eq=False)
 class Call:
     """A method over the outcome of other expressions.
@@ -32,6 +45,8 @@ class Call:
         base: What the method's `takes` needs of the base.
         witnesses: Further inputs that only its reductions see.
         place: Where the tensor lies in its stack, for methods that ask for it.
+        statistics: Those of each model, empty where the tensor has none.
+        layout: How the tensor forms a matrix, where it has Gram matrices.
     """
 
     path: str
@@ -41,10 +56,14 @@ class Call:
     base: Expression | None = None
     witnesses: tuple[Expression, ...] = ()
     place: Place = NOWHERE
+    statistics: tuple[Statistic, ...] = ()
+    layout: str = ""
 
     @cached_property
     def access(self) -> Access:
-        """The portions that the method must be called with."""
+        """The portions that the method must be called with; any where it lacks the statistics that it would need."""
+        if self.method.statistics and not self.statistics:
+            return "flat"
         return self.method.access(self.options)
 
     @cached_property
@@ -93,6 +112,12 @@ def sources(expression: Expression) -> Iterator[int]:
     else:
         for child in (*expression.inputs, *([expression.base] if expression.base else [])):
             yield from sources(child)
+
+
+def statistics(expression: Expression | None) -> Iterator[Statistic]:
+    """Yield the statistics that any call of the tree uses."""
+    for call in calls(expression) if expression is not None else ():
+        yield from call.statistics
 
 
 def is_positional(expression: Expression) -> bool:

@@ -24,7 +24,7 @@ from .version import __version__
 TOOL = f"merge-checkpoints {__version__}"
 DATA_USE_KEY = "merge.data_use"
 NO_DATA = "none"
-NameOf = Callable[[Model], str]
+NameOf = Callable[[Model, str], str]
 
 
 def describe(recipe: Recipe, name_of: NameOf) -> dict[str, Any]:
@@ -32,13 +32,13 @@ def describe(recipe: Recipe, name_of: NameOf) -> dict[str, Any]:
 
     Args:
         recipe: The recipe.
-        name_of: What stands for a model: its location or its content id.
+        name_of: What stands for a model, or for its statistics of a kind: a location or a content id.
     """
     found = _describe_merge(recipe.merge, name_of)
     declared = find_method(recipe.merge.method).options.declarations.values()
     defaults = {o.name: o.default for o in declared if not o.per_model and o.default is not None}
     defaults = {name: value for name, value in defaults.items() if value is not REQUIRED}
-    found["options"] = defaults | dict(recipe.merge.options)
+    found["options"] = defaults | dict(recipe.merge.options) | dict(recipe.merge.calibration)
     found |= {"keep": list(recipe.keep)} if recipe.keep else {}
     found |= {"missing": recipe.missing} if recipe.missing != "error" else {}
     found |= {"mismatch": recipe.mismatch} if recipe.mismatch != "error" else {}
@@ -51,9 +51,12 @@ def _describe_merge(merge: Merge, name_of: NameOf) -> dict[str, Any]:
     found: dict[str, Any] = {"merge": merge.method}
     if merge.base is not None:
         found["base"] = _describe_model(merge.base, name_of)
-    found["models"] = [{"model": _describe_model(model, name_of)} | dict(model.options) for model in merge.models]
-    if merge.options:
-        found["options"] = dict(merge.options)
+    found["models"] = [
+        {"model": _describe_model(model, name_of)} | _describe_statistics(model, name_of) | dict(model.options)
+        for model in merge.models
+    ]
+    if merge.options or merge.calibration:
+        found["options"] = dict(merge.options) | dict(merge.calibration)
     if merge.layers:
         found["layers"] = [_describe_rule(rule) for rule in merge.layers]
     if merge.then:
@@ -70,7 +73,13 @@ def _describe_rule(rule: LayerRule) -> dict[str, Any]:
 
 
 def _describe_model(model: Model, name_of: NameOf) -> Any:
-    return _describe_merge(model.model, name_of) if isinstance(model.model, Merge) else name_of(model)
+    return _describe_merge(model.model, name_of) if isinstance(model.model, Merge) else name_of(model, "")
+
+
+def _describe_statistics(model: Model, name_of: NameOf) -> dict[str, str]:
+    """Return a model's statistics, or while they are not computed the data that they will be computed from."""
+    found = {kind: name_of(model, kind) for kind in model.statistics}
+    return found or ({"data": model.data} if model.data else {})
 
 
 def describe_copy(model: str, dtype: str | None) -> dict[str, Any]:
@@ -81,7 +90,7 @@ def describe_copy(model: str, dtype: str | None) -> dict[str, Any]:
 def described(plan: Plan, names: list[str]) -> dict[str, Any]:
     """Return the plan's recipe with these names in place of its sources."""
     if not isinstance(plan.bound, int):
-        return describe(plan.recipe, lambda model: names[plan.positions[id(model)]])
+        return describe(plan.recipe, lambda model, kind: names[plan.position_of(model, kind)])
     return describe_copy(names[plan.bound], plan.recipe.output.dtype)
 
 

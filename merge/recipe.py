@@ -48,11 +48,19 @@ class LayerRule:
 
 @dataclass(frozen=True)
 class Model:
-    """One model of a merge: a location, tensors in memory, or a merge of its own; with its per-model options."""
+    """One model of a merge: a location, tensors in memory, or a merge of its own; with its per-model options.
+
+    Attributes:
+        statistics: Files with what the method must learn from data, or their tensors in memory, by kind: ``fisher``,
+            ``gram``.
+        data: Data to compute them from, where there are none.
+    """
 
     model: str | Mapping[str, Any] | Merge
     options: Mapping[str, OptionValue] = field(default_factory=dict)
     where: str | None = None
+    statistics: Mapping[str, str | Mapping[str, Any]] = field(default_factory=dict)
+    data: str | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +69,7 @@ class Merge:
 
     Attributes:
         then: Methods over one task vector, applied in turn to outcome minus base.
+        calibration: Options with which statistics are computed from data, where some are.
     """
 
     method: str
@@ -70,6 +79,7 @@ class Merge:
     layers: tuple[LayerRule, ...] = ()
     then: tuple[tuple[str, Mapping[str, OptionValue]], ...] = ()
     where: str | None = None
+    calibration: Mapping[str, OptionValue] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

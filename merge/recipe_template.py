@@ -15,18 +15,37 @@ def recipe_template(method: Method) -> str:
     beside = [option for option in declared if option.per_model and not option.shared]
     count = max(min(2, method.maximum_models or 2), method.minimum_models)
     values = "".join(f", {option.name}: {_example(option, count)}" for option in beside)
+    given = "data: ./data-{}.yaml" if method.sequential else f"{method.statistics}: ./{method.statistics}-{{}}.st"
+    learns = f", {given}" if method.statistics else ""
     lines = [f"# {method.summary}", f"# Run it with: merge run {method.name}.yaml", f"merge: {method.name}"]
-    note = "the model that the others were tuned from" if method.needs_base else "optional: decides types and config"
-    lines.append(f"{'' if method.needs_base else '# '}base: ./base    # {note}")
+    needed = method.needs_base or method.sequential
+    note = "the model that the others were tuned from" if needed else "optional: decides types and config"
+    lines.append(f"{'' if needed else '# '}base: ./base    # {note}")
     lines.append("models:           # files or folders; relative paths count from this file")
-    lines += [f"  - {{model: ./tuned-{number}{values}}}" for number in range(1, count + 1)]
+    lines += [f"  - {{model: ./tuned-{number}{values}{learns.format(number)}}}" for number in range(1, count + 1)]
+    lines += _learned(method)
     lines += [f"                  # {option.name}: {_about(option)}" for option in beside]
     lines += ["options:"] if any(option.default is not None for option in own) else []
     lines += [_line(option) for option in own]
+    computing = [_line(option) for option in method.calibration.declarations.values()]
+    lines += computing if method.sequential else [line.replace("  ", "  # ", 1) for line in computing]
     lines += ["# keep: ['lm_head.*']        # tensors that stay as the base has them", "output:"]
     lines += ["  path: ./merged            # a folder; *.st or *.safetensors gives one file"]
     lines += ["  # dtype: bfloat16", "  # max_shard_size: 5GB"]
     return "\n".join(lines) + "\n"
+
+
+def _learned(method: Method) -> list[str]:
+    """Return what may stand beside a model of a method that learns from data."""
+    data = "                  # data: a benchmark's YAML, an npz file, a folder of images, texts; needs no labels"
+    if not method.statistics:
+        return []
+    if method.sequential:
+        return [data]
+    return [
+        f"                  # {method.statistics}: from merge calibrate {method.statistics}; or instead of it",
+        data,
+    ]
 
 
 def _line(option: Declaration) -> str:

@@ -42,9 +42,14 @@ def recipe_schema() -> dict[str, Any]:
 def _merge_branch(method: Method, *, nested: bool) -> dict[str, Any]:
     name, declared = method.name, method.options.declarations
     shared = {key: _option(one) for key, one in declared.items() if not one.per_model or one.shared}
+    shared |= {key: one.schema() for key, one in method.calibration.declarations.items()}
     beside = {key: _option(one) for key, one in declared.items() if one.per_model}
     options = {"type": "object", "properties": shared, "additionalProperties": False}
-    models: dict[str, Any] = {"type": "array", "items": _model(beside), "minItems": method.minimum_models}
+    models: dict[str, Any] = {
+        "type": "array",
+        "items": _model(beside | _learned(method)),
+        "minItems": method.minimum_models,
+    }
     if method.maximum_models is not None:
         models["maxItems"] = method.maximum_models
     properties: dict[str, Any] = {
@@ -55,6 +60,7 @@ def _merge_branch(method: Method, *, nested: bool) -> dict[str, Any]:
         "layers": {"type": "array", "items": _layer(options, beside)},
         "then": {"type": "array", "items": {"anyOf": [_TEXT, {"type": "object", "maxProperties": 1}]}},
     }
+    properties |= {"data": _TEXT} if method.statistics else {}
     required = ["merge", "models"] + (["base"] if method.needs_base and not nested else [])
     more = {} if nested else _top()
     return {
@@ -63,6 +69,13 @@ def _merge_branch(method: Method, *, nested: bool) -> dict[str, Any]:
         "required": required,
         "additionalProperties": False,
     }
+
+
+def _learned(method: Method) -> dict[str, Any]:
+    """Return what stands beside a model of a method that learns from data: its statistics, or the data."""
+    if not method.statistics:
+        return {}
+    return {"data": _TEXT} | ({} if method.sequential else {method.statistics: _TEXT})
 
 
 def _option(option: Declaration) -> dict[str, Any]:
@@ -125,5 +138,6 @@ def _printed(name: str) -> Callable[[], dict[str, Any]]:
 
 
 SCHEMAS: dict[str, Callable[[], dict[str, Any]]] = {"recipe": recipe_schema} | {
-    name: _printed(name) for name in ("plan", "merge", "inspect", "diff", "verify", "eval", "report", "barrier")
+    name: _printed(name)
+    for name in ("plan", "merge", "inspect", "diff", "verify", "eval", "report", "barrier", "calibrate")
 }

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from made_statistics import statistics_of
 
 from merge.checkpoints.writer import MemorySink
 from merge.dtypes import torch_dtype
@@ -40,7 +41,10 @@ def recipe_of(
         {name: value[number] if isinstance(value, list) and value else value for name, value in beside.items()}
         for number in range(len(models))
     ]
-    members = tuple(Model(model, own) for model, own in zip(models, given, strict=True))
+    members = tuple(
+        Model(model, own, statistics=statistics_of(method, model, number))
+        for number, (model, own) in enumerate(zip(models, given, strict=True))
+    )
     merge = Merge(method, members, None if base is None else Model(base), options)
     return Recipe(merge, output=Output(dtype=dtype), **(more or {}))
 

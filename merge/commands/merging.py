@@ -13,12 +13,14 @@ from ..card import card_path
 from ..checkpoints.resolve import local_path
 from ..engine import RunSettings
 from ..errors import UsageError
+from ..ledger import summary
 from ..plan import Plan, make_plan
 from ..plan_view import plan_as_json, render_plan
 from ..progress import progress_bar
 from ..provenance import data_use, described
 from ..recipe import Recipe
 from .flags import MergeFlags
+from .missing_statistics import completed
 from .show import say, say_json, warn
 
 DEFAULT_BATCH = 256
@@ -46,6 +48,9 @@ def perform(recipe: Recipe, flags: MergeFlags, plan: Plan | None = None, more: M
         _check_afterwards(plan, flags)
         if flags.dry_run:
             return
+        if plan.is_pending:
+            plan.close()
+            plan = make_plan(completed(recipe, flags))
         _run(plan, settings, flags, more)
     finally:
         plan.close()
@@ -69,6 +74,10 @@ def check_before(recipe: Recipe, flags: MergeFlags) -> None:
 def _check_afterwards(plan: Plan, flags: MergeFlags) -> None:
     """Refuse, before the merge, a report folder or a benchmark that would fail after it."""
     recipe = plan.recipe
+    if plan.is_pending:
+        from ..calibration.complete import read_all
+
+        read_all(recipe)
     if recipe.report is not None:
         from ..reports import check_directory
 
@@ -80,7 +89,7 @@ def _check_afterwards(plan: Plan, flags: MergeFlags) -> None:
         from ..evaluation.specification import read_benchmarks
 
         read_benchmarks(recipe.evaluate)
-    elif flags.architecture or flags.batch_size:
+    elif (flags.architecture or flags.batch_size) and not plan.is_pending:
         flag = "--model" if flags.architecture else "--batch-size"
         raise UsageError(f"{flag} is for evaluating, and nothing is evaluated", hint="give --report-benchmark SPEC")
 
@@ -98,7 +107,7 @@ def _run(plan: Plan, settings: execute.WriteSettings, flags: MergeFlags, more: M
     for warning in written.warnings:
         warn(warning, flags)
     found = execute.as_json(plan, written)
-    say("\n".join(_summary(plan, written)), flags)
+    say("\n".join([*_summary(plan, written), *(summary(found["statistics"]) if "statistics" in found else ())]), flags)
     evaluation, sections = None, {}
     try:
         sections = more(written.out) if more else {}

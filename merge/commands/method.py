@@ -14,6 +14,7 @@ from ..method import Method
 from ..options import Declaration
 from ..recipe import Merge, Model, Recipe
 from .flags import COMMON, parse_policy, signature, take_common
+from .statistics_flags import statistics_flags, take_calibration, take_statistics
 from .strategy_flags import STRATEGY, UNIFORM, take_strategy
 
 Command = Callable[..., None]
@@ -82,34 +83,41 @@ def _parameters(method: Method) -> dict[str, tuple[Any, Any]]:
     models = Annotated[list[str], typer.Argument(help="Checkpoint files or folders.", metavar="MODEL...")]
     needed = _ABOUT_BASE[method.takes]
     base = Annotated[str | None, typer.Option("--base", help=f"The base model; {needed}.", rich_help_panel=_PANEL)]
-    own = {f"option_{option.name}": _own(option) for option in method.options.declarations.values()}
-    return {"models": (models, ...), "base": (base, None)} | own
+    own = {f"option_{option.name}": own_flag(option) for option in method.options.declarations.values()}
+    return {"models": (models, ...), "base": (base, None)} | own | statistics_flags(method)
 
 
-def _own(option: Declaration) -> tuple[Any, Any]:
+def own_flag(option: Declaration, panel: str = _PANEL) -> tuple[Any, Any]:
+    """Return the parameter of a declared option."""
     text = f"{option.help} (default: {option.shown_default}" + (f"; {option.range})" if option.range else ")")
     kind = str if option.per_model or option.words else option.type
     names = (f"{option.flag}/--no-{option.flag[2:]}",) if kind is bool else (option.flag,)
     metavar = ("W or W1,W2,…" if option.shared else "W1,W2,…") if option.per_model else None
-    info = typer.Option(*names, help=text, rich_help_panel=_PANEL, metavar=metavar, show_default=False)
+    info = typer.Option(*names, help=text, rich_help_panel=panel, metavar=metavar, show_default=False)
     return Annotated[kind | None, info], None
 
 
 def _recipe(method: Method, flags: Any, values: dict[str, Any]) -> Recipe:
     locations, base = values.pop("models"), values.pop("base")
-    given = {name.removeprefix("option_"): value for name, value in values.items() if value is not None}
+    given = {
+        name.removeprefix("option_"): value
+        for name, value in values.items()
+        if value is not None and name.startswith("option_")
+    }
     declared = method.options.declarations
     per_model = {
         name: _split(declared[name], given.pop(name), len(locations))
         for name in list(given)
         if declared[name].per_model
     }
+    learned = take_statistics(method, values, len(locations))
     models = tuple(
-        Model(location, {name: numbers[position] for name, numbers in per_model.items()})
-        for position, location in enumerate(locations)
+        Model(location, {name: numbers[position] for name, numbers in per_model.items()}, **vars(one))
+        for position, (location, one) in enumerate(zip(locations, learned, strict=True))
     )
+    calibration = take_calibration(method, values, models)
     checked = {name: _checked(declared[name], value) for name, value in given.items()}
-    merge = Merge(method.name, models, Model(base) if base else None, checked)
+    merge = Merge(method.name, models, Model(base) if base else None, checked, calibration=calibration)
     return Recipe(
         merge,
         keep=tuple(flags.keep or ()),

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from ..method import Method
+from ..options import Declaration
 from ..registry import find_method, usable_methods
 from .show import Speech, render_columns, say_json, warn
 
@@ -51,19 +52,22 @@ def describe_method(method: Method) -> dict[str, Any]:
         "paper": method.paper,
         "seeded": method.seeded,
         "models": [method.minimum_models, method.maximum_models],
-        "options": [
-            {
-                "name": option.name,
-                "flag": option.flag,
-                "type": option.type.__name__,
-                "default": option.shown_default,
-                "range": option.range,
-                "per_model": option.per_model,
-                "shared": option.shared,
-                "help": option.help,
-            }
-            for option in method.options.declarations.values()
-        ],
+        "options": [_describe_option(option) for option in method.options.declarations.values()],
+        "statistics": method.statistics,
+        "calibration": [_describe_option(option) for option in method.calibration.declarations.values()],
+    }
+
+
+def _describe_option(option: Declaration) -> dict[str, Any]:
+    return {
+        "name": option.name,
+        "flag": option.flag,
+        "type": option.type.__name__,
+        "default": option.shown_default,
+        "range": option.range,
+        "per_model": option.per_model,
+        "shared": option.shared,
+        "help": option.help,
     }
 
 
@@ -72,7 +76,9 @@ def _describe(method: Method) -> str:
     import inspect
 
     lines = [inspect.getmodule(type(method)).__doc__ or "", "Options:"]
-    for option in method.options.declarations.values():
+    computing = list(method.calibration.declarations.values())
+    for option in [*method.options.declarations.values(), *computing]:
+        lines += ["Options of computing statistics from data:"] if computing[:1] == [option] else []
         facts = ", ".join(part for part in (f"default {option.shown_default}", option.range) if part)
         lines.append(f"  {option.flag:18s} {option.help} ({facts})")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""``merge soup --strategy greedy|learned``: weights found with held-out data, then an ordinary, recorded merge."""
+"""``--strategy greedy|learned|coefficients``: weights found with held-out data, then an ordinary, recorded merge."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import UsageError
 from ..recipe import Recipe, parse_size
 from .flags import MergeFlags
+from .missing_statistics import completed
 from .show import say, warn
 from .strategy_flags import StrategyFlags
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def perform_strategy(recipe: Recipe, chosen: StrategyFlags, flags: MergeFlags) -> None:
-    """Find the weights, write the soup, and report both.
+    """Find the weights, write the merge, and report both.
 
     Raises:
         MergeError: When anything fails.
@@ -30,8 +31,7 @@ def perform_strategy(recipe: Recipe, chosen: StrategyFlags, flags: MergeFlags) -
     from ..evaluation.specification import read_benchmarks
     from .merging import check_before, perform
 
-    if any(model.options for model in recipe.merge.models) or recipe.merge.options:
-        raise UsageError(f"--strategy {chosen.strategy} finds the weights itself", hint="leave --weight out")
+    _check_options(recipe, chosen)
     benchmarks = read_benchmarks(chosen.benchmark or ())
     writing = flags if recipe.evaluate else replace(flags, architecture=None, batch_size=None)
     check_before(recipe, writing)
@@ -39,10 +39,20 @@ def perform_strategy(recipe: Recipe, chosen: StrategyFlags, flags: MergeFlags) -
         perform(recipe, writing)
         _say_cost(recipe, chosen, flags)
         return
+    recipe = completed(recipe, flags)
     with _objective(recipe, chosen, flags, benchmarks) as objective:
         found, section = _find(recipe, chosen, flags, objective)
         section["same_data_as_report"] = _shares_data(recipe, objective)
         perform(found, writing, more=_after(objective, chosen.strategy, section, flags))
+
+
+def _check_options(recipe: Recipe, chosen: StrategyFlags) -> None:
+    if chosen.strategy == "coefficients":
+        from ..search.coefficients import check_weights
+
+        check_weights(recipe)
+    elif any(model.options for model in recipe.merge.models) or recipe.merge.options:
+        raise UsageError(f"--strategy {chosen.strategy} finds the weights itself", hint="leave --weight out")
 
 
 def _find(
@@ -58,6 +68,10 @@ def _find(
         scores = chosen.scores or out.with_name(f"{out.name}.scores.jsonl")
         choice = GreedyChoice("gt" if chosen.accept == "gt" else "ge", chosen.minimum_gain or 0.0, scores)
         return greedy_soup(recipe, objective, choice, note)
+    if chosen.strategy == "coefficients":
+        from ..search.coefficients import search_coefficients
+
+        return search_coefficients(recipe, objective, note)
     from ..search.learn import learned_soup
     from ..search.learned import LearnedChoice
     from .merging import DEFAULT_BATCH
@@ -95,9 +109,19 @@ def _objective(
         advance=progress,
     )
     objective = Objective.prepare(benchmarks, settings, chosen.metric)
-    runs = 2 * len(recipe.merge.models) if chosen.strategy == "greedy" else (chosen.epochs or 5) + 2
-    with items_bar(objective.n * runs, chosen.strategy, quiet=flags.quiet or flags.json_) as progress.advance:
+    with items_bar(
+        objective.n * _runs(recipe, chosen), chosen.strategy, quiet=flags.quiet or flags.json_
+    ) as progress.advance:
         yield objective
+
+
+def _runs(recipe: Recipe, chosen: StrategyFlags) -> int:
+    """Return about how often the held-out data are gone through."""
+    if chosen.strategy == "coefficients":
+        from ..search.coefficients import POINTS
+
+        return POINTS + 1
+    return 2 * len(recipe.merge.models) if chosen.strategy == "greedy" else (chosen.epochs or 5) + 2
 
 
 def _after(
@@ -110,7 +134,7 @@ def _after(
         section["written"] = found.as_json()
         say(f"{strategy}: {found.metric} {found.value:.4f} on {objective.name}, which it was selected on", flags)
         if section["same_data_as_report"]:
-            warn("the report's data are those that the soup was selected on: its numbers flatter it", flags)
+            warn("the report's data are those that the weights were chosen on: its numbers flatter it", flags)
         return {strategy: section}
 
     return score
@@ -129,5 +153,8 @@ def _say_cost(recipe: Recipe, chosen: StrategyFlags, flags: MergeFlags) -> None:
     count = len(recipe.merge.models)
     if chosen.strategy == "greedy":
         say(f"greedy: up to {2 * count - 1} evaluations; every model is read twice, members once more", flags)
+    elif chosen.strategy == "coefficients":
+        runs = _runs(recipe, chosen)
+        say(f"coefficients: {runs} evaluations, for all but the last of which every model is read once", flags)
     else:
         say(f"learned: {chosen.epochs or 5} epochs; the cost in reads follows from the number of items", flags)

@@ -12,10 +12,11 @@ from ..errors import UsageError, suggest
 
 _PANEL = "Strategy"
 UNIFORM = "uniform"
-# What only one of the strategies reads; given to another it would be ignored, so it is refused.
-_ONLY = {
-    "greedy": ("accept", "minimum_gain", "metric", "scores"),
-    "learned": ("by_tensor", "epochs", "learning_rate", "memory"),
+# Which strategies read a flag; given to another it would be ignored, so it is refused.
+_READ_BY = {
+    **dict.fromkeys(("accept", "minimum_gain", "scores"), ("greedy",)),
+    "metric": ("greedy", "coefficients"),
+    **dict.fromkeys(("by_tensor", "epochs", "learning_rate", "memory"), ("learned",)),
 }
 
 
@@ -24,9 +25,16 @@ def _flag(kind: Any, default: Any, name: str, help_text: str, **more: Any) -> tu
 
 
 STRATEGY: dict[str, tuple[Any, Any]] = {
-    "strategy": _flag(str, UNIFORM, "--strategy", "uniform; or, with held-out data: greedy, learned."),
+    "strategy": _flag(
+        str,
+        UNIFORM,
+        "--strategy",
+        "uniform; or, with held-out data: greedy, learned, coefficients, as far as the method has them.",
+    ),
     "benchmark": _flag(list[str] | None, None, "--benchmark", "Held-out data that the strategy selects or learns on."),
-    "metric": _flag(str | None, None, "--metric", "greedy: the measure to go by. (default: the benchmark's main one)"),
+    "metric": _flag(
+        str | None, None, "--metric", "greedy, coefficients: the measure to go by. (default: the benchmark's main one)"
+    ),
     "accept": _flag(str | None, None, "--accept", "greedy: ge takes a model that changes nothing, gt does not. (ge)"),
     "minimum_gain": _flag(float | None, None, "--minimum-gain", "greedy: how much a model must add. (0)", min=0.0),
     "scores": _flag(Path | None, None, "--scores", "greedy: file that keeps the scores. (OUT.scores.jsonl)"),
@@ -35,6 +43,15 @@ STRATEGY: dict[str, tuple[Any, Any]] = {
     "learning_rate": _flag(float | None, None, "--learning-rate", "learned: of AdamW. (0.05)"),
     "memory": _flag(str | None, None, "--memory", "learned: how much memory members may take up. (4GB)"),
 }
+
+
+def strategy_parameters(strategies: tuple[str, ...]) -> dict[str, tuple[Any, Any]]:
+    """Return the flags that a method with these strategies has; none for a method without any."""
+    if not strategies:
+        return {}
+    choice = _flag(str, UNIFORM, "--strategy", f"uniform; or, with held-out data: {', '.join(strategies)}.")
+    read = {name for name in STRATEGY if set(_READ_BY.get(name, strategies)) & set(strategies)}
+    return {name: flag for name, flag in STRATEGY.items() if name in read} | {"strategy": choice}
 
 
 @dataclass(frozen=True)
@@ -59,29 +76,28 @@ def take_strategy(values: dict[str, Any], strategies: tuple[str, ...]) -> Strate
     Raises:
         UsageError: For an unknown strategy, one without held-out data, or a flag that it does not read.
     """
-    chosen = StrategyFlags(**{one.name: values.pop(one.name) for one in fields(StrategyFlags)})
+    chosen = StrategyFlags(**{one.name: values.pop(one.name, STRATEGY[one.name][1]) for one in fields(StrategyFlags)})
     known = (UNIFORM, *strategies)
     if chosen.strategy not in known:
         hint = suggest(chosen.strategy, known) or f"one of {', '.join(known)}"
         raise UsageError(f"no strategy '{chosen.strategy}'", hint=hint)
-    for strategy, names in _ONLY.items():
-        for name in names:
-            if getattr(chosen, name) and strategy != chosen.strategy:
-                flag = f"--{name.replace('_', '-')}"
-                raise UsageError(f"{flag} belongs to --strategy {strategy}, not {chosen.strategy}")
+    for name, readers in _READ_BY.items():
+        if getattr(chosen, name) and chosen.strategy not in readers:
+            flag, mine = f"--{name.replace('_', '-')}", [one for one in readers if one in strategies] or readers
+            raise UsageError(f"{flag} belongs to --strategy {' or '.join(mine)}, not {chosen.strategy}")
     if chosen.accept not in (None, "ge", "gt"):
         raise UsageError(f"--accept must be ge or gt, not '{chosen.accept}'")
     if chosen.learning_rate is not None and not 0 < chosen.learning_rate < float("inf"):
         raise UsageError(f"--learning-rate must be above 0, not {chosen.learning_rate}")
-    _check_benchmark(chosen)
+    _check_benchmark(chosen, strategies)
     return chosen
 
 
-def _check_benchmark(chosen: StrategyFlags) -> None:
+def _check_benchmark(chosen: StrategyFlags, strategies: tuple[str, ...]) -> None:
     if chosen.strategy == UNIFORM:
         if chosen.benchmark:
             hint = "to evaluate what was written use --report-benchmark"
-            raise UsageError("--benchmark belongs to --strategy greedy or learned", hint=hint)
+            raise UsageError(f"--benchmark belongs to --strategy {' or '.join(strategies)}", hint=hint)
     elif not chosen.benchmark:
         hint = "give --benchmark SPEC, other data than --report-benchmark"
         raise UsageError(f"--strategy {chosen.strategy} needs held-out data", hint=hint)

@@ -22,6 +22,7 @@ from ..planning.layout import is_single_file
 from ..recipe import Recipe
 from .flags import MergeFlags
 from .merging import DEFAULT_BATCH, perform
+from .missing_statistics import completed
 from .ranges import MOST_VALUES, number, read_values
 from .show import say
 
@@ -36,6 +37,8 @@ def perform_sweep(method: Method, recipe: Recipe, text: str, flags: MergeFlags) 
     """
     _check_request(recipe, flags, "--sweep")
     name, values = read_sweep(text, method)
+    _check_evaluation(recipe)
+    recipe = recipe if flags.dry_run else completed(recipe, flags)
     recipes = []
     for value in values:
         merge = replace(recipe.merge, options={**recipe.merge.options, name: number(value)})

@@ -6,6 +6,7 @@ import fnmatch
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from ..errors import UsageError, suggest
 from ..method import Method
@@ -13,6 +14,8 @@ from ..options import Declaration, check_name
 from ..recipe import LayerRule, Merge, Model, OptionValue, Placed, place_of
 from ..registry import find_method
 from ..searched import Searched
+
+STATISTICS = {"fisher": "Fisher information", "gram": "Gram matrices"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +29,11 @@ class BoundRule:
 
 @dataclass(frozen=True, eq=False)
 class BoundCall:
-    """A method with its sources and checked options; inputs are positions of sources or calls of their own."""
+    """A method with its sources and checked options; inputs are positions of sources or calls of their own.
+
+    Attributes:
+        statistics: Position of each model's statistics file; empty where none are needed, or still to be computed.
+    """
 
     path: str
     method: Method
@@ -36,6 +43,7 @@ class BoundCall:
     rules: tuple[BoundRule, ...] = ()
     where: str | None = None
     witnesses: tuple[Bound, ...] = ()
+    statistics: tuple[int, ...] = ()
 
     @property
     def reads_base(self) -> bool:
@@ -44,7 +52,16 @@ class BoundCall:
 
 
 Bound = BoundCall | int
-OpenModel = Callable[[Model], int]
+
+
+class Opens(Protocol):
+    """What opens the files that a recipe names."""
+
+    def open(self, model: Model) -> int:
+        """Open a leaf model and return its position among the sources."""
+
+    def open_statistics(self, model: Model, kind: str) -> int:
+        """Open a model's statistics and return their position among the sources."""
 
 
 def leaves(bound: Bound) -> Iterator[int]:
@@ -57,11 +74,11 @@ def leaves(bound: Bound) -> Iterator[int]:
 
 
 def is_seeded(merge: Merge) -> bool:
-    """Tell whether any method of a recipe draws random numbers."""
+    """Tell whether any method of a recipe draws random numbers, or data for statistics still to be computed."""
     models = [*merge.models, *([merge.base] if merge.base is not None else [])]
     nested = [model.model for model in models if isinstance(model.model, Merge)]
     names = [merge.method, *(name for name, _ in merge.then)]
-    return any(find_method(name).seeded for name in names) or any(map(is_seeded, nested))
+    return is_pending(merge) or any(find_method(name).seeded for name in names) or any(map(is_seeded, nested))
 
 
 def compile_pattern(pattern: str, where: str | None = None) -> Callable[[str], object]:
@@ -78,12 +95,12 @@ def compile_pattern(pattern: str, where: str | None = None) -> Callable[[str], o
     return re.compile(fnmatch.translate(pattern)).match
 
 
-def bind(merge: Merge, open_model: OpenModel, *, base: Bound | None = None, path: str = "merge") -> BoundCall:
+def bind(merge: Merge, opener: Opens, *, base: Bound | None = None, path: str = "merge") -> BoundCall:
     """Bind a merge and everything nested in it.
 
     Args:
         merge: The merge.
-        open_model: Opens a leaf and returns its position among the sources.
+        opener: Opens the files.
         base: The enclosing merge's base, which a nested merge without its own uses.
         path: Where the merge stands in the recipe.
 
@@ -97,9 +114,9 @@ def bind(merge: Merge, open_model: OpenModel, *, base: Bound | None = None, path
     given = [(model.options, model.where) for model in merge.models]
     options |= _per_model(given, merge.options, declared, method.name)
     if merge.base is not None:
-        base = _bind_model(merge.base, open_model, None, f"{path}.base")
+        base = _bind_model(merge.base, opener, None, f"{path}.base")
     inputs = tuple(
-        _bind_model(model, open_model, base, f"{path}.models[{number}]") for number, model in enumerate(merge.models)
+        _bind_model(model, opener, base, f"{path}.models[{number}]") for number, model in enumerate(merge.models)
     )
     if method.needs_base and base is None:
         raise UsageError(f"{method.name} needs a base", where=merge.where, hint="give --base, or base: in a recipe")
@@ -107,7 +124,8 @@ def bind(merge: Merge, open_model: OpenModel, *, base: Bound | None = None, path
         what = f"the base is also model {inputs.index(base) + 1}, whose task vector is then 0"
         raise UsageError(what, where=merge.where, hint="list only tuned models")
     rules = tuple(_bind_rule(rule, merge, declared, method.name) for rule in merge.layers)
-    bound = BoundCall(path, method, inputs, base, options, rules, merge.where)
+    statistics = _bind_statistics(method, merge, opener)
+    bound = BoundCall(path, method, inputs, base, options, rules, merge.where, statistics=statistics)
     return _bind_then(merge, bound)
 
 
@@ -119,8 +137,43 @@ def named_method(name: str, where: str | None) -> Method:
         raise UsageError(error.what, where=where, hint=error.hint) from None
 
 
-def _bind_model(model: Model, open_model: OpenModel, base: Bound | None, path: str) -> Bound:
-    return bind(model.model, open_model, base=base, path=path) if isinstance(model.model, Merge) else open_model(model)
+def _bind_model(model: Model, opener: Opens, base: Bound | None, path: str) -> Bound:
+    return bind(model.model, opener, base=base, path=path) if isinstance(model.model, Merge) else opener.open(model)
+
+
+def _bind_statistics(method: Method, merge: Merge, opener: Opens) -> tuple[int, ...]:
+    """Open the statistics of every model; return nothing while some are still to be computed from data."""
+    kind = method.statistics
+    for number, model in enumerate(merge.models, start=1):
+        where = model.where or merge.where
+        other = next((name for name in model.statistics if name != kind or method.sequential), None)
+        if other or (model.data and not kind):
+            what = f"{method.name} takes no {other or 'data'}"
+            raise UsageError(what, where=where, hint="it computes its own: give --data" if method.sequential else None)
+        if kind and kind not in model.statistics and not model.data:
+            wanted = "--data SPEC" if method.sequential else f"--{kind} FILE, or --data SPEC to compute it"
+            noun = "data" if method.sequential else STATISTICS[kind]
+            raise UsageError(
+                f"{method.name} needs {noun} of every model, and model {number} has none",
+                where=where,
+                hint=f"give {wanted}",
+            )
+    for name, value in merge.calibration.items():
+        place = place_of(merge.calibration, name, merge.where)
+        if not any(model.data for model in merge.models):
+            what = f"'{name}' is for computing statistics, and none are computed"
+            raise UsageError(what, where=place, hint="give data, or leave it out")
+        method.calibration.declarations[name].check(value, place)
+    if not kind or any(kind not in model.statistics for model in merge.models):
+        return ()
+    return tuple(opener.open_statistics(model, kind) for model in merge.models)
+
+
+def is_pending(merge: Merge) -> bool:
+    """Tell whether statistics of a merge, or of one nested in it, are still to be computed from data."""
+    nested = [model.model for model in merge.models if isinstance(model.model, Merge)]
+    kind = find_method(merge.method).statistics
+    return (bool(kind) and any(kind not in model.statistics for model in merge.models)) or any(map(is_pending, nested))
 
 
 def _check_count(method: Method, merge: Merge) -> None:

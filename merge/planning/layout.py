@@ -87,6 +87,6 @@ def _split(rows: Sequence[Row], limit: int | None) -> tuple[list[Row], list[list
             groups.append([])
             position, stop = 0, stop - position
         groups[-1].append(Slot(row.name, row.dtype, row.shape, position, stop))
-        placed.append(Row(*row[:7], len(groups) - 1, position))
+        placed.append(Row(*row[:7], len(groups) - 1, position, row.asides))
         position = stop
     return placed, groups

@@ -43,6 +43,9 @@ class Matched(NamedTuple):
     notes: list[str]
 
 
+NOTHING_MATCHED = Matched({}, {}, [], [])
+
+
 def match_names(reference: Source, model: Source) -> Matched:
     """Match a model's tensors with the reference's."""
     known, found = reference.tensors, model.tensors

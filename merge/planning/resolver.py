@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from ..checkpoints.header import TensorInfo
 from ..errors import UsageError
 from ..method import Place
-from ..program import Call, Expression, Input
+from ..program import Call, Expression, Input, Statistic
 from ..recipe import OptionValue
 from .binding import Bound, BoundCall, BoundRule
 from .blocks import BlockIndex
 from .depth import relative_depth, stack_sizes
+from .learned import Learned, inputs_of
 from .tensor_options import resolve_options
 
 
@@ -19,16 +21,17 @@ class Resolver:
 
     Args:
         bound: The recipe.
-        names: All output names, from which the sizes of the stacks are counted.
+        names: The reference's tensors, from whose names the sizes of the stacks are counted.
+        learned: The statistics files.
 
     Attributes:
         decides_by_name: Whether layer rules or courses over depth make options differ from tensor to tensor.
     """
 
-    def __init__(self, bound: BoundCall, names: Mapping[str, object]) -> None:
-        self._bound = bound
+    def __init__(self, bound: BoundCall, names: Mapping[str, TensorInfo], learned: Learned) -> None:
+        self._bound, self._learned = bound, learned
         self.decides_by_name = _varies(bound, _has_rules)
-        self._plain = not (self.decides_by_name or _varies(bound, lambda call: call.method.uses_place))
+        self._plain = not (self.decides_by_name or _varies(bound, _asks_place) or _varies(bound, _has_statistics))
         self._names = names
         self._stacks = {} if self._plain else stack_sizes(names)
         self._blocks: dict[str, BlockIndex] = {}
@@ -76,18 +79,40 @@ class Resolver:
         present = tuple(number for number, child in enumerate(given) if child is not None)
         children = tuple(child for child in given if child is not None)
         depth, place = self._depth(bound, rule, name), self._place(bound, rule, name)
-        key = (bound, rule, depth, present, children, used_base, place)
+        statistics, layout = self._statistics(bound, name, present)
+        key = (bound, rule, depth, present, children, used_base, place, statistics, layout)
         if key not in self._calls:
             options = resolve_options(bound, rule, depth, present)
             seen = (self._build(child, name, absent) or base for child in bound.witnesses)
             witnesses = tuple(child for child in seen if child is not None)
-            self._calls[key] = Call(bound.path, bound.method, options, children, used_base, witnesses, place)
+            self._calls[key] = Call(
+                bound.path, bound.method, options, children, used_base, witnesses, place, statistics, layout
+            )
+        if layout:
+            self._check_rows(bound, self._calls[key], name)
         return self._calls[key]
 
+    def _statistics(self, bound: BoundCall, name: str, present: tuple[int, ...]) -> tuple[tuple[Statistic, ...], str]:
+        """Return the statistics of the models that have the tensor."""
+        if not bound.statistics or name not in self._names:
+            return (), ""
+        return self._learned.of_call(bound, name, self._names[name].shape, present)
+
+    def _check_rows(self, bound: BoundCall, call: Call, name: str) -> None:
+        """Let the method refuse Gram matrices that are means over too few rows."""
+        rows = self._learned.rows(bound, name)
+        if rows is None:
+            return
+        try:
+            bound.method.check_rows(call.options, inputs_of(call, self._names[name].shape), rows)
+        except UsageError as error:
+            raise UsageError(f"tensor '{name}': {error.what}", where=bound.where, hint=error.hint) from None
+
     def _place(self, bound: BoundCall, rule: BoundRule | None, name: str) -> Place:
-        if not bound.method.uses_place:
+        given = dict(bound.options) | dict(rule.options if rule else {})
+        if not bound.method.asks_place(given):
             return Place()
-        pattern = str((dict(bound.options) | dict(rule.options if rule else {})).get("pattern", ""))
+        pattern = str(given.get("pattern", ""))
         if pattern not in self._blocks:
             try:
                 self._blocks[pattern] = BlockIndex(self._names, pattern)
@@ -117,6 +142,15 @@ def _varies(bound: Bound, differs: Callable[[BoundCall], bool]) -> bool:
         return False
     children = [*bound.inputs, *([bound.base] if bound.base is not None else [])]
     return differs(bound) or any(_varies(child, differs) for child in children)
+
+
+def _asks_place(call: BoundCall) -> bool:
+    rules = [rule.options for rule in call.rules]
+    return any(call.method.asks_place({**call.options, **options}) for options in (*rules, {}))
+
+
+def _has_statistics(call: BoundCall) -> bool:
+    return bool(call.statistics)
 
 
 def _has_rules(call: BoundCall) -> bool:

@@ -12,6 +12,7 @@ from ..dtypes import DTYPES
 from ..errors import MergeError, UsageError
 from ..program import Expression, Input
 from ..recipe import Policy
+from .learned import Learned
 from .names import Matched
 from .resolver import Resolver
 from .tensor_rules import treatment
@@ -32,6 +33,7 @@ class Row(NamedTuple):
         tensors: The tensor of every source that is read for this row, by position of the source.
         reason: Why it is not merged, or an empty string.
         file, begin: Place in the output: number of the file, offset within its data.
+        asides: Source and tensor of statistics that are read as a whole.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Row(NamedTuple):
     reason: str = ""
     file: int = -1
     begin: int = 0
+    asides: tuple[tuple[int, TensorInfo], ...] = ()
 
 
 class Skip(NamedTuple):
@@ -83,6 +86,7 @@ class RowBuilder:
         used: Sources whose tensors are merged; the others serve types and copies.
         merged, averaged: What is computed for parameters and for BatchNorm statistics.
         policies: The choices.
+        learned: The statistics files among the sources.
     """
 
     def __init__(
@@ -94,9 +98,11 @@ class RowBuilder:
         merged: Resolver | None,
         averaged: Resolver | None,
         policies: Policies,
+        learned: Learned,
     ) -> None:
         self._opened, self._matched, self._reference, self._used = opened, matched, reference, used
         self._merged, self._averaged, self._policies = merged, averaged, policies
+        self._learned = learned
         self._problems: dict[str, list[str]] = {"missing": [], "mismatch": []}
         self.ledger = Ledger()
 
@@ -183,7 +189,14 @@ class RowBuilder:
         reason: str,
         dtype: str,
     ) -> None:
-        self.ledger.rows.append(Row(name, dtype, known.shape, action, expression, tensors, reason))
+        asides = []
+        for statistic, info in self._learned.infos(expression, name):
+            if statistic.aligned:
+                tensors = (*tensors[: statistic.source], info, *tensors[statistic.source + 1 :])
+            else:
+                asides.append((statistic.source, info))
+        row = Row(name, dtype, known.shape, action, expression, tensors, reason, asides=tuple(asides))
+        self.ledger.rows.append(row)
 
     def _check_kinds(self, name: str, tensors: Iterable[TensorInfo | None]) -> None:
         for source, tensor in enumerate(tensors):

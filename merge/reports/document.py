@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .chapters.barrier import barrier
+from .chapters.coefficients import coefficients
 from .chapters.comparisons import comparisons
 from .chapters.corruption import corruption
 from .chapters.greedy import greedy
@@ -15,6 +16,7 @@ from .chapters.overview import overview
 from .chapters.results import results
 from .chapters.retention import retention
 from .chapters.search import search
+from .chapters.statistics import statistics
 from .chapters.weights import learned, weights
 from .names import names_of
 from .page import Document
@@ -26,7 +28,7 @@ from .warnings import warnings
 # How good it is, how that was reached, what happened inside, and how to make it again.
 CHAPTERS = (
     *(overview, results, comparisons, retention, corruption),
-    *(greedy, learned, search, weights, barrier, layers),
+    *(greedy, learned, coefficients, search, weights, statistics, barrier, layers),
     making,
 )
 

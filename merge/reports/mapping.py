@@ -7,8 +7,9 @@ from typing import Any
 from typing_extensions import NotRequired, TypedDict  # noqa: UP035 -- pydantic reads these on every Python
 
 from ..evaluation.results import AverageRow, ComparisonRow, CorruptionRow, DetailRow, ResultRow, RetentionRow, TimingRow
+from ..ledger_document import LedgerDocument
 from ..search.line_document import BarrierDocument
-from .mapping_search import GreedyBlock, LearnedBlock, SearchBlock, WeightRow
+from .mapping_search import CoefficientsBlock, GreedyBlock, LearnedBlock, SearchBlock, WeightRow
 
 
 class CosineRow(TypedDict):
@@ -51,11 +52,13 @@ class ReportDocument(TypedDict, total=False):
     corruption: list[CorruptionRow]
     greedy: GreedyBlock
     learned: LearnedBlock
+    coefficients: CoefficientsBlock
     weights: list[WeightRow]
     barrier: BarrierDocument
     layers: list[LayerRow]
     layers_measured_from: str  # the base | the output
     search: SearchBlock
+    statistics: LedgerDocument
     merge: dict[str, Any]  # output, recipe, content id, counts, bytes, seconds
     models: list[dict[str, Any]]  # name, location, content id
     environment: dict[str, str]  # versions

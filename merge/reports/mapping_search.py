@@ -76,6 +76,35 @@ class LearnedBlock(TypedDict):
     written: NotRequired[WrittenScore]
 
 
+class CoefficientsPoint(TypedDict):
+    """One weighting of the models that was tried."""
+
+    weights: list[float]  # in the order of the models
+    accepted: bool  # whether it is the best
+    score: float | None  # None where it could not be merged or evaluated
+    interval: NotRequired[list[float]]
+    n: NotRequired[int]
+    failure: NotRequired[str]
+
+
+class CoefficientsBlock(TypedDict):
+    """A search of the models' weights on held-out data."""
+
+    benchmark: str
+    split: str
+    metric: str
+    higher_is_better: bool
+    seed: NotRequired[int]  # of the draws, for more than two models
+    models: list[str]
+    points: list[CoefficientsPoint]
+    weights: list[WeightRow]  # of the best point
+    score: float
+    interval: list[float]
+    n: int
+    same_data_as_report: NotRequired[bool]
+    written: NotRequired[WrittenScore]
+
+
 class SearchTrial(TypedDict):
     """One trial: the options that were tried, and the scores they got."""
 

@@ -38,6 +38,7 @@ def names_of(report: Mapping[str, Any]) -> Names:
     rows = [row for key in ("results", "corruption", "weights") for row in report.get(key) or ()]
     rows += (report.get("greedy") or {}).get("members") or []
     rows += (report.get("learned") or {}).get("weights") or []
+    rows += (report.get("coefficients") or {}).get("weights") or []
     found = [row["model"] for row in rows]
     found += [model.get("location") or model["name"] for model in report.get("models") or () if "name" in model]
     found += [model for layer in report.get("layers") or () for model in layer["norms"]]

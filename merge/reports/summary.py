@@ -11,7 +11,7 @@ from .names import Names
 from .rows import Row, benchmarks_of, best_value, clean_rows, main_rows, overlap, ranked, rows_of
 from .values import NO_BREAK, listed, metric_difference, metric_range, metric_value, percent, seconds, size, title_of
 
-CHOOSERS = ("greedy", "learned", "search")
+CHOOSERS = ("greedy", "learned", "coefficients", "search")
 
 
 def summary(report: Mapping[str, Any], names: Names) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 CHOSEN = {
     "greedy": "the members of the greedy soup",
     "learned": "the weights of the learned soup",
+    "coefficients": "the weights of the models",
     "search": "the options of the recipe",
 }
 

@@ -54,7 +54,9 @@ class OpenRecipe:
         for position in PLACES:
             recipe = self.fill(self.space.at([position] * len(self.space)))
             try:
-                make_plan(recipe).close()
+                plan = make_plan(recipe)
+                plan.close()
+                plan.refuse_pending()
                 return recipe
             except UsageError as error:  # weights that cancel, for one, do so at some places only
                 refusals.append(error)
@@ -89,7 +91,11 @@ def _identities(plan: Plan) -> dict[str, str]:
         checkpoint_id(source.tensors.values(), tensor_digests(source.tensors.values(), source.read_into))
         for source in plan.sources
     ]
-    return {str(model.model): sources[plan.positions[id(model)]] for model in _leaves(plan.recipe.merge)}
+    found = {}
+    for model in _leaves(plan.recipe.merge):
+        found[str(model.model)] = sources[plan.position_of(model)]
+        found |= {str(path): sources[plan.position_of(model, kind)] for kind, path in model.statistics.items()}
+    return found
 
 
 def _leaves(merge: Merge) -> Iterator[Model]:

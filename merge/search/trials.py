@@ -68,9 +68,9 @@ def merge_key(recipe: Recipe, identities: Mapping[str, str]) -> str:
 
     Args:
         recipe: The recipe with all options filled in.
-        identities: Content id of every model by its location in the recipe.
+        identities: Content id of every model, and of its statistics, by its location in the recipe.
     """
-    described = describe(recipe, lambda model: identities[str(model.model)])
+    described = describe(recipe, lambda model, kind: identities[str(model.statistics[kind] if kind else model.model)])
     return xxhash.xxh3_128_hexdigest(json.dumps(described, sort_keys=True).encode())
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -48,13 +48,25 @@ class BlockContext:
         block: The block.
         results: Outcome of the reductions.
         seed: The user's seed.
+        statistic: Reads a model's statistics of this block.
+        record: Takes what the method notes.
     """
 
     def __init__(
-        self, backend: Any, call: Call, name: str, unit: int, block: Block, results: Results, seed: int
+        self,
+        backend: Any,
+        call: Call,
+        name: str,
+        unit: int,
+        block: Block,
+        results: Results,
+        seed: int,
+        statistic: Callable[[int], Any],
+        record: Callable[[Mapping[str, Any]], None],
     ) -> None:
         self._backend, self._call, self._name, self._unit = backend, call, name, unit
         self._block, self._results, self._seed = block, results, seed
+        self.statistic, self._record = statistic, record
 
     @property
     def xp(self) -> Any:
@@ -65,6 +77,20 @@ class BlockContext:
     def place(self) -> Place:
         """Where the tensor lies in its stack."""
         return self._call.place
+
+    @property
+    def has_statistics(self) -> bool:
+        """Whether this tensor has statistics of every model."""
+        return bool(self._call.statistics)
+
+    @property
+    def layout(self) -> str:
+        """How the tensor forms a matrix."""
+        return self._call.layout
+
+    def record(self, **facts: Any) -> None:
+        """Note facts about this tensor for the ledger."""
+        self._record(facts)
 
     def result(self, reduction: str) -> Any:
         """Return the outcome of a finished reduction."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from ..checkpoints.checkpoint import Source
 from ..checkpoints.files import Buffer
 from ..dtypes import DTYPES, accumulator
 from ..errors import MergeError
@@ -34,10 +35,15 @@ class Evaluator:
         backend: The backend.
         results: Outcome of the reductions.
         seed: Seed of the methods that draw random numbers.
+        sources: The plan's sources, of which statistics are read as a whole.
+
+    Attributes:
+        records: What the methods noted, by name of the tensor; whoever reads it empties it.
     """
 
-    def __init__(self, backend: Any, results: Results, seed: int) -> None:
-        self._backend, self._results, self._seed = backend, results, seed
+    def __init__(self, backend: Any, results: Results, seed: int, sources: Sequence[Source]) -> None:
+        self._backend, self._results, self._seed, self._sources = backend, results, seed, sources
+        self.records: dict[str, dict[str, Any]] = {}
 
     def blocks(self, row: Row, number: int, first: int, length: int) -> Iterator[Block]:
         """Cut a chunk into blocks: whole units, as many as suit the backend."""
@@ -74,7 +80,8 @@ class Evaluator:
         if any(tensor and tensor.dtype not in types for tensor in row.tensors) or call.portion != "flat":
             return None  # a tensor of another type, even one that is only hashed, may widen the accumulator
         out = self._backend.raw("out", len(raws[inputs[0]]))
-        coefficients = tuple(call.method.coefficients(call.options, self._context(call, row, Block(number, 0, 0, 0))))
+        context = self._context(call, row, {}, Block(number, 0, 0, 0))
+        coefficients = tuple(call.method.coefficients(call.options, context))
         buffers = tuple(raws[source] for source in inputs)
         finite = self._backend.weighted_sum(row.dtype, buffers, coefficients, out, raws[base[0]] if base else None)
         return Summed(out, frozenset((*inputs, *base))) if finite else None
@@ -90,7 +97,7 @@ class Evaluator:
             arrays, _ = self._inputs(call, (*call.inputs, *call.witnesses), row, raws, block)
             if reduction.view is None:
                 return arrays
-            return reduction.view(arrays, call.options, self._context(call, row, block))
+            return reduction.view(arrays, call.options, self._context(call, row, raws, block))
 
     def _value(self, expression: Expression | None, row: Row, raws: Raws, block: Block, less: Any = None) -> Any:
         """Return an expression's outcome for one block, less an array where one is given."""
@@ -99,7 +106,7 @@ class Evaluator:
         assert expression is not None  # noqa: S101 - rows without an expression are not evaluated
         arrays, base = self._inputs(expression, expression.inputs, row, raws, block)
         shape, dtype = arrays[0].shape, arrays[0].dtype
-        outcome = expression.method.merge(arrays, expression.options, self._context(expression, row, block))
+        outcome = expression.method.merge(arrays, expression.options, self._context(expression, row, raws, block))
         if outcome.shape != shape or outcome.dtype != dtype:
             what = f"{expression.method.name} returned {outcome.dtype} of shape {tuple(outcome.shape)}"
             raise TypeError(f"{what} instead of {dtype} of shape {tuple(shape)}")
@@ -121,8 +128,26 @@ class Evaluator:
         shape = _shape(call, row)
         return [array.reshape(shape) for array in arrays] if shape is not None else arrays, added
 
-    def _context(self, call: Call, row: Row, block: Block) -> BlockContext:
-        return BlockContext(self._backend, call, row.name, unit(row), block, self._results, self._seed)
+    def _context(self, call: Call, row: Row, raws: Raws, block: Block) -> BlockContext:
+        def statistic(model: int) -> Any:
+            found = call.statistics[model]
+            if found.aligned:
+                return self._load(found.source, row, raws, block, None)
+            return self._load_aside(found.source, row)
+
+        def record(facts: Mapping[str, Any]) -> None:
+            self.records[row.name] = dict(facts)
+
+        return BlockContext(
+            self._backend, call, row.name, unit(row), block, self._results, self._seed, statistic, record
+        )
+
+    def _load_aside(self, source: int, row: Row) -> Any:
+        """Read a whole tensor of statistics, in float64."""
+        info = dict(row.asides)[source]
+        raw = self._backend.raw("aside", info.nbytes)
+        self._sources[source].read_into(info, 0, raw)
+        return self._backend.load(raw, info.dtype, "F64").reshape(info.shape)
 
     def _load(self, source: int, row: Row, raws: Raws, block: Block, less: Any) -> Any:
         tensor = row.tensors[source]
@@ -145,6 +170,8 @@ class _Naming:
         if isinstance(error, Exception) and not isinstance(error, MergeError):
             what = f"the method failed on tensor '{self._row.name}' of shape {list(self._row.shape)}: {error}"
             raise MergeError(what) from error
+        if isinstance(error, MergeError) and error.where is None:
+            raise type(error)(f"tensor '{self._row.name}': {error.what}", hint=error.hint) from error
 
 
 def _shape(call: Call, row: Row) -> tuple[int, ...] | None:

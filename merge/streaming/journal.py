@@ -22,6 +22,7 @@ class Journal:
     Attributes:
         pieces: Hexadecimal digests of every finished piece, by its number.
         results: Outcome of reductions, by the text of their key.
+        records: What methods noted of the finished tensors, by name.
         continued: Whether records of an earlier run were taken over.
     """
 
@@ -30,6 +31,7 @@ class Journal:
         self._head = {"plan": fingerprint, "boot": _boot()}
         self.pieces: dict[int, str] = {}
         self.results: dict[str, list[Any]] = {}
+        self.records: dict[str, dict[str, Any]] = {}
         self.continued = False
         self._stream: IO[str] | None = None
 
@@ -45,7 +47,8 @@ class Journal:
         if head.get("boot") is None or head.get("boot") != self._head["boot"]:
             return "the machine was restarted since, so what was written may be lost"
         for kind, key, value in records:
-            (self.pieces if kind == "piece" else self.results)[key] = value
+            known: Any = {"piece": self.pieces, "result": self.results, "record": self.records}[kind]
+            known[key] = value
         self.continued = True
         return None
 
@@ -53,6 +56,7 @@ class Journal:
         """Forget the records that were taken over; return the reason."""
         self.pieces.clear()
         self.results.clear()
+        self.records.clear()
         self.continued = False
         return reason
 

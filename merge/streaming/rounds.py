@@ -18,6 +18,13 @@ from .worker import Worker
 
 GROUP_ELEMENTS = 64 * 2**20  # rows whose reductions run together, so that the second read finds a warm cache
 Numbered = tuple[int, Piece]
+
+
+def _refuse(of: Any) -> Any:
+    """Stand for statistics where no block of a tensor is at hand."""
+    raise TypeError("there are no statistics between the portions of a tensor")
+
+
 _Member = tuple[int, Call, Reduction]  # a row, and one reduction of one call of its expression
 
 
@@ -129,7 +136,8 @@ class Rounds:
 
     def _context(self, number: int, call: Call) -> BlockContext:
         row = self._rows[number]
-        return BlockContext(None, call, row.name, unit(row), Block(number, 0, 0, 0), self._results, 0)
+        block = Block(number, 0, 0, 0)
+        return BlockContext(None, call, row.name, unit(row), block, self._results, 0, _refuse, _refuse)
 
     def _remark(self, members: Sequence[_Member], name: str) -> None:
         """Let the method look at its last reduction, if that was over the checkpoint."""

@@ -23,6 +23,13 @@ from .reductions import Reducer
 SpanDigests = list[list[bytes]]  # per source that the span reads, then the output
 
 
+class Processed(NamedTuple):
+    """A finished piece: the digests of its spans, and what methods noted, by name of the tensor."""
+
+    digests: list[SpanDigests]
+    records: dict[str, dict[str, Any]]
+
+
 class CancelledError(Exception):
     """Another worker failed or the user asked to stop."""
 
@@ -67,15 +74,17 @@ class Worker:
 
     def __init__(self, setting: Setting, backend: Any) -> None:
         self._setting, self._backend = setting, backend
-        self._evaluator = Evaluator(backend, setting.results, setting.seed)
+        self._evaluator = Evaluator(backend, setting.results, setting.seed, setting.sources)
 
-    def process(self, piece: Piece) -> list[SpanDigests]:
-        """Compute and write a piece; return the digests of what was read and written, span by span.
+    def process(self, piece: Piece) -> Processed:
+        """Compute and write a piece; return the digests of what was read and written, and what methods noted.
 
         Raises:
             MergeError: Naming tensor and file, when reading, arithmetic or writing fails.
         """
-        return [self._process_span(span) for span in piece]
+        digests = [self._process_span(span) for span in piece]
+        records, self._evaluator.records = self._evaluator.records, {}
+        return Processed(digests, records)
 
     def reduce(self, piece: Piece, reducers: Mapping[ResultKey, Reducer]) -> dict[ResultKey, Any]:
         """Show this piece to every unfinished reducer; they all belong to one reduction of one call."""

@@ -49,6 +49,10 @@ def modules(cwd, *arguments: object) -> tuple[str, set[str]]:
         (["methods"], "0"),
         (["new", "soup"], "0"),
         (["schema"], "0"),
+        (["calibrate", "--help"], "0"),
+        (["calibrate", "gram", "--help"], "0"),
+        (["calibrate", "gram", "a.st", "-o", "out.st"], "2"),
+        (["calibrate", "fisher", "a.st", "--data", "builtin:digits", "-o", "b.st"], "2"),
     ],
     ids=" ".join,
 )

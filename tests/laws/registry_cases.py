@@ -9,7 +9,8 @@ import torch
 
 from merge.registry import find_method, method_names
 
-METHODS = method_names()
+# Of a method that computes its statistics itself, the merge is another method's, which is among them.
+METHODS = [name for name in method_names() if not find_method(name).sequential]
 # Options with which a method gives back its input when all models are one; an average with weights 1/k always does.
 NEUTRAL: dict[str, dict[str, Any]] = {
     "ties": {"density": 1.0},
@@ -26,13 +27,19 @@ NEUTRAL: dict[str, dict[str, Any]] = {
 PARTIAL = {"arcee-fusion", "tsv-m", "iso-c", "iso-cts"}
 # Methods that numpy and torch compute alike but for the last bits: their factors follow from sums in float64, which
 # the two add up in another order, or from exponentials.
-APPROXIMATE = {"arcee-fusion", "karcher", "model-stock", "multislerp", "nuslerp", "sce"}
+APPROXIMATE = {"arcee-fusion", "fisher", "karcher", "model-stock", "multislerp", "nuslerp", "regmean", "sce"}
+# Methods that solve equations: of 64-bit inputs, for which nothing is wider, some last bits do not come back.
+SOLVED = {"regmean"}
+# Methods with a norm over the checkpoint, so that a tensor depends on the others.
+OVER_ALL = {"fisher"}
 # Options with which a method takes any inputs, zeros in different places included.
 PERMISSIVE: dict[str, dict[str, Any]] = {"sparse-soup": {"require_same_mask": False}}
 # Methods whose outcome depends on the order of the models by more than the last bits of sums.
 ORDERED = {name for name in METHODS if find_method(name).ordered}
 # Close singular values enlarge the last bits of sums; their own tests compare orders less closely.
 ORDERED |= {"tsv-m", "iso-c", "iso-cts"}
+# The statistics that these tests make belong to a place among the models, not to a model.
+ORDERED |= {"regmean"}
 
 
 def needs_base(name: str) -> bool:

@@ -6,7 +6,18 @@ import pytest
 import torch
 from checkpoint_files import assert_same, equal_bits
 from in_memory import merge_states
-from registry_cases import METHODS, NEUTRAL, ORDERED, PARTIAL, model_count, needs_base, shares, state
+from registry_cases import (
+    METHODS,
+    NEUTRAL,
+    ORDERED,
+    OVER_ALL,
+    PARTIAL,
+    SOLVED,
+    model_count,
+    needs_base,
+    shares,
+    state,
+)
 
 from merge.registry import find_method
 
@@ -22,7 +33,10 @@ def test_copies_of_one_model_give_it_back(method, dtype):
     found = merge_states(method, [dict(model) for _ in range(count)], base, **NEUTRAL.get(method, {}))
     for name, tensor in model.items():
         exact = dtype.itemsize == 2 or needs_base(method)
-        assert equal_bits(found[name], tensor) if exact else within_one_ulp(found[name], tensor), name
+        if method in SOLVED and dtype == torch.float64:
+            torch.testing.assert_close(found[name], tensor, rtol=1e-13, atol=1e-14)
+        else:
+            assert equal_bits(found[name], tensor) if exact else within_one_ulp(found[name], tensor), name
 
 
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)
@@ -77,7 +91,9 @@ def test_inputs_in_memory_stay_as_they_are(method):
         assert_same(base, state(9))
 
 
-@pytest.mark.parametrize("method", [name for name in METHODS if not find_method(name).uses_place])
+@pytest.mark.parametrize(
+    "method", [name for name in METHODS if not find_method(name).uses_place and name not in OVER_ALL]
+)
 def test_a_tensor_does_not_depend_on_its_neighbours(method):
     """Merging a part of the tensors gives that part of the merge, where depth does not matter."""
     models = [state(seed) for seed in range(model_count(method))]

@@ -32,7 +32,9 @@ def plan_with(method: str, option: Declaration, value: object):
     models = [state(seed) for seed in range(model_count(method))]
     base = state(9) if needs_base(method) else None
     if option.per_model:
-        recipe = recipe_of(method, models, base, per_model={option.name: value})
+        # A weight of 0 is sound as long as it is not every model's.
+        values = [value, *[1.0] * (len(models) - 1)] if value == 0 and option.name == "weight" else value
+        recipe = recipe_of(method, models, base, per_model={option.name: values})
     else:
         recipe = recipe_of(method, models, base, **{option.name: value})
     return make_plan(recipe)

@@ -45,7 +45,7 @@ def test_a_model_keeps_its_own_weight_where_the_rule_gives_none(recipe):
 
 def test_the_card_repeats_it(recipe, tmp_path):
     path = recipe("  - {match: head, models: [{weight: 0.9}, {weight: 0.1}]}")
-    described = describe(read_recipe(path), lambda model: str(model.model))
+    described = describe(read_recipe(path), lambda model, kind: str(model.model))
     assert described["layers"] == [{"match": "head", "models": [{"weight": 0.9}, {"weight": 0.1}]}]
     merge(path)
     from merge.cli import main

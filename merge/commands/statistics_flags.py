@@ -1,0 +1,79 @@
+"""The flags of methods that learn from data: statistics files, or data and how to compute them from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+import typer
+
+from ..errors import UsageError
+from ..method import Method
+from ..recipe import Model
+
+_PANEL = "Statistics"
+_PREFIX = "calibration_"
+
+
+@dataclass(frozen=True)
+class Learned:
+    """The statistics of one model, or the data to compute them from."""
+
+    statistics: dict[str, str] = field(default_factory=dict)
+    data: str | None = None
+
+
+def statistics_flags(method: Method) -> dict[str, tuple[Any, Any]]:
+    """Return the parameters of a method's command that say where its statistics come from."""
+    from .method import own_flag
+
+    if not method.statistics:
+        return {}
+    files = {} if method.sequential else {"statistics": _files(f"--{method.statistics}", "A statistics file")}
+    data = {"data": _files("--data", "Data to compute statistics from: a benchmark's YAML, npz, texts …")}
+    own = {f"{_PREFIX}{option.name}": own_flag(option, _PANEL) for option in method.calibration.declarations.values()}
+    return files | data | own
+
+
+def _files(name: str, what: str) -> tuple[Any, Any]:
+    text = f"{what}; once for all models, or once for each in their order."
+    return Annotated[list[str] | None, typer.Option(name, help=text, rich_help_panel=_PANEL)], None
+
+
+def take_statistics(method: Method, values: dict[str, Any], models: int) -> list[Learned]:
+    """Remove the flags from a command's arguments and return what each model has.
+
+    Raises:
+        UsageError: Another number of them than one, or one for each model.
+    """
+    files = _spread(values.pop("statistics", None), f"--{method.statistics}", models)
+    data = _spread(values.pop("data", None), "--data", models)
+    return [
+        Learned({method.statistics: file} if file else {}, None if file else spec)
+        for file, spec in zip(files, data, strict=True)
+    ]
+
+
+def _spread(given: Sequence[str] | None, flag: str, models: int) -> list[str | None]:
+    if not given:
+        return [None] * models
+    if len(given) not in (1, models):
+        what = f"{flag} is given {len(given)} times for {models} models"
+        raise UsageError(what, hint="give it once for all models, or once for each in their order")
+    return [*given] if len(given) == models else [*given] * models
+
+
+def take_calibration(method: Method, values: dict[str, Any], models: Sequence[Model]) -> dict[str, Any]:
+    """Remove the options of calibration from a command's arguments and return those that were given, checked.
+
+    Raises:
+        UsageError: A value is wrong, or nothing is computed that they could act on.
+    """
+    names = [name for name in values if name.startswith(_PREFIX)]
+    given = {name.removeprefix(_PREFIX): value for name in names if (value := values.pop(name)) is not None}
+    declared = method.calibration.declarations
+    if given and all(model.statistics for model in models):
+        flag = declared[next(iter(given))].flag
+        raise UsageError(f"{flag} is for computing statistics, and none are computed", hint="give --data SPEC")
+    return {name: declared[name].check(value, declared[name].flag) for name, value in given.items()}

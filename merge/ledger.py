@@ -1,0 +1,71 @@
+"""The ledger of a merge that learned from data: what became of every tensor, and from which statistics."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, cast
+
+from .engine import Outcome
+from .ledger_document import LedgerDocument, LedgerFile, LedgerRow
+from .plan import Plan
+from .planning.binding import Bound, BoundCall
+from .planning.rows import Row
+from .program import Call, calls
+
+REGRESSED, WEIGHTED, AVERAGED = "regressed", "weighted by Fisher information", "averaged"
+
+
+def ledger(plan: Plan, outcome: Outcome) -> LedgerDocument | None:
+    """Return the ledger of a finished run; None where no method learned from data."""
+    if not plan.learned.facts:
+        return None
+    tensors = [_row(plan, row, outcome.records.get(row.name, {})) for row in plan.rows if row.action != "check"]
+    files: list[LedgerFile] = [
+        {"role": plan.roles[number], "file": plan.sources[number].location, "about": dict(facts.about)}
+        for number, facts in plan.learned.facts.items()
+    ]
+    counts = Counter(row["treatment"] for row in tensors)
+    return {"files": files, "counts": dict(counts), "tensors": tensors}
+
+
+def summary(found: LedgerDocument) -> Iterator[str]:
+    """Yield what a user should know of a ledger, a line each."""
+    counts = ", ".join(f"{count} {treatment}" for treatment, count in found["counts"].items())
+    yield f"of {len(found['tensors'])} tensors: {counts}"
+    conditions = [row["condition"] for row in found["tensors"] if "condition" in row]
+    if conditions:
+        yield f"condition of the Gram matrices: up to {max(conditions):.3g}"
+    ridged = [row for row in found["tensors"] if row.get("ridge")]
+    if ridged:
+        yield f"{len(ridged)} could be solved for with a ridge only, such as '{ridged[0]['tensor']}'"
+
+
+def _row(plan: Plan, row: Row, recorded: Mapping[str, Any]) -> LedgerRow:
+    call = _learning(row)
+    if not isinstance(row.expression, Call) or call is None:
+        return {"tensor": row.name, "treatment": "copied" if row.action == "copy" else AVERAGED, "why": row.reason}
+    if not call.statistics:
+        return {"tensor": row.name, "treatment": AVERAGED, "why": row.reason or "no statistics of it"}
+    if call.method.statistics == "fisher":
+        return {"tensor": row.name, "treatment": WEIGHTED, "why": ""}
+    if not recorded:
+        return {"tensor": row.name, "treatment": AVERAGED, "why": "outside the region"}
+    rows = next((plan.learned.rows(bound, row.name) for bound in _bound(plan.bound) if bound.path == call.path), None)
+    regressed: LedgerRow = {"tensor": row.name, "treatment": REGRESSED, "why": "", "rows": rows}
+    return cast(LedgerRow, {**regressed, **recorded})
+
+
+def _bound(bound: Bound) -> Iterator[BoundCall]:
+    """Yield every call of a recipe that has statistics."""
+    if isinstance(bound, BoundCall):
+        if bound.statistics:
+            yield bound
+        for child in bound.inputs:
+            yield from _bound(child)
+
+
+def _learning(row: Row) -> Call | None:
+    """Return the call of a row that learns from data, if there is one."""
+    found: Sequence[Call] = list(calls(row.expression)) if row.expression is not None else []
+    return next((call for call in found if call.method.statistics), None)

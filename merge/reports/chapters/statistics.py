@@ -1,0 +1,44 @@
+"""A merge that learned from data: its statistics files, and what became of every tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..names import Names
+from ..page import Cell, Section, Table, words
+from ..rows import Row
+from ..values import numeric, text_of
+
+MOST_OPEN = 30  # rows of a table that is open from the start
+HEADER = ["Tensor", "Treatment", "Rows of data", "Condition", "Ridge", "Off-diagonal factor"]
+
+
+def statistics(report: Mapping[str, Any], names: Names) -> list[Section]:
+    """Return what was computed from which data, and the ledger."""
+    found = report.get("statistics")
+    if not found:
+        return []
+    counts = ", ".join(f"{count} {treatment}" for treatment, count in found["counts"].items())
+    rows = [_tensor(row) for row in found["tensors"]]
+    tables = [_files(found["files"]), Table("Every tensor", HEADER, rows, folded=len(rows) > MOST_OPEN)]
+    return [Section("Learned from data", [f"Of {len(rows)} tensors: {counts}."], tables)]
+
+
+def _files(files: list[Row]) -> Table:
+    header = ["Statistics", "File", "Data", "Items", "Seed", "Options"]
+    return Table("Statistics files", header, [_file(row) for row in files])
+
+
+def _file(row: Row) -> list[Cell]:
+    about = row["about"]
+    data = about.get("data") or {}
+    options = about.get("options") or {}
+    texts = [row["role"], row["file"], data.get("name", ""), data.get("number", ""), about.get("seed", "")]
+    return words([*map(text_of, texts), ", ".join(f"{name} {text_of(value)}" for name, value in options.items())])
+
+
+def _tensor(row: Row) -> list[Cell]:
+    treatment = row["treatment"] + (f": {row['why']}" if row["why"] else "")
+    numbers = (row.get("rows"), row.get("condition"), row.get("ridge"), row.get("off_diagonal"))
+    return [Cell(row["tensor"]), Cell(treatment), *(Cell("") if one is None else numeric(one) for one in numbers)]

@@ -1,0 +1,201 @@
+"""Statistics files as inputs of a merge: matched, checked, recorded, and refused where they do not fit."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from checkpoint_files import load, save
+from command_line import assert_refused
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from merge.calibration.facts import Facts
+
+NAMES = {"q.weight": (6, 4), "k.weight": (3, 4), "conv.weight": (5, 2, 3, 3), "proj": (4, 6), "bias": (6,)}
+
+
+def state(seed: int) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return {name: torch.randn(shape, generator=generator) for name, shape in NAMES.items()}
+
+
+def gram(inputs: int, seed: int) -> torch.Tensor:
+    rows = torch.randn(3 * inputs, inputs, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return rows.T @ rows / len(rows)
+
+
+def grams(seed: int) -> dict[str, torch.Tensor]:
+    return {"q.weight": gram(4, seed), "conv.weight": gram(18, seed), "proj": gram(4, seed + 9)}
+
+
+FACTS = Facts(
+    "gram",
+    aliases={"k.weight": "q.weight"},
+    layout={"proj": "in_out", "conv.weight": "convolution"},
+    rows={"q.weight": 12, "conv.weight": 54, "proj": 12},
+    about={"seed": 3},
+)
+
+
+REGMEAN = ("regmean", "a.st", "b.st", "-o", "out.st")
+BOTH = ("--gram", "gram-a.st", "--gram", "gram-b.st")
+
+
+@pytest.fixture
+def work(here: Path) -> Path:
+    for seed, name in enumerate("ab"):
+        save(here / f"{name}.st", state(seed))
+        save_file(grams(seed), here / f"gram-{name}.st", FACTS.metadata())
+    return here
+
+
+def merged(cli, *flags: object) -> dict:
+    result = cli(
+        "regmean", "a.st", "b.st", "--gram", "gram-a.st", "--gram", "gram-b.st", "-o", "out.st", "--json", *flags
+    )
+    assert result.code == 0, result.err
+    return json.loads(result.out)
+
+
+def solved(first: torch.Tensor, second: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    """Return plain least squares for matrices [outputs, inputs], by an inverse."""
+    return (torch.linalg.inv(left + right) @ (left @ first.double().T + right @ second.double().T)).T
+
+
+def close(found: torch.Tensor, wanted: torch.Tensor) -> None:
+    torch.testing.assert_close(found.double(), wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_aliases_and_layouts(work, cli):
+    document = merged(cli, "--off-diagonal", 1)
+    found, (a, b), (left, right) = load(work / "out.st"), (state(0), state(1)), (grams(0), grams(1))
+    for name, own in (("q.weight", "q.weight"), ("k.weight", "q.weight")):
+        torch.testing.assert_close(
+            found[name].double(), solved(a[name], b[name], left[own], right[own]), rtol=1e-6, atol=1e-6
+        )
+    wanted = solved(a["proj"].T, b["proj"].T, left["proj"], right["proj"]).T
+    torch.testing.assert_close(found["proj"].double(), wanted, rtol=1e-6, atol=1e-6)
+    wanted = solved(a["conv.weight"].flatten(1), b["conv.weight"].flatten(1), left["conv.weight"], right["conv.weight"])
+    torch.testing.assert_close(found["conv.weight"].flatten(1).double(), wanted, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(found["bias"], (a["bias"] + b["bias"]) / 2)
+    ledger = {row["tensor"]: row for row in document["statistics"]["tensors"]}
+    assert document["statistics"]["counts"] == {"regressed": 4, "averaged": 1}
+    assert ledger["k.weight"]["rows"] == 24
+    assert ledger["conv.weight"]["condition"] > 1
+    assert ledger["bias"]["why"] == "no statistics of it"
+    assert [file["about"] for file in document["statistics"]["files"]] == [{"seed": 3}] * 2
+
+
+def test_the_merge_records_content_ids_of_statistics_and_repeats(work, cli):
+    document = merged(cli)
+    with safe_open(work / "out.st", "pt") as opened:
+        metadata = opened.metadata()
+    assert json.loads(metadata["merge.inputs"]) == [one["content_id"] for one in document["inputs"]]
+    recipe = json.loads(metadata["merge.recipe"])
+    assert [model["gram"] for model in recipe["models"]] == [one["content_id"] for one in document["inputs"][2:]]
+    assert metadata["merge.data_use"] == "unlabeled"
+    assert "gram: ./gram-a.st" in (work / "out.st.md").read_text()
+    assert cli("verify", "out.st").code == 0
+    save_file(grams(5), work / "gram-b.st", FACTS.metadata())
+    assert cli("verify", "out.st").code == 1
+
+
+def test_bytes_do_not_depend_on_threads_and_a_killed_merge_goes_on(work, cli):
+    merged(cli)
+    before = (work / "out.st").read_bytes()
+    merged(cli, "--force", "--threads", 3)
+    assert (work / "out.st").read_bytes() == before
+
+
+def test_a_recipe_names_statistics_beside_its_models(work, cli):
+    merged(cli)
+    text = "merge: regmean\nmodels:\n  - {model: a.st, gram: gram-a.st}\n  - {model: b.st, gram: gram-b.st}\n"
+    (work / "r.yaml").write_text(f"{text}output: same.st\n")
+    assert cli("run", "r.yaml").code == 0
+    assert (work / "same.st").read_bytes() == (work / "out.st").read_bytes()
+
+
+def test_the_matrix_of_an_expert_that_saw_no_row_in_one_model_is_averaged(work, cli):
+    fewer = {name: tensor for name, tensor in grams(1).items() if name != "proj"}
+    save_file(
+        fewer, work / "gram-b.st", Facts("gram", aliases={"k.weight": "q.weight"}, layout=FACTS.layout).metadata()
+    )
+    document = merged(cli)
+    assert document["statistics"]["counts"] == {"regressed": 3, "averaged": 2}
+    torch.testing.assert_close(load(work / "out.st")["proj"], (state(0)["proj"] + state(1)["proj"]) / 2)
+
+
+def facts(**more: object) -> Facts:
+    return Facts(**{"kind": "gram", "layout": FACTS.layout, **more})  # type: ignore[arg-type]
+
+
+REFUSED: dict[str, tuple[Facts | None, tuple[str, ...], int, str]] = {
+    "none": (None, REGMEAN, 2, "needs Gram matrices of every model, and model 1 has none"),
+    "one of two": (None, (*REGMEAN, *BOTH, "--gram", "gram-b.st"), 2, "--gram is given 3 times for 2 models"),
+    "not there": (None, (*REGMEAN, "--gram", "gram-a.st", "--gram", "nothing.st"), 2, "nothing.st: no such file"),
+    "another kind": (facts(kind="fisher"), (*REGMEAN, *BOTH), 2, "gram-b.st: holds fisher statistics, not gram"),
+    "a method without": (None, ("soup", "a.st", "b.st", "-o", "out.st", "--gram", "gram-a.st"), 2, "No such option"),
+    "options of computing": (None, (*REGMEAN, *BOTH, "--samples", "9"), 2, "--samples is for computing statistics"),
+    "broken metadata": (facts(), (*REGMEAN, "--gram", "broken.st"), 1, "'aliases' in the metadata is no JSON object"),
+    "unknown tensor": (
+        facts(aliases={"other.weight": "q.weight"}),
+        (*REGMEAN, *BOTH),
+        1,
+        "gram-b.st: has statistics of 'other.weight', which its model lacks",
+    ),
+    "another shape": (
+        facts(layout={"conv.weight": "convolution"}),
+        (*REGMEAN, *BOTH),
+        1,
+        "for different layouts: in_out, out_in",
+    ),
+    "another model": (facts(model="0" * 31 + "1"), (*REGMEAN, *BOTH), 1, "computed from another model than b.st"),
+    "too few rows": (
+        facts(rows={"q.weight": 1, "conv.weight": 54, "proj": 12}),
+        (*REGMEAN, "--gram", "gram-b.st", "--gram", "gram-b.st", "--off-diagonal", "1"),
+        2,
+        "'q.weight': it has 4 inputs, but only 2 rows of data were seen",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_does_not_fit_is_refused_and_nothing_is_written(work, cli, case):
+    given, arguments, code, message = REFUSED[case]
+    if given is not None:
+        save_file(grams(1), work / "gram-b.st", given.metadata())
+    save_file(grams(1), work / "broken.st", {"aliases": "no"})
+    result = cli(*arguments)
+    assert_refused(result, code, message)
+    assert not (work / "out.st").exists()
+
+
+def test_gram_matrices_of_another_size_are_refused(work, cli):
+    save_file({"q.weight": gram(6, 0)}, work / "gram-b.st", facts(layout={}).metadata())
+    save_file({"q.weight": gram(4, 0)}, work / "gram-a.st", facts(layout={}).metadata())
+    result = cli(*REGMEAN, *BOTH)
+    assert_refused(result, 1, "the statistics of 'q.weight' have shape [6, 6] instead of [4, 4]")
+
+
+def test_swapped_files_are_found_before_anything_is_read(work, cli):
+    """Outputs of merges state their content id, so that their statistics are told apart from the headers."""
+    for name in "ab":
+        assert cli("passthrough", f"{name}.st", "-o", f"{name}{name}.st").code == 0
+        identity = safe_open(work / f"{name}{name}.st", "pt").metadata()["merge.output"]
+        save_file(grams(0), work / f"gram-{name}.st", facts(model=identity).metadata())
+    swapped = ("--gram", "gram-b.st", "--gram", "gram-a.st")
+    result = cli("regmean", "aa.st", "bb.st", *swapped, "-o", "out.st", "--dry-run")
+    assert_refused(result, 1, "gram-b.st: these statistics were computed from another model than aa.st")
+
+
+def test_mixed_grammar_errors_have_their_place(work, cli):
+    (work / "r.yaml").write_text("merge: soup\nmodels:\n  - {model: a.st, gram: gram-a.st}\n  - b.st\noutput: out.st\n")
+    assert_refused(cli("run", "r.yaml"), 2, "r.yaml:3:5: soup takes no gram")
+    (work / "r.yaml").write_text("merge: soup\ndata: d.yaml\nmodels: [a.st, b.st]\noutput: out.st\n")
+    assert_refused(cli("run", "r.yaml"), 2, "soup takes no data")
+    text = "merge: regmean\nmodels:\n  - {model: a.st, gram: gram-a.st}\n  - {model: b.st, gram: gram-b.st}\n"
+    (work / "r.yaml").write_text(f"{text}options:\n  samples: 9\noutput: out.st\n")
+    assert_refused(cli("run", "r.yaml"), 2, "r.yaml:6:3: 'samples' is for computing statistics")
