@@ -128,13 +128,19 @@ def load_classifier(
     return Classifier(candidate.name, network, chosen, settings.device, settings.precision)
 
 
-def _with_projection(candidate: Candidate, head: FixedHead | None) -> Candidate:
-    """Return the candidate with its head's image projection, where it is a CLIP image tower without one."""
+def lacks_projection(candidate: Candidate) -> bool:
+    """Tell whether a candidate is a CLIP image tower that was stored without the projection to features."""
     from .architecture import CLIP_TOWER, PROJECTION, TEXT_TOWER
 
     is_tower = any(name.endswith(CLIP_TOWER) for name in candidate.tensors)
-    complete = any(name == PROJECTION or name.startswith(TEXT_TOWER) for name in candidate.tensors)
-    if head is None or head.projection is None or complete or not is_tower:
+    return is_tower and not any(name == PROJECTION or name.startswith(TEXT_TOWER) for name in candidate.tensors)
+
+
+def _with_projection(candidate: Candidate, head: FixedHead | None) -> Candidate:
+    """Return the candidate with its head's image projection, where it is a CLIP image tower without one."""
+    from .architecture import PROJECTION
+
+    if head is None or head.projection is None or not lacks_projection(candidate):
         return candidate
     return replace(candidate, tensors={**candidate.tensors, PROJECTION: head.projection})
 

@@ -55,6 +55,7 @@ class DataSource:
         resizing: How encoded images are brought to a model's size.
         corruption: What is laid over the images.
         shared: What other benchmarks have loaded already, where they differ in the corruption alone.
+        needs_labels: False for calibration, which takes data without labels too.
     """
 
     path: Path | None
@@ -69,6 +70,7 @@ class DataSource:
     resizing: Resizing = field(default_factory=Resizing)
     corruption: Corruption | None = None
     shared: Shared | None = field(default=None, compare=False)
+    needs_labels: bool = True
 
     @property
     def names(self) -> tuple[str, ...] | None:

@@ -79,6 +79,7 @@ class RecipeLocation:
         recipe = read_recipe(Path(name))
         plan = make_plan(recipe)
         try:
+            plan.refuse_pending()
             _check_memory(plan, name)
         finally:
             plan.close()

@@ -49,10 +49,10 @@ def read_benchmark(spec: str) -> Benchmark:
 
 
 def _read(spec: str) -> Iterator[Benchmark]:
-    path = _path(spec)
+    path = benchmark_file(spec)
     top = read_section(path, spec)
     if "suite" not in top.mapping:
-        yield from _read_one(top, path.parent, path.stem)
+        yield from read_one(top, path.parent, path.stem)
         return
     top.check_keys(SUITE_KEYS, required=("suite", "benchmarks"))
     defaults = top.section("defaults").mapping if "defaults" in top.mapping else {}
@@ -63,10 +63,11 @@ def _read(spec: str) -> Iterator[Benchmark]:
             raise UsageError(f"a benchmark must be a mapping, not {item!r}", where=where)
         for key, value in defaults.items():
             item.setdefault(key, value)
-        yield from _read_one(Section(spec, item), path.parent, path.stem)
+        yield from read_one(Section(spec, item), path.parent, path.stem)
 
 
-def _path(spec: str) -> Path:
+def benchmark_file(spec: str) -> Path:
+    """Return the path of a benchmark's file, or of a bundled one. Raises UsageError when there is none."""
     bundled = spec.removeprefix("builtin:")
     if bundled in suite_names():
         return SUITES / f"{bundled}.yaml"
@@ -77,8 +78,12 @@ def _path(spec: str) -> Path:
     return Path(spec)
 
 
-def _read_one(section: Section, folder: Path, name: str) -> Sequence[Benchmark]:
-    """Return one benchmark, the same under several corruptions, or one for every task of a list."""
+def read_one(section: Section, folder: Path, name: str) -> Sequence[Benchmark]:
+    """Return one benchmark, the same under several corruptions, or one for every task of a list.
+
+    Raises:
+        UsageError: A key or a value is wrong.
+    """
     from .corrupting import lay_over, take_corruptions
 
     plain, corruptions = take_corruptions(section)

@@ -50,6 +50,8 @@ def _load(source: DataSource, settings: Settings) -> ImageSet:
     images: ImageSet = import_module(f"{__name__}.{LOADERS[source.form]}").load(source)
     if isinstance(images, EncodedImages):
         images = Cached(without_broken(images) if settings.skip_broken else images)
-    if len(images) < LEAST:
+    if len(images) < LEAST and source.needs_labels:
         raise UsageError(f"{len(images)} images are too few: an interval needs at least {LEAST}", where=source.where)
+    if not len(images):
+        raise UsageError("there is no image", where=source.where)
     return images

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 CHANNEL_COUNTS = (1, 3, 4)
 LARGEST_FLOAT = 8  # bytes; torch has no longer ones
+NO_LABEL = -1  # in place of a class number, in data without labels
 
 
 def channels_first(images: NDArray[Any], where: str) -> NDArray[Any]:
@@ -55,3 +56,10 @@ def class_numbers(labels: NDArray[Any], where: str) -> NDArray[np.int64]:
     if len(flat) and flat.max() > (most := np.iinfo(np.int64).max):
         raise UsageError(f"a label is {flat.max()}; class numbers up to {most} are expected", where=where)
     return flat.astype(np.int64)
+
+
+def no_labels(n: int) -> NDArray[np.int64]:
+    """Return what stands in place of the labels [n] of data that has none."""
+    import numpy as np
+
+    return np.full(n, NO_LABEL, np.int64)

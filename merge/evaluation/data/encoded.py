@@ -84,7 +84,7 @@ class EncodedImages:
         def fill(place: int) -> None:
             number = int(items[place])
             try:
-                result[place] = decode(self._bytes(number), channels, (size[0], size[1]), self.resizing)
+                result[place] = decode(self.file(number), channels, (size[0], size[1]), self.resizing)
             except BrokenImage as error:
                 hint = "--skip-broken leaves such images out, and counts them"
                 raise MergeError(f"the image cannot be read: {error}", where=self.name(number), hint=hint) from None
@@ -99,12 +99,13 @@ class EncodedImages:
     def is_broken(self, number: int) -> bool:
         """Tell whether an image cannot be decoded."""
         try:
-            check(self._bytes(number))
+            check(self.file(number))
         except BrokenImage:
             return True
         return False
 
-    def _bytes(self, number: int) -> bytes:
+    def file(self, number: int) -> bytes:
+        """Return the bytes of an image's file. Raises BrokenImage when they cannot be read."""
         try:
             return self.storage.read(int(self.items[number]))
         except OSError as error:

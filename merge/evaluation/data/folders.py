@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import UsageError, suggest
 from ..data_source import WHOLE
+from .arrays import no_labels
 from .decoding import BrokenImage
 from .encoded import EncodedImages
 
@@ -49,6 +50,8 @@ def load(source: DataSource) -> EncodedImages:
 
     assert source.path is not None  # noqa: S101 -- a folder has a path
     split = _split(source.path, source)
+    if not source.needs_labels and images_directly(split):
+        return _without_classes(images_below(split), source)
     classes = _classes(split, source)
     paths, labels = [], []
     for number, folder in enumerate(classes):
@@ -66,6 +69,15 @@ def load(source: DataSource) -> EncodedImages:
         resizing=source.resizing,
         where=source.where,
     )
+
+
+def _without_classes(paths: Sequence[Path], source: DataSource) -> EncodedImages:
+    """Return images that lie in one folder, so that nothing says of which classes they are."""
+    import numpy as np
+
+    assert source.path is not None  # noqa: S101 -- a folder has a path
+    files, labels = Files(source.path, paths), no_labels(len(paths))
+    return EncodedImages(files, np.arange(len(paths)), labels, None, source.resizing, source.where)
 
 
 def images_below(folder: Path) -> list[Path]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import UsageError, suggest
-from .arrays import channels_first, class_numbers
+from .arrays import channels_first, class_numbers, no_labels
 from .image_set import ArrayImages
 
 if TYPE_CHECKING:
@@ -23,15 +23,15 @@ def load(source: DataSource) -> ArrayImages:
         UsageError: The file or an array in it is not what the benchmark says.
     """
     assert source.path is not None  # noqa: S101 -- an npz file has a path
-    arrays = _read_npz(source.path, source)
-    images = channels_first(arrays[0], source.where)
-    labels = class_numbers(arrays[1], source.where)
+    stored, numbers = _read_npz(source.path, source)
+    images = channels_first(stored, source.where)
+    labels = no_labels(len(images)) if numbers is None else class_numbers(numbers, source.where)
     if len(images) != len(labels):
         raise UsageError(f"{len(images)} images but {len(labels)} labels", where=source.where)
     return ArrayImages(images, labels, source.names)
 
 
-def _read_npz(path: Path, source: DataSource) -> tuple[NDArray[Any], NDArray[Any]]:
+def _read_npz(path: Path, source: DataSource) -> tuple[NDArray[Any], NDArray[Any] | None]:
     import numpy as np
 
     try:
@@ -39,13 +39,20 @@ def _read_npz(path: Path, source: DataSource) -> tuple[NDArray[Any], NDArray[Any
         if not isinstance(archive, np.lib.npyio.NpzFile):
             raise UsageError(f"{path.name} is a single array; an npz file is expected", where=source.where)
         with archive:
-            return _array(archive, source.images, source), _array(archive, source.labels, source)
+            images = _array(archive, source.images, source)
+            is_there = any(name in archive for name in _names(source.labels, source))
+            return images, _array(archive, source.labels, source) if source.needs_labels or is_there else None
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise UsageError(f"cannot read {path.name} as an npz file: {error}", where=source.where) from None
 
 
+def _names(key: str, source: DataSource) -> tuple[str, str]:
+    """Return what an array may be called: as the benchmark says, or with the split before it, MedMNIST's form."""
+    return key, f"{source.split}_{key}"
+
+
 def _array(archive: Any, key: str, source: DataSource) -> NDArray[Any]:
-    for name in (key, f"{source.split}_{key}"):
+    for name in _names(key, source):
         if name in archive:
             array: NDArray[Any] = archive[name]
             return array

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import UsageError
-from .arrays import channels_first, class_numbers
+from .arrays import channels_first, class_numbers, no_labels
 from .columns import Form, classes_of, find_column, image_form, inner_type
 from .decoding import BrokenImage
 from .encoded import EncodedImages
@@ -54,10 +54,8 @@ def load(source: DataSource) -> EncodedImages | ArrayImages:
     """
     table, notes = open_table(source)
     images = find_column(table.features, source.images, ("image", "img"), source.where)
-    labels = find_column(table.features, source.labels, ("label",), source.where)
     form = image_form(table.features[images], images, source.where)
-    classes = classes_of(table.features[labels], labels, source.where)
-    numbers = _labels(table, labels, source.where)
+    numbers, classes = _labels(table, source)
     if form == "arrays":
         _refuse_resizing(source, images)
         return ArrayImages(_arrays(table, images, source.where), numbers, classes, notes)
@@ -76,7 +74,19 @@ def _encoded(table: Any, images: str, form: Form, labels: NDArray[np.int64], sou
     return EncodedImages(rows, np.arange(len(labels)), labels, None, source.resizing, source.where)
 
 
-def _labels(table: Any, name: str, where: str) -> NDArray[np.int64]:
+def _labels(table: Any, source: DataSource) -> tuple[NDArray[np.int64], tuple[str, ...] | None]:
+    """Return the class numbers, and the names of the classes if the table has them."""
+    try:
+        name = find_column(table.features, source.labels, ("label",), source.where)
+        classes = classes_of(table.features[name], name, source.where)
+        return _numbers(table, name, source.where), classes
+    except UsageError:
+        if source.needs_labels:
+            raise
+        return no_labels(len(table)), None
+
+
+def _numbers(table: Any, name: str, where: str) -> NDArray[np.int64]:
     import numpy as np
 
     numbers = _column(table, name)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import UsageError
 from ...section import Section
-from ..data.arrays import class_numbers
+from ..data.arrays import class_numbers, no_labels
 from ..data.columns import find_column
 from ..data_source import TABLES, WHOLE, DataSource, read_data_source
 from .line_files import LINES, read_columns
@@ -32,11 +32,13 @@ class LabelledTextSource:
         source: Place and split of the table; columns of labels.
         text: The column of texts.
         text_pair: The column of second texts, if each item is a pair.
+        target: The column of texts that a model with a decoder of its own has to give; for calibration alone.
     """
 
     source: DataSource
     text: str
     text_pair: str | None
+    target: str | None = None
 
     @property
     def split(self) -> str:
@@ -46,11 +48,12 @@ class LabelledTextSource:
 
 @dataclass(frozen=True)
 class LabelledTexts:
-    """Texts [n], second texts [n] or none, and class numbers [n]."""
+    """Texts [n], second texts [n] or none, class numbers [n], and texts to be given [n] or none."""
 
     texts: Sequence[str]
     pairs: Sequence[str] | None
     labels: NDArray[np.int64]
+    targets: Sequence[str] | None = None
 
 
 def has_texts(section: Section) -> bool:
@@ -85,17 +88,28 @@ def load_labelled_texts(data: LabelledTextSource) -> LabelledTexts:
         UsageError: No such split or column, or a column that holds no texts or no class numbers.
         MergeError: The data cannot be read or fetched.
     """
-    import numpy as np
-
     where = data.source.where
     columns = _columns(data)
     texts = _texts(columns, data.text, where)
     pairs = _texts(columns, data.text_pair, where) if data.text_pair else None
-    labels = columns[find_column(columns, data.source.labels, ("label",), where)]
-    numbers = class_numbers(np.asarray(_as_numbers(labels)), where)
-    if len(texts) < LEAST:
+    targets = _texts(columns, data.target, where) if data.target else None
+    if len(texts) < LEAST and data.source.needs_labels:
         raise UsageError(f"{len(texts)} texts are too few: an interval needs at least {LEAST}", where=where)
-    return LabelledTexts(texts, pairs, numbers)
+    if not texts:
+        raise UsageError("there is no text", where=where)
+    return LabelledTexts(texts, pairs, _labels(columns, data.source, len(texts)), targets)
+
+
+def _labels(columns: Mapping[str, Sequence[Any]], source: DataSource, n: int) -> NDArray[np.int64]:
+    import numpy as np
+
+    try:
+        labels = columns[find_column(columns, source.labels, ("label",), source.where)]
+        return class_numbers(np.asarray(_as_numbers(labels)), source.where)
+    except UsageError:
+        if source.needs_labels:
+            raise
+        return no_labels(n)
 
 
 def _file(data: Section, path: Path) -> DataSource:
@@ -115,7 +129,8 @@ def _columns(data: LabelledTextSource) -> Mapping[str, Sequence[Any]]:
     from ..data.opening import open_table
 
     table, _ = open_table(data.source)
-    wanted = [name for name in (data.text, data.text_pair, data.source.labels, "label") if name in table.features]
+    named = (data.text, data.text_pair, data.target, data.source.labels, "label")
+    wanted = [name for name in named if name in table.features]
     read = dict.fromkeys(wanted)
     return {name: table.with_format(None)[:][name] if name in read else () for name in table.features}
 

@@ -42,12 +42,12 @@ def load_text_classifier(
     """
     config = configuration(candidate, settings.model, fallback)
     architecture = _architecture(config, head, candidate.name)
-    tokenizer = load_tokenizer(candidate, settings.model, fallback)
+    tokenizer, name = load_tokenizer(candidate, settings.model, fallback), candidate.name
 
     def build(tensors: Mapping[str, Tensor]) -> Any:
         kept = tensors if head is None else _backbone(architecture, tensors)
-        options = {} if head is None else _without_pooler(architecture, kept)
-        return build_as(architecture, config, kept, candidate.name, **options)
+        options = {} if head is None else without_pooler(architecture, kept)
+        return build_as(architecture, config, kept, name, **options)
 
     network = build(candidate.tensors).to(settings.device)
     network.config.use_cache = False
@@ -80,7 +80,7 @@ def _backbone(architecture: str, tensors: Mapping[str, Tensor]) -> Mapping[str, 
     return kept or tensors
 
 
-def _without_pooler(architecture: str, tensors: Mapping[str, Tensor]) -> dict[str, bool]:
+def without_pooler(architecture: str, tensors: Mapping[str, Tensor]) -> dict[str, bool]:
     """Return how to build a backbone whose checkpoint has no pooler, as that of a masked language model."""
     import inspect
 

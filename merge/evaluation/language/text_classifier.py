@@ -99,11 +99,23 @@ class TextClassifier:
             first_line = str(error).strip().partition("\n")[0]
             what = f"{type(self.network).__name__} does not run on these texts: {first_line}"
             raise MergeError(what, where=self.name) from error
-        logits = self.head(self._features(outputs, inputs["attention_mask"])) if self.head else outputs.logits
-        found: Tensor = logits.float().cpu()
+        found = self.logits_of(outputs, inputs["attention_mask"]).float().cpu()
         if not found.isfinite().all():
             raise MergeError("the model gives logits that are not finite (nan or inf)", where=self.name)
         return found
+
+    def logits_of(self, outputs: Any, attention: Tensor) -> Tensor:
+        """Return the logits [n, classes] that the network's own head gave, or that the fixed one gives.
+
+        Args:
+            outputs: Of the network.
+            attention: Mask of the tokens [n, tokens].
+
+        Raises:
+            MergeError: The head does not fit.
+        """
+        logits: Tensor = self.head(self._features(outputs, attention)) if self.head else outputs.logits
+        return logits
 
     def _pad(self, batch: Sequence[Mapping[str, list[int]]]) -> dict[str, Tensor]:
         """Fill up at the right, where causal models do not look and others do not attend."""

@@ -22,14 +22,15 @@ class ImageNetwork:
             else features [n, size]. Keeps gradients.
         has_classes: Whether the outputs are logits.
         expects: The pixels it takes.
-        names: Name of the parameter or buffer in ``module`` by the tensor's name in the checkpoint, or what finds out.
+        names: Name of the parameter or buffer in ``module`` by the tensor's name in the checkpoint, or what finds out;
+            with True, it leaves out tensors that have no place of their own, instead of raising.
     """
 
     module: Any
     outputs: Callable[[Tensor], Tensor]
     has_classes: bool
     expects: ImageFormat
-    names: Mapping[str, str] | Callable[[], Mapping[str, str]]
+    names: Mapping[str, str] | Callable[[bool], Mapping[str, str]]
 
     @property
     def architecture(self) -> str:
@@ -57,13 +58,18 @@ class ImageNetwork:
         Raises:
             MergeError: The module rearranges tensors, so that they have no place of their own.
         """
-        names = self.names() if callable(self.names) else self.names
+        names = self.names(False) if callable(self.names) else self.names
         return places_of(self.module, names)
+
+
+def own_memory(module: Any) -> None:
+    """Let a module share no memory with the checkpoint that it was loaded from, so that it may be written to."""
+    for tensor in (*module.parameters(), *module.buffers()):
+        tensor.data = tensor.data.clone()
 
 
 def places_of(module: Any, names: Mapping[str, str]) -> dict[str, Any]:
     """Return a module's parameters and buffers by the checkpoint's names, in memory of their own."""
-    for tensor in (*module.parameters(), *module.buffers()):
-        tensor.data = tensor.data.clone()
+    own_memory(module)
     own = {**dict(module.named_buffers()), **dict(module.named_parameters(remove_duplicate=False))}
     return {name: own[here] for name, here in names.items() if here in own}

@@ -31,7 +31,7 @@ def build_transformers(config: Any, tensors: Mapping[str, Tensor], *, where: str
         partial(_logits if classifies else _features, module, pixel_input, where),
         classifies,
         _image_format(module.config),
-        lambda: trace_names(partial(build, config, where=where), tensors, where=where),
+        lambda lenient: trace_names(partial(build, config, where=where), tensors, where=where, lenient=lenient),
     )
 
 

@@ -66,7 +66,11 @@ def refuse_without_image_tower(tensors: Collection[str], prefix: str, *, where: 
 
 
 def trace_names(
-    rebuild: Callable[[Mapping[str, Tensor]], Any], tensors: Mapping[str, Tensor], *, where: str
+    rebuild: Callable[[Mapping[str, Tensor]], Any],
+    tensors: Mapping[str, Tensor],
+    *,
+    where: str,
+    lenient: bool = False,
 ) -> dict[str, str]:
     """Find which parameter or buffer of a module each tensor of a checkpoint becomes.
 
@@ -77,12 +81,13 @@ def trace_names(
         rebuild: Builds the module from tensors of the checkpoint's names and shapes.
         tensors: Of the checkpoint.
         where: The model, for messages.
+        lenient: Leave out parameters that are put together or computed.
 
     Returns:
         The module's own name by the tensor's; tensors that the module has no use for are left out.
 
     Raises:
-        MergeError: A parameter is put together from several tensors, or computed from one.
+        MergeError: A parameter is put together from several tensors, or computed from one, and that is not ``lenient``.
     """
     import torch
 
@@ -96,7 +101,7 @@ def trace_names(
         number = _number(tensor, len(floating))
         if number is not None:
             found[floating[number]] = here
-        elif needed and tensor.numel():
+        elif needed and tensor.numel() and not lenient:
             what = f"{type(module).__name__} rearranges its tensors when it is loaded ({here})"
             raise MergeError(what, where=where, hint="nothing can be learned on it; --strategy greedy works")
     return found

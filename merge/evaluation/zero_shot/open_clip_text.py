@@ -45,7 +45,8 @@ def open_clip_text_tower(candidate: Candidate, model: ModelName, device: str) ->
 
     described = f"open_clip {_configuration(model)}"
     features_of = {name: tensor for name, tensor in tensors.items() if name not in (SCALE, BIAS)}
-    return TextTower(tokenize, embed, features_of, described, scale, bias)
+    names = {name: name for name in features_of}
+    return TextTower(tokenize, embed, features_of, described, scale, bias, module, lambda: names)
 
 
 def _texts_only(candidate: Candidate, module: Any) -> dict[str, Tensor]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..images import Normalization
 
 if TYPE_CHECKING:
+    from ..kinds.classification import Classification
     from ..kinds.zero_shot import ZeroShot
     from ..model_name import ModelName
 
@@ -19,7 +20,7 @@ HALF = (0.5, 0.5, 0.5)  # SigLIP's
 FILES = {"preprocessor_config.json": ("image_mean", "image_std"), "open_clip_config.json": ("mean", "std")}
 
 
-def published_normalization(network: Any, model: ModelName, benchmark: ZeroShot) -> Normalization:
+def published_normalization(network: Any, model: ModelName, benchmark: ZeroShot | Classification) -> Normalization:
     """Return what the model's folder says, else what its family was published with.
 
     Args:
@@ -27,11 +28,12 @@ def published_normalization(network: Any, model: ModelName, benchmark: ZeroShot)
         model: Its architecture.
         benchmark: For the place of its data in messages.
     """
-    mean, std = _of_folder(Path(model.name)) or _of_family(network, model)
+    mean, std = of_folder(Path(model.name)) or _of_family(network, model)
     return Normalization(mean, std, benchmark.where, benchmark.data.where)
 
 
-def _of_folder(folder: Path) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+def of_folder(folder: Path) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    """Return the mean and standard deviation that a folder states, or None."""
     for file, keys in FILES.items():
         try:
             content = json.loads((folder / file).read_text(encoding="utf-8"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ...errors import MergeError
 
@@ -42,6 +42,9 @@ class TextTower:
         architecture: What else they depend on: the configuration as text.
         scale: Factor of the cosines, exp(logit_scale).
         bias: What is added to the scaled cosines, in models that were trained with a sigmoid.
+        module: The torch module.
+        names: Finds the name of the parameter or buffer in ``module`` by the tensor's name in the checkpoint; tensors
+            without a place of their own are left out.
     """
 
     tokenize: Callable[[Sequence[str], int | None], dict[str, Tensor]]
@@ -50,6 +53,8 @@ class TextTower:
     architecture: str
     scale: float
     bias: float | None
+    module: Any
+    names: Callable[[], Mapping[str, str]]
 
 
 def load_text_tower(candidate: Candidate, model: ModelName, device: str) -> TextTower:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ...errors import MergeError
 from ..architecture import CLIP, SIGLIP, SIGLIP2, load
 from ..configuration import read_configuration, settings_folder
 from ..language.tokenizer import FILES
+from ..networks.weights import trace_names
 from ..quiet import quiet_transformers
 from .text_tower import NoTextTowerError, TextTower, scale_and_bias
 
@@ -43,7 +45,12 @@ def transformers_text_tower(candidate: Candidate, model: ModelName, device: str)
         features: Tensor = outputs.pooler_output if projected is None else projected
         return features
 
-    return TextTower(tokenize, embed, tensors, f"{model_class.__name__} {text.to_json_string()}", scale, bias)
+    def names() -> Mapping[str, str]:
+        rebuild = partial(load, model_class, text, where=candidate.name)
+        return trace_names(rebuild, tensors, where=candidate.name, lenient=True)
+
+    described = f"{model_class.__name__} {text.to_json_string()}"
+    return TextTower(tokenize, embed, tensors, described, scale, bias, module, names)
 
 
 def _model_class(config: Any, model: ModelName) -> tuple[Any, Any]:

@@ -1,0 +1,82 @@
+"""The sums of an unfinished run, in a safetensors file of their own that is replaced as a whole."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..checkpoints.space import check_space
+from ..errors import MergeError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Begun(NamedTuple):
+    """What an earlier run has left: its sums, on the CPU, and what it noted besides."""
+
+    tensors: dict[str, Tensor]
+    notes: dict[str, Any]
+
+
+def write_partial(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str, Any], fingerprint: str) -> None:
+    """Replace the file in one step.
+
+    Raises:
+        MergeError: It cannot be written.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    check_space(path, sum(tensor.nbytes for tensor in kept.values()))
+    metadata = {"fingerprint": fingerprint, "notes": json.dumps(dict(notes))}
+    new = path.with_name(path.name + ".new")
+    try:
+        save_file(kept, new, metadata)
+        _sync(new)
+        new.replace(path)
+    except (OSError, SafetensorError) as error:
+        raise MergeError(f"cannot save what was computed so far: {error}", where=str(path.parent)) from None
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def read_partial(path: Path) -> tuple[Begun, str | None]:
+    """Return what an unfinished run left, and its fingerprint; None where there is nothing that can be read."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - it is no mapping
+        return Begun(tensors, json.loads(metadata["notes"])), metadata["fingerprint"]
+    except (OSError, SafetensorError, KeyError, ValueError):
+        return Begun({}, {}), None
+
+
+def why_another(found: str | None, wanted: str) -> str | None:
+    """Return why sums with this fingerprint cannot be continued, or None."""
+    if found is None:
+        return "no sums of an unfinished run lie there"
+    if found == wanted:
+        return None
+    before, now = _parts(found), _parts(wanted)
+    changed = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
+    return f"changed since: {', '.join(changed)}"
+
+
+def _parts(text: str) -> dict[str, Any]:
+    try:
+        return dict(json.loads(text))
+    except ValueError:
+        return {}

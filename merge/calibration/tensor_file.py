@@ -1,0 +1,56 @@
+"""Write a safetensors file whose bytes depend on nothing but its content.
+
+The format's own library writes metadata in an order that changes from run to run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..checkpoints.header import render_entries, render_header
+from ..checkpoints.space import check_space
+from ..errors import MergeError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_CODES = {"float32": "F32", "float64": "F64"}
+_BYTES = {"float32": 4, "float64": 8}
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str], dtype: str) -> None:
+    """Write tensors in the order of their names.
+
+    Args:
+        path: The file.
+        tensors: Of any floating type, on any device.
+        metadata: The file's metadata.
+        dtype: Type in which they are stored: ``float32`` or ``float64``.
+
+    Raises:
+        MergeError: The file cannot be written, or a finite number becomes infinite in that type.
+    """
+    names, position, slots = sorted(tensors), 0, []
+    for name in names:
+        stop = position + tensors[name].numel() * _BYTES[dtype]
+        slots.append((name, _CODES[dtype], tuple(tensors[name].shape), position, stop))
+        position = stop
+    check_space(path, position)
+    try:
+        with path.open("wb") as file:
+            file.write(render_header(render_entries(slots), dict(metadata)))
+            for name in names:
+                file.write(_raw(name, tensors[name], dtype))
+    except OSError as error:
+        raise MergeError(f"cannot write the statistics: {error.strerror}", where=str(path.parent)) from None
+
+
+def _raw(name: str, tensor: Tensor, dtype: str) -> memoryview:
+    import torch
+
+    stored = tensor.detach().to("cpu", getattr(torch, dtype)).contiguous()
+    if not torch.isfinite(stored).all():
+        raise MergeError(f"the statistics of '{name}' do not fit into {dtype}", hint="try --dtype float64")
+    return stored.reshape(-1).view(torch.uint8).numpy().data
