@@ -1,0 +1,64 @@
+"""Every command of the page "Merging with data", in its order, on small models and data that stand in for real ones."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from command_line import ROOT
+from evaluation.tiny_clip import make_clip
+from evaluation.tiny_language_models import make_gpt2, save
+
+PAGE = (ROOT / "docs" / "merging-with-data.md").read_text("utf-8")
+COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL) for line in block.strip().splitlines()]
+RECIPE = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+CLASSES = 3
+
+
+def make_classifier(seed: int, moved: float) -> Any:
+    from transformers import ViTConfig, ViTForImageClassification
+
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 8, "intermediate_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2}
+    model = ViTForImageClassification(
+        ViTConfig(image_size=8, patch_size=4, num_channels=1, num_labels=CLASSES, **sizes)
+    )
+    generator = torch.Generator().manual_seed(seed)
+    for parameter in model.parameters():
+        parameter.data += moved * torch.randn(parameter.shape, generator=generator)
+    return model
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("page")
+    for seed, name in enumerate(("base", "a", "b", "c")):
+        make_classifier(seed, 0.1 * bool(seed)).save_pretrained(folder / name)
+    for seed, name in enumerate(("a", "b", "c", "held-out", "test")):
+        draw = np.random.default_rng(seed)
+        images, labels = draw.integers(0, 256, (70, 8, 8), dtype=np.uint8), draw.integers(0, CLASSES, 70)
+        np.savez(folder / f"{name}.npz", images=images, labels=labels)
+        (folder / f"{name}.yaml").write_text(f"name: {name}\nkind: classification\ndata: {{path: {name}.npz}}\n")
+    save(make_gpt2(), folder / "gpt-a")
+    make_clip(folder / "clip")
+    (folder / "texts.txt").write_text("\n".join(f"a photo of {number} small things" for number in range(20)))
+    (folder / "regmean.yaml").write_text(RECIPE[0])
+    return folder
+
+
+def test_the_page_has_commands_and_one_recipe():
+    assert len(COMMANDS) > 20
+    assert len(RECIPE) == 1
+    assert all(command.startswith("merge ") for command in COMMANDS)
+
+
+@pytest.mark.parametrize("number", range(len(COMMANDS)), ids=lambda number: COMMANDS[number][:60])
+def test_command(folder, monkeypatch, cli, number):
+    monkeypatch.chdir(folder)
+    result = cli(*shlex.split(COMMANDS[number])[1:])
+    assert result.code == 0, (COMMANDS[number], result.err)
