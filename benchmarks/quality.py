@@ -20,7 +20,7 @@ from multiprocessing import get_context
 
 from digit_tasks import TASKS
 from quality_tables import choice_table, difference_table, mean_table, scales_chosen, sweep_table
-from quality_trial import PAIR, QUICK, Size, Trial, run_trial
+from quality_trial import FULL, PAIR, QUICK, Size, Trial, run_trial
 from table import machine
 
 
@@ -28,7 +28,7 @@ def main() -> None:
     """Run every seed, some side by side, and print the tables."""
     arguments = _arguments()
     about = machine()  # the load before the work
-    size = QUICK if arguments.quick else Size()
+    size = QUICK if arguments.quick else FULL
     started = time.perf_counter()
     trials = _run_all(range(arguments.seeds), arguments.tasks, size, arguments.jobs)
     seconds = time.perf_counter() - started

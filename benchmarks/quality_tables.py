@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from quality_merges import ARITHMETIC, AVERAGE, CHOSEN, FISHER, REGMEAN, REGMEAN_PP, TIES, Chosen, Score
@@ -19,7 +19,6 @@ DIFFERENCES = (
     (REGMEAN, f"{TIES}{CHOSEN}"),
     (FISHER, AVERAGE),
 )
-Scores = dict[str, Score]
 
 
 def mean_table(trials: Sequence[Trial], number: int) -> str:
@@ -43,7 +42,7 @@ def difference_table(trials: Sequence[Trial], number: int) -> str:
     lines = []
     for label, reference in DIFFERENCES:
         differences = [_mean(trial.scores[number][label]) - _mean(trial.scores[number][reference]) for trial in trials]
-        lines.append([f"{label} − {reference}", _points(differences), _positive(differences)])
+        lines.append([f"{label} minus {reference}", _points(differences), _positive(differences)])
     return markdown(("difference", "points", "seeds above 0"), lines)
 
 
@@ -51,12 +50,12 @@ def choice_table(trials: Sequence[Trial], number: int) -> str:
     """Return every choice of tasks by itself."""
     lines = []
     for chosen in trials[0].scores[number][AVERAGE]:
-        of_row: Callable[[str], list[float]] = lambda label, chosen=chosen: [
-            trial.scores[number][label][chosen] for trial in trials
-        ]
-        means = [f"{100 * np.mean(of_row(label)):.1f}" for label in (AVERAGE, REGMEAN, REGMEAN_PP)]
-        lines.append([_name(chosen), *means, _points(np.subtract(of_row(REGMEAN), of_row(AVERAGE)))])
-    return markdown(("tasks", AVERAGE, REGMEAN, REGMEAN_PP, "RegMean − average, points"), lines)
+        average, ours, ours_pp = (
+            [trial.scores[number][label][chosen] for trial in trials] for label in (AVERAGE, REGMEAN, REGMEAN_PP)
+        )
+        means = [f"{100 * np.mean(values):.1f}" for values in (average, ours, ours_pp)]
+        lines.append([_name(chosen), *means, _points(np.subtract(ours, average))])
+    return markdown(("tasks", AVERAGE, REGMEAN, REGMEAN_PP, "RegMean minus average, points"), lines)
 
 
 def scales_chosen(trials: Sequence[Trial], number: int) -> str:

@@ -54,7 +54,8 @@ def merge(
 
 
 def _completed(recipe: Recipe, settings: WriteSettings) -> Recipe:
-    from .calibration.complete import Computing, complete
+    from .completion.complete import complete
+    from .completion.computing import Computing
     from .evaluation.device import choose_device
     from .evaluation.task import Settings
 

@@ -43,7 +43,10 @@ def progress_bar(total: int, tensors: int, label: str, *, quiet: bool = False) -
 
 @contextmanager
 def items_bar(total: int | None, label: str, *, quiet: bool = False) -> Iterator[Callable[[int], None]]:
-    """Show how many items are done, of how many where that is known, and the time left; yields the function to call with every number of items."""
+    """Show how many items are done, and the time left where their number is known.
+
+    Yields the function to call with every number of items.
+    """
     if quiet or not sys.stderr.isatty():
         yield lambda items: None
         return

@@ -1,1 +1,1 @@
-"""Permutation alignment: groups of units that may be reordered, the order that fits another model, and its application."""
+"""Permutation alignment: groups of units that may be reordered, and the order that fits another model."""

@@ -1,9 +1,9 @@
 """Permutations of groups, and what they do to the axes of tensors.
 
-Convention: a permutation gathers. ``order[i] = j`` puts unit j of the model that is moved at position i. The orders of a
-nested group have one row for each unit of its parent, by the parent's position in the model as it is (before the parent
-moves): within head h of the model that is moved, unit ``order[h, i]`` goes to place i; the head then goes where its own
-order says.
+Convention: a permutation gathers. ``order[i] = j`` puts unit j of the model that is moved at position i. The orders of
+a nested group have one row for each unit of its parent, by the parent's position in the model as it is (before the
+parent moves): within head h of the model that is moved, unit ``order[h, i]`` goes to place i; the head then goes where
+its own order says.
 """
 
 from __future__ import annotations

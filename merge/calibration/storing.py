@@ -16,6 +16,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import xxhash
+
+from ..checkpoints.resolve import read_header
 from ..checkpoints.staging import Staging
 from ..checkpoints.target import check_target
 from ..errors import MergeError, UsageError, suggest
@@ -27,6 +30,11 @@ if TYPE_CHECKING:
 
 DTYPES = ("float32", "float64")
 SECONDS_BETWEEN_SAVES = 60.0
+FINGERPRINT = "fingerprint"  # metadata: a hash of all that the numbers depend on
+
+
+class AlreadyComputedError(MergeError):
+    """A file holds the very statistics that were to be computed."""
 
 
 class Store:
@@ -36,6 +44,7 @@ class Store:
         out: The file.
         force: Whether a file that stands there may be replaced.
         resume: Whether an unfinished earlier run is continued.
+        reuse: Whether a file with the very same statistics ends the computation before it starts; see `begin`.
         dtype: Type in which the tensors are stored: float32 or float64.
         inputs: Files that are read, and must not be overwritten.
         seconds: After how long sums are due to be saved.
@@ -56,6 +65,7 @@ class Store:
         *,
         force: bool = False,
         resume: bool = False,
+        reuse: bool = False,
         dtype: str = "float32",
         inputs: Iterable[Path] = (),
         seconds: float | None = None,
@@ -63,8 +73,8 @@ class Store:
         _check_dtype(dtype)
         if out.is_dir():
             raise UsageError("a folder stands there, and statistics are a single file", where=str(out))
-        check_target(out, inputs, is_folder=False, force=force)
-        self.out, self._force, self._resume, self.dtype = out, force, resume, dtype
+        check_target(out, inputs, is_folder=False, force=force or reuse)
+        self.out, self._force, self._resume, self._reuse, self.dtype = out, force, resume, reuse, dtype
         self._seconds = SECONDS_BETWEEN_SAVES if seconds is None else seconds
         self._staging = Staging(out, is_folder=False)
         self._fingerprint = ""
@@ -88,9 +98,13 @@ class Store:
             fingerprint: What must be equal for that, as JSON: model, data, options.
 
         Raises:
+            AlreadyComputedError: The file is there already and says the same of itself; with ``reuse`` only.
+            UsageError: Other statistics stand there, with ``reuse`` and without ``force``.
             MergeError: Another run builds the same output, or the folder cannot be written.
         """
         self._fingerprint = json.dumps(dict(fingerprint), sort_keys=True)
+        if self._reuse and self.out.exists():
+            self._check_former()
         self._staging.open(resume=self._resume)
         self._last = time.monotonic()
         if self._resume:
@@ -108,6 +122,15 @@ class Store:
         self.notes.append(f"resumed after {begun.notes['items']:,} items")
         self.is_resumable = True
         return begun
+
+    def _check_former(self) -> None:
+        if read_header(self.out).metadata.get(FINGERPRINT) == self._digest():
+            raise AlreadyComputedError("the statistics are there already", where=str(self.out))
+        if not self._force:
+            raise UsageError("other statistics stand there", where=str(self.out), hint="--force replaces them")
+
+    def _digest(self) -> str:
+        return xxhash.xxh3_128_hexdigest(self._fingerprint.encode())
 
     @property
     def is_due(self) -> bool:
@@ -135,7 +158,9 @@ class Store:
         """
         from .tensor_file import write_tensors
 
-        write_tensors(self._staging.path(self.out.name), tensors, facts.metadata(), self.dtype)
+        write_tensors(
+            self._staging.path(self.out.name), tensors, facts.metadata() | {FINGERPRINT: self._digest()}, self.dtype
+        )
         self._staging.commit(replace=self._force, sync=True)
 
 

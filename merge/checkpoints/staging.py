@@ -132,6 +132,12 @@ class Staging:
             if not os.path.lexists(self.target):
                 self._remove_parents()
 
+    def leave(self) -> None:
+        """Give the lock back and keep everything, so that a later run can continue."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
 
 def _folder_of(target: Path) -> Path:
     return target.parent / f".{target.name}.merging"

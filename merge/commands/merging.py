@@ -75,7 +75,7 @@ def _check_afterwards(plan: Plan, flags: MergeFlags) -> None:
     """Refuse, before the merge, a report folder or a benchmark that would fail after it."""
     recipe = plan.recipe
     if plan.is_pending:
-        from ..calibration.complete import read_all
+        from ..completion.complete import read_all
 
         read_all(recipe)
     if recipe.report is not None:

@@ -11,7 +11,7 @@ from .flags import MergeFlags
 from .show import say
 
 if TYPE_CHECKING:
-    from ..calibration.complete import Computing
+    from ..completion.computing import Computing
 
 DEFAULT_BATCH = 32
 
@@ -24,7 +24,7 @@ def completed(recipe: Recipe, flags: MergeFlags) -> Recipe:
     """
     if not is_pending(recipe.merge):
         return recipe
-    from ..calibration.complete import complete, items_of
+    from ..completion.complete import complete, items_of
     from ..progress import items_bar
 
     with items_bar(items_of(recipe), "computing statistics", quiet=flags.quiet or flags.json_) as advance:
@@ -32,7 +32,7 @@ def completed(recipe: Recipe, flags: MergeFlags) -> Recipe:
 
 
 def _computing(flags: MergeFlags, advance: Callable[[int], None]) -> Computing:
-    from ..calibration.complete import Computing
+    from ..completion.computing import Computing
     from ..evaluation.device import choose_device
     from ..evaluation.task import Settings
 

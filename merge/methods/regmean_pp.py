@@ -8,8 +8,8 @@ block model i's own weights are run on them (`granularity` ``block``), or the me
 data. What is left besides the checkpoint are the Gram matrices, with which the merge is one by RegMean.
 
 The norm after the last block, and the projections of CLIP and SigLIP, are the base's, as in the authors' code; with
-`final_norm` ``mean`` the norm is averaged and the projections regressed. Other matrices after the last block (a pooler, a
-classifier) are regressed as one more block. Of each model only one block is in memory at a time.
+`final_norm` ``mean`` the norm is averaged and the projections regressed. Other matrices after the last block (a pooler,
+a classifier) are regressed as one more block. Of each model only one block is in memory at a time.
 """
 
 from __future__ import annotations

@@ -97,13 +97,21 @@ def test_a_dry_run_computes_nothing(work, cli):
     assert not (work / "out.st.statistics").exists()
 
 
-def test_statistics_that_are_there_are_not_replaced(work, cli):
-    arguments = ("regmean", *MODELS, *DATA, "--samples", 8)
-    assert cli(*arguments, "-o", "out.st").code == 0
+def test_statistics_that_are_there_are_used_again_if_they_are_the_same(work, cli):
+    arguments = ("regmean", *MODELS, *DATA, "-o", "out.st", "--samples")
+    assert cli(*arguments, 8).code == 0
+    wanted = (work / "out.st").read_bytes()
     (work / "out.st").unlink()
-    assert_refused(cli(*arguments, "-o", "out.st"), 2, "gram-1.safetensors")
+    again = cli(*arguments, 8)
+    assert again.code == 0, again.err
+    assert again.out.count("the statistics are there already") == 2
+    assert (work / "out.st").read_bytes() == wanted
+    (work / "out.st").unlink()
+    assert_refused(cli(*arguments, 9, "--quiet"), 2, "gram-1.safetensors: other statistics stand there")
     assert not (work / "out.st").exists()
-    assert cli(*arguments, "-o", "out.st", "--force").code == 0
+    forced = cli(*arguments, 9, "--force")
+    assert forced.code == 0, forced.err
+    assert (work / "out.st").read_bytes() != wanted
 
 
 def test_a_nested_merge_learns_too(work, cli):

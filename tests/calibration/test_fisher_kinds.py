@@ -196,8 +196,8 @@ def test_texts_of_different_lengths_go_one_by_one(tmp_path):
 
 def test_a_padded_text_further_on_goes_one_by_one_by_itself(tmp_path):
     case = llama()
-    case.inputs["attention_mask"][4, 4:] = 0
-    case.labels[4, 3:] = IGNORED
+    case.inputs["attention_mask"][3, 4:] = 0
+    case.labels[3, 3:] = IGNORED
     found, facts = fisher(case, tmp_path / "out.st", batch_size=2)
     same(found, plain_loop(case, "sampled"), facts)
     assert facts.about["by"] == "torch.func"

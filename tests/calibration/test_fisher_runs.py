@@ -73,8 +73,9 @@ class Watching(Stopping):
 @pytest.mark.parametrize("change", [{"seed": 1}, {"samples": 39}, {"labels": "exact"}, {"gradients": "summed"}])
 def test_sums_of_another_request_are_not_continued(change, tmp_path):
     out = tmp_path / "out.st"
+    about = {"name": "case", "number": 40}
     with pytest.raises(KeyboardInterrupt):
-        fisher(make_case(sample_type=Stopping), out, seconds=0, labels="sampled", samples=40)
+        fisher(make_case(sample_type=Stopping, about=about), out, seconds=0, labels="sampled", samples=40)
     case = make_case(about={"name": "case", "number": change.get("samples", 40)})
     settings = {"labels": "sampled", "samples": 40} | change
     found, _ = fisher(case, out, resume=True, **settings)

@@ -1,0 +1,1 @@
+"""A recipe that leaves something to be computed ▸ the same recipe with files that hold it."""

@@ -1,0 +1,74 @@
+"""A recipe that names data ▸ the same recipe with statistics files, computed from that data.
+
+They lie in a folder beside the output, ``OUT.statistics``, and stay there: the merge can be repeated and varied with
+them. What the recipe then says is an ordinary merge.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..planning.binding import is_pending, is_seeded
+from ..recipe import LayerRule, Merge, Model, Recipe
+from ..registry import find_method
+from .computing import Computing
+from .learning import Learning, Resolved
+from .options import calibration_options
+from .places import all_models, located
+
+
+def complete(recipe: Recipe, computing: Computing) -> Recipe:
+    """Compute what is missing and return the recipe with it.
+
+    Raises:
+        UsageError: Data and models do not fit, or statistics are in the way.
+        MergeError: A model cannot be run.
+    """
+    found = _complete(recipe.merge, "", Learning(recipe, computing))
+    return replace(
+        recipe,
+        merge=found.merge,
+        seed=recipe.seed if is_seeded(found.merge) else 0,
+        keep=(*recipe.keep, *found.keep),
+        remarks=(*recipe.remarks, *found.remarks),
+    )
+
+
+def read_all(recipe: Recipe) -> None:
+    """Read the descriptions of all data that a recipe names, so that what is wrong with them is said first.
+
+    Raises:
+        UsageError: One is wrong, or not there.
+    """
+    from ..calibration.data import read_data
+
+    for model in all_models(recipe.merge):
+        if model.data:
+            read_data(located(model.data, recipe.folder))
+
+
+def items_of(recipe: Recipe) -> int | None:
+    """Return how many items the models are run on at most, for a progress bar; None where blocks decide about that."""
+    nested = [model.model for model in all_models(recipe.merge) if isinstance(model.model, Merge)]
+    learning = [merge for merge in (recipe.merge, *nested) if find_method(merge.method).statistics]
+    if any(find_method(merge.method).sequential for merge in learning):
+        return None
+    return sum(int(calibration_options(merge).samples) * len(merge.models) for merge in learning)
+
+
+def _complete(merge: Merge, label: str, learning: Learning) -> Resolved:
+    """Return a merge of which nothing is missing; what is nested in it comes first."""
+    models = tuple(_inner(model, f"{label}{number}-", learning) for number, model in enumerate(merge.models, start=1))
+    merge = replace(merge, models=models)
+    if not is_pending(merge):
+        return Resolved(merge)
+    method = find_method(merge.method)
+    return learning.by_blocks(merge, method, label) if method.sequential else learning.one_by_one(merge, method, label)
+
+
+def _inner(model: Model, label: str, learning: Learning) -> Model:
+    if not isinstance(model.model, Merge) or not is_pending(model.model):
+        return model
+    found = _complete(model.model, label, learning)
+    rules = tuple(LayerRule(pattern, keep=True) for pattern in found.keep)
+    return replace(model, model=replace(found.merge, layers=(*rules, *found.merge.layers)))

@@ -1,0 +1,46 @@
+"""Where things are: paths in a recipe count from its folder, what is computed lies beside its output."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..checkpoints.resolve import local_path
+from ..errors import UsageError
+from ..recipe import Merge, Model, Recipe
+
+
+def statistics_folder(recipe: Recipe) -> Path:
+    """Return where the statistics of a recipe's output lie."""
+    out = local_path(recipe.output.path or Path("merged"), recipe.folder)
+    return out.with_name(f"{out.name}.statistics")
+
+
+def located(spec: str, folder: Path | None) -> str:
+    """Return a name of data whose paths count from a folder, as one from the current folder."""
+    whole = (folder or Path()) / spec
+    if whole.exists():
+        return str(whole)
+    parts = [part.strip() for part in spec.split(",")]
+    return ",".join(str(path) if (path := (folder or Path()) / part).exists() else part for part in parts)
+
+
+def location_of(model: Model, folder: Path | None) -> str:
+    """Return a model's location, from the current folder.
+
+    Raises:
+        UsageError: It is in memory, or a merge.
+    """
+    if not isinstance(model.model, str):
+        hint = "compute its statistics first: merge calibrate"
+        raise UsageError("statistics are computed of models in files only", where=model.where, hint=hint)
+    path = local_path(model.model, folder)
+    return str(path) if path.exists() else model.model
+
+
+def all_models(merge: Merge) -> Iterator[Model]:
+    """Yield the models of a merge and of all those nested in it."""
+    for model in merge.models:
+        yield model
+        if isinstance(model.model, Merge):
+            yield from all_models(model.model)
