@@ -23,8 +23,9 @@ from .version import __version__
 
 INTERRUPTED = 130
 # Modules of merge.commands that are no commands.
-_HELPERS = {"calibrating", "flags", "merging", "method", "missing_statistics", "ranges", "show", "sweep"}
-_HELPERS |= {"search_outcome", "search_request", "searching", "statistics_flags", "strategy", "strategy_flags"}
+_HELPERS = {"adjusting", "aligning", "alignment_flags", "calibrating", "flags", "merging", "method"}
+_HELPERS |= {"missing_statistics", "ranges", "search_outcome", "search_request", "searching", "show"}
+_HELPERS |= {"statistics_flags", "strategy", "strategy_flags", "sweep"}
 
 
 def command_names() -> list[str]:

@@ -10,10 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from .alignment.expand import expand
 from .calibration.facts import KINDS
 from .dtypes import parse_dtype
 from .errors import MergeError, UsageError, suggest
-from .recipe import POLICIES, LayerRule, Merge, Model, OptionValue, Output, Placed, Recipe, parse_size
+from .recipe import POLICIES, Alignment, LayerRule, Merge, Model, OptionValue, Output, Placed, Recipe, parse_size
 from .registry import find_method
 from .searched import EXAMPLE, place_marks
 from .section import Section, parse_section, read_section
@@ -22,8 +23,8 @@ MERGE_KEYS = ("merge", "base", "models", "data", "options", "layers", "then")
 RECIPE_KEYS = (*MERGE_KEYS, "keep", "missing", "mismatch", "seed", "output", "evaluate", "report", "name")
 OUTPUT_KEYS = ("path", "dtype", "max_shard_size")
 LAYER_KEYS = ("match", "options", "models", "keep")
-# Part of the language, for methods that this version does not have: refused by name, not as unknown.
-_LATER = {"align": "alignment", "to": "alignment"}
+ALIGN_KEYS = ("align", "to", "options", "data")
+FILES = ("permutations", "groups")  # what stands under the options of an alignment and names a file
 
 
 def read_recipe(path: Path, settings: Iterable[str] = ()) -> Recipe:
@@ -50,7 +51,8 @@ def _recipe(section: Section, settings: Iterable[str], folder: Path | None) -> R
     if "merge_method" in section.mapping:
         hint = "write `merge: METHOD` in this tool's grammar; `merge new METHOD` prints an example"
         raise UsageError("this is a mergekit recipe, which this version does not read", where=section.name, hint=hint)
-    _refuse_later(section)
+    if "search" in section.mapping:
+        raise UsageError("'search' stands in the place of a number", where=section.where("search"), hint=EXAMPLE)
     place_marks(section)
     section.check_keys(RECIPE_KEYS, ("merge", "models"))
     merge = _merge(section)
@@ -69,14 +71,6 @@ def _recipe(section: Section, settings: Iterable[str], folder: Path | None) -> R
     )
 
 
-def _refuse_later(section: Section) -> None:
-    for key, what in _LATER.items():
-        if key in section.mapping:
-            raise UsageError(f"'{key}': this version has no {what}", where=section.where(key))
-    if "search" in section.mapping:
-        raise UsageError("'search' stands in the place of a number", where=section.where("search"), hint=EXAMPLE)
-
-
 def _merge(section: Section) -> Merge:
     base = _model(section.mapping["base"], section.where("base"), section) if "base" in section.mapping else None
     models = tuple(_model(item, where, section) for item, where in section.items("models"))
@@ -84,7 +78,7 @@ def _merge(section: Section) -> Merge:
         data = section.text("data", "")
         models = tuple(model if model.data or model.statistics else replace(model, data=data) for model in models)
     options, calibration = _split(section.text("merge", ""), _options(section, "options"))
-    return Merge(
+    merge = Merge(
         section.text("merge", ""),
         models,
         base,
@@ -94,6 +88,21 @@ def _merge(section: Section) -> Merge:
         section.where("merge"),
         calibration,
     )
+    return _expanded(merge)
+
+
+def _expanded(merge: Merge) -> Merge:
+    """Return what a merge stands for, where its method aligns its models first."""
+    try:
+        method = find_method(merge.method)
+    except MergeError:  # said with its place when the recipe is bound
+        return merge
+    if not method.aligns or len(merge.models) < method.minimum_models:
+        return merge
+    files = {name: value for name, value in merge.options.items() if name in FILES}
+    kept = {name: value for name, value in merge.options.items() if name not in FILES}
+    order = files.pop("permutations", None)
+    return expand(replace(merge, options=kept), method, files=files, permutations=(order,) if order else ())
 
 
 def _split(method: str, options: Mapping[str, OptionValue]) -> tuple[Mapping[str, OptionValue], ...]:
@@ -117,7 +126,6 @@ def _model(item: Any, where: str, parent: Section) -> Model:
     section = Section(parent.name, item)
     if "model" not in item:
         return Model(_nested(section, where), {}, where)
-    _refuse_later(section)
     options = _placed(section, but=("model", "data", *KINDS))
     statistics = {kind: section.text(kind, "") for kind in KINDS if kind in item}
     data = section.text("data", "") if "data" in item else None
@@ -128,13 +136,25 @@ def _model(item: Any, where: str, parent: Section) -> Model:
     return Model(section.text("model", ""), options, where, statistics, data)
 
 
-def _nested(section: Section, where: str) -> Merge:
-    _refuse_later(section)
+def _nested(section: Section, where: str) -> Merge | Alignment:
+    if "align" in section.mapping:
+        return _alignment(section, where)
     if "merge" not in section.mapping:
-        hint = suggest(next(iter(section.mapping), ""), ("model", "merge"))
-        raise UsageError("expected `model:` or a nested `merge:`", where=where, hint=hint)
+        hint = suggest(next(iter(section.mapping), ""), ("model", "merge", "align"))
+        raise UsageError("expected `model:`, or a nested `merge:` or `align:`", where=where, hint=hint)
     section.check_keys(MERGE_KEYS, ("merge", "models"))
     return _merge(section)
+
+
+def _alignment(section: Section, where: str) -> Alignment:
+    """Read ``{align: MODEL, to: MODEL, options: {…}}``; files with the order or the groups stand under options."""
+    section.check_keys(ALIGN_KEYS, ("align", "to"))
+    model, to = (Model(section.text(key, ""), {}, section.where(key)) for key in ("align", "to"))
+    given = section.section("options") if "options" in section.mapping else None
+    files = {key: given.text(key, "") for key in FILES if given and key in given.mapping}
+    options = _placed(given, but=FILES) if given else {}
+    data = section.text("data", "") if "data" in section.mapping else None
+    return Alignment(model, to, options, files.get("permutations"), files.get("groups"), data, where)
 
 
 def _options(section: Section, key: str) -> Mapping[str, OptionValue]:

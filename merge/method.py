@@ -125,6 +125,8 @@ class Method(ABC):
         calibration: The declaration of the options with which these are computed from data.
         sequential: Whether they depend on merged blocks, so that they are computed for all models at once; the merge
             then is one by `merged_by` with these statistics.
+        aligns: Whether the models after the first are brought into its order of units first; the merge then is one by
+            `merged_by` of the models so aligned.
         partial_statistics: Whether a tensor may have statistics of some models only; then none of them count.
     """
 
@@ -142,6 +144,7 @@ class Method(ABC):
     statistics: ClassVar[Literal["", "fisher", "gram"]] = ""
     calibration: ClassVar[type[Options]] = Options
     sequential: ClassVar[bool] = False
+    aligns: ClassVar[bool] = False
     merged_by: ClassVar[str] = ""
     partial_statistics: ClassVar[bool] = False
 

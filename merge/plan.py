@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from .planning.rows import Policies, Row, RowBuilder, Skip
 from .planning.running_statistics import StatisticsResolver
 from .planning.tensor_rules import refuse_quantised
 from .program import calls
-from .recipe import DEFAULT_SHARD_BYTES, Model, Recipe
+from .recipe import DEFAULT_SHARD_BYTES, Alignment, Merge, Model, Recipe
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,8 @@ class Plan:
 
     def position_of(self, model: Model, kind: str = "") -> int:
         """Return the position among the sources of a leaf model of the recipe, or of its statistics of a kind."""
+        if kind == "permutations" and isinstance(model.model, Alignment):
+            return self.positions[id(model.model.permutations)]
         return self.positions[id(model.statistics[kind]) if kind else id(model)]
 
     def check_identities(self, input_ids: Sequence[str]) -> None:
@@ -143,12 +145,13 @@ def _plan(recipe: Recipe, binder: Any) -> Plan:
 def _plan_bound(recipe: Recipe, bound: Bound, opener: Opener) -> Plan:
     opened = opener.sources
     for number, source in enumerate(opened):
-        if number not in opener.statistics:
+        if number not in opener.statistics and number not in opener.orders:
             refuse_quantised(source)
+    merged = set(leaves(bound))
     reference = next(leaves(bound))
     first_model = _first_model(bound)
     matched = [
-        NOTHING_MATCHED if number in opener.statistics else match_names(opened[reference], source)
+        match_names(opened[reference], source) if number in merged else NOTHING_MATCHED
         for number, source in enumerate(opened)
     ]
     learned = Learned(opened, matched, opener.statistics)
@@ -167,6 +170,8 @@ def _plan_bound(recipe: Recipe, bound: Bound, opener: Opener) -> Plan:
     roles = _roles(bound, len(opened))
     for number in opener.statistics:
         roles[number] = _role_of_statistics(bound, number)
+    for number, role in _roles_of_alignments(recipe.merge, opener):
+        roles[number] = roles[number] or role
     return Plan(
         recipe,
         bound,
@@ -291,6 +296,19 @@ def _role_of_statistics(bound: Bound, number: int) -> str:
     if isinstance(bound, BoundCall) and number in bound.statistics:
         return f"{bound.method.statistics} of model {bound.statistics.index(number) + 1}"
     return "statistics"
+
+
+def _roles_of_alignments(merge: Merge, opener: Opener) -> Iterator[tuple[int, str]]:
+    """Yield the role of everything that aligned models are made from."""
+    for number, model in enumerate(merge.models, start=1):
+        if isinstance(model.model, Merge):
+            yield from _roles_of_alignments(model.model, opener)
+        elif isinstance(model.model, Alignment):
+            alignment = model.model
+            yield opener.positions[id(alignment.model)], f"model {number} before it is aligned"
+            yield opener.positions[id(alignment.to)], f"what model {number} is aligned to"
+            if alignment.permutations:
+                yield opener.positions[id(alignment.permutations)], f"permutations of model {number}"
 
 
 def folder_beside(plan: Plan) -> Path | None:

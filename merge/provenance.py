@@ -17,7 +17,7 @@ from .content_id import PLACEHOLDER
 from .options import REQUIRED
 from .plan import Plan
 from .planning.binding import BoundCall, is_seeded
-from .recipe import LayerRule, Merge, Model, Recipe
+from .recipe import Alignment, LayerRule, Merge, Model, Recipe
 from .registry import find_method
 from .version import __version__
 
@@ -73,7 +73,19 @@ def _describe_rule(rule: LayerRule) -> dict[str, Any]:
 
 
 def _describe_model(model: Model, name_of: NameOf) -> Any:
-    return _describe_merge(model.model, name_of) if isinstance(model.model, Merge) else name_of(model, "")
+    if isinstance(model.model, Merge):
+        return _describe_merge(model.model, name_of)
+    return (
+        _describe_alignment(model, model.model, name_of) if isinstance(model.model, Alignment) else name_of(model, "")
+    )
+
+
+def _describe_alignment(model: Model, alignment: Alignment, name_of: NameOf) -> dict[str, Any]:
+    found: dict[str, Any] = {"align": name_of(alignment.model, ""), "to": name_of(alignment.to, "")}
+    files = {"permutations": name_of(model, "permutations")} if alignment.permutations else {}
+    files |= {"groups": alignment.groups} if alignment.groups else {}
+    found |= {"options": {**alignment.options, **files}} if alignment.options or files else {}
+    return found | ({"data": alignment.data} if alignment.data else {})
 
 
 def _describe_statistics(model: Model, name_of: NameOf) -> dict[str, str]:

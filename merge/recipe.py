@@ -47,20 +47,50 @@ class LayerRule:
 
 
 @dataclass(frozen=True)
-class Model:
-    """One model of a merge: a location, tensors in memory, or a merge of its own; with its per-model options.
+class Alignment:
+    """A model whose units are brought into the order of another model's.
 
     Attributes:
+        model: The model that is moved.
+        to: The model whose order it takes.
+        options: How the order is found; see `AlignmentOptions`.
+        permutations: File that holds the order already.
+        groups: File that says which axes of which tensors carry the same units.
+        data: Data to find the order by, for matching by activations.
+    """
+
+    model: Model
+    to: Model
+    options: Mapping[str, OptionValue] = field(default_factory=dict)
+    permutations: str | None = None
+    groups: str | None = None
+    data: str | None = None
+    where: str | None = None
+
+
+@dataclass(frozen=True)
+class Model:
+    """One model of a merge: a location, tensors in memory, or something of its own; with its per-model options.
+
+    Attributes:
+        model: Where it is; or the tensors; or a merge, or an alignment, whose outcome it is.
         statistics: Files with what the method must learn from data, or their tensors in memory, by kind: ``fisher``,
             ``gram``.
         data: Data to compute them from, where there are none.
     """
 
-    model: str | Mapping[str, Any] | Merge
+    model: str | Mapping[str, Any] | Merge | Alignment
     options: Mapping[str, OptionValue] = field(default_factory=dict)
     where: str | None = None
     statistics: Mapping[str, str | Mapping[str, Any]] = field(default_factory=dict)
     data: str | None = None
+
+
+def named(model: Model, kind: str) -> str:
+    """Return what a recipe calls a model, or its statistics or order of a kind."""
+    if kind == "permutations" and isinstance(model.model, Alignment):
+        return str(model.model.permutations)
+    return str(model.statistics[kind] if kind else model.model)
 
 
 @dataclass(frozen=True)

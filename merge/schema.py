@@ -13,6 +13,10 @@ from .registry import usable_methods
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _TEXT = {"type": "string", "minLength": 1}
 _MARK = {"$ref": "#/$defs/searched"}
+_ORDER_FILES = {
+    "groups": {**_TEXT, "description": "File that says which axes carry the same units."},
+    "permutations": {**_TEXT, "description": "File with the orders; then none are found."},
+}
 _SEARCHED = {
     "type": "object",
     "description": "Stands open: `merge search` tries numbers from low to high.",
@@ -35,7 +39,25 @@ def recipe_schema() -> dict[str, Any]:
         "$schema": _DIALECT,
         "title": "Recipe of merge",
         "oneOf": branches,
-        "$defs": {"nested": {"oneOf": nested}, "searched": _SEARCHED},
+        "$defs": {"nested": {"oneOf": [*nested, _alignment()]}, "searched": _SEARCHED},
+    }
+
+
+def _alignment() -> dict[str, Any]:
+    """Return the schema of a model whose units are brought into another's order."""
+    from .alignment.declared import AlignmentOptions
+
+    options = {name: one.schema() for name, one in AlignmentOptions.declarations.items()} | _ORDER_FILES
+    return {
+        "type": "object",
+        "properties": {
+            "align": _TEXT,
+            "to": _TEXT,
+            "data": _TEXT,
+            "options": {"type": "object", "properties": options, "additionalProperties": False},
+        },
+        "required": ["align", "to"],
+        "additionalProperties": False,
     }
 
 
@@ -43,6 +65,7 @@ def _merge_branch(method: Method, *, nested: bool) -> dict[str, Any]:
     name, declared = method.name, method.options.declarations
     shared = {key: _option(one) for key, one in declared.items() if not one.per_model or one.shared}
     shared |= {key: one.schema() for key, one in method.calibration.declarations.items()}
+    shared |= _ORDER_FILES if method.aligns else {}
     beside = {key: _option(one) for key, one in declared.items() if one.per_model}
     options = {"type": "object", "properties": shared, "additionalProperties": False}
     models: dict[str, Any] = {
@@ -60,7 +83,7 @@ def _merge_branch(method: Method, *, nested: bool) -> dict[str, Any]:
         "layers": {"type": "array", "items": _layer(options, beside)},
         "then": {"type": "array", "items": {"anyOf": [_TEXT, {"type": "object", "maxProperties": 1}]}},
     }
-    properties |= {"data": _TEXT} if method.statistics else {}
+    properties |= {"data": _TEXT} if method.statistics or method.aligns else {}
     required = ["merge", "models"] + (["base"] if method.needs_base and not nested else [])
     more = {} if nested else _top()
     return {

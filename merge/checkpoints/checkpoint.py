@@ -29,8 +29,11 @@ class Source(Protocol):
 
     location: str
     tensors: Mapping[str, TensorInfo]
-    metadata: Mapping[str, str]
     notes: list[str]
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """What the file says of itself."""
 
     @property
     def config(self) -> Mapping[str, Any]:

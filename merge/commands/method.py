@@ -13,6 +13,7 @@ from ..errors import UsageError, suggest
 from ..method import Method
 from ..options import Declaration
 from ..recipe import Merge, Model, Recipe
+from .alignment_flags import ALIGNMENT, take_alignment
 from .flags import COMMON, parse_policy, signature, take_common
 from .statistics_flags import statistics_flags, take_calibration, take_statistics
 from .strategy_flags import UNIFORM, strategy_parameters, take_strategy
@@ -31,6 +32,7 @@ def method_command(method: Method) -> Command:
     """Return the command function of a method, with a signature that Typer reads."""
 
     def command(**values: Any) -> None:
+        from .aligning import perform_alignment
         from .merging import perform
         from .strategy import perform_strategy
         from .sweep import perform_sweep
@@ -38,8 +40,11 @@ def method_command(method: Method) -> Command:
         flags = take_common(values)
         sweep, benchmarks = values.pop("sweep"), tuple(values.pop("report_benchmark") or ())
         chosen = take_strategy(values, method.strategies) if method.strategies else None
+        alignment = take_alignment(values, len(values["models"])) if method.aligns else None
         recipe = replace(_recipe(method, flags, values), evaluate=benchmarks)
-        if chosen is not None and chosen.strategy != UNIFORM:
+        if alignment is not None:
+            perform_alignment(recipe, method, alignment, flags, sweep)
+        elif chosen is not None and chosen.strategy != UNIFORM:
             if sweep is not None:
                 raise UsageError("--sweep changes an option, --strategy finds the weights: give one of them")
             perform_strategy(recipe, chosen, flags)
@@ -84,7 +89,8 @@ def _parameters(method: Method) -> dict[str, tuple[Any, Any]]:
     needed = _ABOUT_BASE[method.takes]
     base = Annotated[str | None, typer.Option("--base", help=f"The base model; {needed}.", rich_help_panel=_PANEL)]
     own = {f"option_{option.name}": own_flag(option) for option in method.options.declarations.values()}
-    return {"models": (models, ...), "base": (base, None)} | own | statistics_flags(method)
+    more = statistics_flags(method) | (ALIGNMENT if method.aligns else {})
+    return {"models": (models, ...), "base": (base, None)} | own | more
 
 
 def own_flag(option: Declaration, panel: str = _PANEL) -> tuple[Any, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..planning.binding import is_pending
@@ -16,8 +17,16 @@ if TYPE_CHECKING:
 DEFAULT_BATCH = 32
 
 
-def completed(recipe: Recipe, flags: MergeFlags) -> Recipe:
-    """Return a recipe whose statistics are all computed.
+def completed(
+    recipe: Recipe, flags: MergeFlags, *, verify: bool | None = None, input_shape: str | None = None
+) -> Recipe:
+    """Return a recipe whose statistics are all computed and whose models are all in order.
+
+    Args:
+        recipe: The recipe.
+        flags: The common flags.
+        verify: Whether groups of units are proven; None: where a model can be built.
+        input_shape: Input of a class that has no ``example_inputs()``.
 
     Raises:
         MergeError: When anything fails.
@@ -28,10 +37,12 @@ def completed(recipe: Recipe, flags: MergeFlags) -> Recipe:
     from ..progress import items_bar
 
     with items_bar(items_of(recipe), "computing statistics", quiet=flags.quiet or flags.json_) as advance:
-        return complete(recipe, _computing(flags, advance))
+        how = replace(computing(flags, advance), verify=verify, input_shape=input_shape)
+        return complete(recipe, how)
 
 
-def _computing(flags: MergeFlags, advance: Callable[[int], None]) -> Computing:
+def computing(flags: MergeFlags, advance: Callable[[int], None]) -> Computing:
+    """Return how statistics are computed by these flags."""
     from ..completion.computing import Computing
     from ..evaluation.device import choose_device
     from ..evaluation.task import Settings

@@ -28,11 +28,11 @@ def statistics_flags(method: Method) -> dict[str, tuple[Any, Any]]:
     """Return the parameters of a method's command that say where its statistics come from."""
     from .method import own_flag
 
+    own = {f"{_PREFIX}{option.name}": own_flag(option, _PANEL) for option in method.calibration.declarations.values()}
     if not method.statistics:
-        return {}
+        return own
     files = {} if method.sequential else {"statistics": _files(f"--{method.statistics}", "A statistics file")}
     data = {"data": _files("--data", "Data to compute statistics from: a benchmark's YAML, npz, texts …")}
-    own = {f"{_PREFIX}{option.name}": own_flag(option, _PANEL) for option in method.calibration.declarations.values()}
     return files | data | own
 
 
@@ -73,7 +73,7 @@ def take_calibration(method: Method, values: dict[str, Any], models: Sequence[Mo
     names = [name for name in values if name.startswith(_PREFIX)]
     given = {name.removeprefix(_PREFIX): value for name in names if (value := values.pop(name)) is not None}
     declared = method.calibration.declarations
-    if given and all(model.statistics for model in models):
+    if given and method.statistics and all(model.statistics for model in models):
         flag = declared[next(iter(given))].flag
         raise UsageError(f"{flag} is for computing statistics, and none are computed", hint="give --data SPEC")
     return {name: declared[name].check(value, declared[name].flag) for name, value in given.items()}

@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..planning.binding import is_pending, is_seeded
-from ..recipe import LayerRule, Merge, Model, Recipe
+from ..recipe import Alignment, LayerRule, Merge, Model, Recipe
 from ..registry import find_method
+from .aligning import Aligning
 from .computing import Computing
 from .learning import Learning, Resolved
 from .options import calibration_options
@@ -24,7 +25,7 @@ def complete(recipe: Recipe, computing: Computing) -> Recipe:
         UsageError: Data and models do not fit, or statistics are in the way.
         MergeError: A model cannot be run.
     """
-    found = _complete(recipe.merge, "", Learning(recipe, computing))
+    found = _complete(recipe.merge, "", Learning(recipe, computing), Aligning(recipe, computing))
     return replace(
         recipe,
         merge=found.merge,
@@ -43,8 +44,9 @@ def read_all(recipe: Recipe) -> None:
     from ..calibration.data import read_data
 
     for model in all_models(recipe.merge):
-        if model.data:
-            read_data(located(model.data, recipe.folder))
+        data = model.model.data if isinstance(model.model, Alignment) else model.data
+        if data:
+            read_data(located(data, recipe.folder))
 
 
 def items_of(recipe: Recipe) -> int | None:
@@ -56,19 +58,21 @@ def items_of(recipe: Recipe) -> int | None:
     return sum(int(calibration_options(merge).samples) * len(merge.models) for merge in learning)
 
 
-def _complete(merge: Merge, label: str, learning: Learning) -> Resolved:
+def _complete(merge: Merge, label: str, learning: Learning, aligning: Aligning) -> Resolved:
     """Return a merge of which nothing is missing; what is nested in it comes first."""
-    models = tuple(_inner(model, f"{label}{number}-", learning) for number, model in enumerate(merge.models, start=1))
-    merge = replace(merge, models=models)
+    models = tuple(
+        _inner(model, f"{label}{number}-", learning, aligning) for number, model in enumerate(merge.models, start=1)
+    )
+    merge = aligning.align(replace(merge, models=models), label)
     if not is_pending(merge):
         return Resolved(merge)
     method = find_method(merge.method)
     return learning.by_blocks(merge, method, label) if method.sequential else learning.one_by_one(merge, method, label)
 
 
-def _inner(model: Model, label: str, learning: Learning) -> Model:
+def _inner(model: Model, label: str, learning: Learning, aligning: Aligning) -> Model:
     if not isinstance(model.model, Merge) or not is_pending(model.model):
         return model
-    found = _complete(model.model, label, learning)
+    found = _complete(model.model, label, learning, aligning)
     rules = tuple(LayerRule(pattern, keep=True) for pattern in found.keep)
     return replace(model, model=replace(found.merge, layers=(*rules, *found.merge.layers)))

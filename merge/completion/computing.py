@@ -12,16 +12,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Computing:
-    """How statistics are computed.
+    """How statistics are computed, and orders of units found.
 
     Attributes:
         settings: Device, items at a time, architecture by ``--model``; told of progress.
         force: Whether statistics of an earlier run are replaced.
         resume: Whether an unfinished run is continued.
         note: Told what happens.
+        verify: Whether groups of units are proven on the running model; None: where one can be built.
+        input_shape: Input of a class that has no ``example_inputs()``, such as ``1x64``.
     """
 
     settings: Settings
     force: bool = False
     resume: bool = False
     note: Callable[[str], None] = print
+    verify: bool | None = None
+    input_shape: str | None = None

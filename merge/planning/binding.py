@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from ..alignment.declared import AlignmentOptions
 from ..errors import UsageError, suggest
 from ..method import Method
 from ..options import Declaration, check_name
-from ..recipe import LayerRule, Merge, Model, OptionValue, Placed, place_of
+from ..recipe import Alignment, LayerRule, Merge, Model, OptionValue, Placed, place_of
 from ..registry import find_method
 from ..searched import Searched
 
@@ -60,8 +61,14 @@ class Opens(Protocol):
     def open(self, model: Model) -> int:
         """Open a leaf model and return its position among the sources."""
 
+    def open_silently(self, model: Model) -> int:
+        """Do the same for a model that may be among the sources for other reasons."""
+
     def open_statistics(self, model: Model, kind: str) -> int:
         """Open a model's statistics and return their position among the sources."""
+
+    def open_aligned(self, model: Model, alignment: Alignment) -> int:
+        """Open a model whose units take another order, and return its position among the sources."""
 
 
 def leaves(bound: Bound) -> Iterator[int]:
@@ -109,6 +116,9 @@ def bind(merge: Merge, opener: Opens, *, base: Bound | None = None, path: str = 
     """
     method = named_method(merge.method, merge.where)
     _check_count(method, merge)
+    if method.aligns:
+        what = f"{method.name} aligns models in files"
+        raise UsageError(what, where=merge.where, hint="give it a recipe, or use its command")
     declared = method.options.declarations
     options = dict(_checked(merge.options, declared, method.name, merge.where))
     given = [(model.options, model.where) for model in merge.models]
@@ -138,7 +148,26 @@ def named_method(name: str, where: str | None) -> Method:
 
 
 def _bind_model(model: Model, opener: Opens, base: Bound | None, path: str) -> Bound:
-    return bind(model.model, opener, base=base, path=path) if isinstance(model.model, Merge) else opener.open(model)
+    if isinstance(model.model, Merge):
+        return bind(model.model, opener, base=base, path=path)
+    if isinstance(model.model, Alignment):
+        return _bind_alignment(model, model.model, opener)
+    return opener.open(model)
+
+
+def _bind_alignment(model: Model, alignment: Alignment, opener: Opens) -> int:
+    """Check an alignment's options; open what it gives, or while its order is not found the model as it is."""
+    declared = AlignmentOptions.declarations
+    given = dict(_checked(alignment.options, declared, "align", alignment.where))
+    if alignment.permutations and (given or alignment.groups or alignment.data):
+        what = "the order is given by permutations, so that nothing is left to find"
+        raise UsageError(what, where=alignment.where, hint="leave the other options out")
+    by_data = given.get("matching") == "activations"
+    if by_data is not bool(alignment.data) and not alignment.permutations:
+        what = "needs data" if by_data else "takes no data"
+        raise UsageError(f"matching by {given.get('matching', 'weights')} {what}", where=alignment.where)
+    opener.open_silently(alignment.to)
+    return opener.open_aligned(model, alignment) if alignment.permutations else opener.open(alignment.model)
 
 
 def _bind_statistics(method: Method, merge: Merge, opener: Opens) -> tuple[int, ...]:
@@ -170,10 +199,16 @@ def _bind_statistics(method: Method, merge: Merge, opener: Opens) -> tuple[int, 
 
 
 def is_pending(merge: Merge) -> bool:
-    """Tell whether statistics of a merge, or of one nested in it, are still to be computed from data."""
+    """Tell whether statistics, or orders of units, are still to be found for a merge or for one nested in it."""
     nested = [model.model for model in merge.models if isinstance(model.model, Merge)]
     kind = find_method(merge.method).statistics
-    return (bool(kind) and any(kind not in model.statistics for model in merge.models)) or any(map(is_pending, nested))
+    unlearned = bool(kind) and any(kind not in model.statistics for model in merge.models)
+    return unlearned or any(map(is_pending, nested)) or any(map(is_unaligned, merge.models))
+
+
+def is_unaligned(model: Model) -> bool:
+    """Tell whether a model's order of units is still to be found."""
+    return isinstance(model.model, Alignment) and model.model.permutations is None
 
 
 def _check_count(method: Method, merge: Merge) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 from ..calibration.facts import Facts
 from ..checkpoints.checkpoint import Source
 from ..checkpoints.memory import MemoryCheckpoint
-from ..checkpoints.resolve import open_checkpoint
+from ..checkpoints.resolve import local_path, open_checkpoint
 from ..errors import MergeError, UsageError
-from ..recipe import Model
+from ..recipe import Alignment, Model
 
 Key = tuple[object, ...]
 
@@ -23,6 +23,7 @@ class Opener:
         repeated: Locations that were given again, under this or another name.
         positions: Position of every model that was opened, by its identity in memory.
         statistics: What every statistics file among the sources says of itself, by its position.
+        orders: Positions of permutations files among the sources.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -32,6 +33,7 @@ class Opener:
         self.repeated: list[str] = []
         self.positions: dict[int, int] = {}
         self.statistics: dict[int, Facts] = {}
+        self.orders: set[int] = set()
 
     def open(self, model: Model) -> int:
         """Open a leaf model and return its position among the sources.
@@ -40,12 +42,18 @@ class Opener:
             MergeError: When it is no sound checkpoint.
             UsageError: When nothing is there.
         """
+        known = len(self.sources)
+        position = self.open_silently(model)
+        if position < known:
+            self.repeated.append(self.sources[position].location)
+        return position
+
+    def open_silently(self, model: Model) -> int:
+        """Do the same for a model that may be among the sources for other reasons."""
         source = self._open(model)
         files = [(identity.device, identity.inode) for identity in source.identities]
         key: Key = tuple(files) if files else (id(model.model),)
-        if key in self._positions:
-            self.repeated.append(source.location)
-        else:
+        if key not in self._positions:
             self._positions[key] = len(self.sources)
             self.sources.append(source)
         self.positions[id(model)] = self._positions[key]
@@ -71,6 +79,32 @@ class Opener:
             self.sources.append(source)
         self.positions[id(given)] = self._positions[key]
         return self._positions[key]
+
+    def open_aligned(self, model: Model, alignment: Alignment) -> int:
+        """Open a model whose units take the order of a permutations file.
+
+        The model as it is and the file are sources too, so that their content ids are recorded.
+
+        Raises:
+            MergeError: The file is broken, or belongs to other tensors.
+        """
+        from ..alignment.permutations import axis_indices
+        from ..alignment.permutations_file import read_permutations
+        from ..alignment.validation import check
+        from ..checkpoints.permuted import PermutedSource
+
+        before = self.open_silently(alignment.model)
+        source = self._open(Model(alignment.permutations or "", where=alignment.where))
+        self.positions[id(alignment.permutations)] = len(self.sources)
+        self.orders.add(len(self.sources))
+        self.sources.append(source)
+        moved, kept = self.sources[before], read_permutations(local_path(alignment.permutations or "", self._folder))
+        shapes = {name: tensor.shape for name, tensor in moved.tensors.items()}
+        check(kept.groups, shapes)
+        self.positions[id(model)] = len(self.sources)
+        indices = axis_indices(kept.groups, kept.orders, shapes)
+        self.sources.append(PermutedSource(moved, indices, f"{moved.location} (aligned)"))
+        return self.positions[id(model)]
 
     def _open(self, model: Model) -> Source:
         if isinstance(model.model, Mapping):

@@ -10,7 +10,7 @@ from ..errors import MergeError, UsageError
 from ..evaluation.memory import free_memory
 from ..grammar import parse_recipe
 from ..plan import Plan, make_plan
-from ..recipe import Merge, Model, Recipe
+from ..recipe import Alignment, Merge, Model, Recipe, named
 from .space import Space, Values, settings_of, space_of
 
 PLACES = (0.618, 1.0, 0.0)  # within the bounds, for a first plan; the middle would be special too often
@@ -91,10 +91,12 @@ def _identities(plan: Plan) -> dict[str, str]:
         checkpoint_id(source.tensors.values(), tensor_digests(source.tensors.values(), source.read_into))
         for source in plan.sources
     ]
-    found = {}
+    found: dict[str, str] = {}
     for model in _leaves(plan.recipe.merge):
-        found[str(model.model)] = sources[plan.position_of(model)]
-        found |= {str(path): sources[plan.position_of(model, kind)] for kind, path in model.statistics.items()}
+        found |= {named(model, kind): sources[plan.position_of(model, kind)] for kind in ("", *model.statistics)}
+        if isinstance(model.model, Alignment):
+            found[named(model, "permutations")] = sources[plan.position_of(model, "permutations")]
+            found |= {named(one, ""): sources[plan.position_of(one)] for one in (model.model.model, model.model.to)}
     return found
 
 

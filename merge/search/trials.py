@@ -11,7 +11,7 @@ import xxhash
 
 from ..evaluation.outcome import Measure
 from ..provenance import describe
-from ..recipe import Recipe
+from ..recipe import Recipe, named
 from .line_file import LineFile
 from .space import Values
 
@@ -70,7 +70,7 @@ def merge_key(recipe: Recipe, identities: Mapping[str, str]) -> str:
         recipe: The recipe with all options filled in.
         identities: Content id of every model, and of its statistics, by its location in the recipe.
     """
-    described = describe(recipe, lambda model, kind: identities[str(model.statistics[kind] if kind else model.model)])
+    described = describe(recipe, lambda model, kind: identities[named(model, kind)])
     return xxhash.xxh3_128_hexdigest(json.dumps(described, sort_keys=True).encode())
 
 

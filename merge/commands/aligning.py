@@ -1,0 +1,98 @@
+"""What ``merge rebasin`` does: find the orders, then merge, or write what was asked for instead."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ..alignment.expand import expand
+from ..errors import UsageError
+from ..method import Method
+from ..recipe import Alignment, Merge, Recipe
+from .alignment_flags import AlignmentFlags
+from .flags import MergeFlags
+from .show import say, say_json
+
+if TYPE_CHECKING:
+    from ..completion.computing import Computing
+
+
+def perform_alignment(
+    recipe: Recipe, method: Method, chosen: AlignmentFlags, flags: MergeFlags, sweep: str | None
+) -> None:
+    """Do what the flags ask for.
+
+    Raises:
+        UsageError: The flags do not go together.
+        MergeError: When anything fails.
+    """
+    from .merging import check_before, perform
+    from .missing_statistics import completed
+
+    if sweep is not None:
+        raise UsageError(f"{method.name} takes no --sweep", hint="keep the orders with --emit permutations")
+    merge = expand(
+        recipe.merge,
+        method,
+        files={"groups": chosen.groups},
+        permutations=chosen.permutations or (),
+        data=chosen.data,
+    )
+    found = replace(recipe, merge=merge)
+    if chosen.explain:
+        _explain(found, chosen, flags)
+    elif chosen.emit == "permutations":
+        _write_permutations(found, chosen, flags)
+    else:
+        found = found if chosen.emit == "merged" else _aligned_alone(found)
+        check_before(found, flags)
+        if not flags.dry_run:
+            found = completed(found, flags, verify=chosen.verify, input_shape=chosen.input_shape)
+        perform(found, flags if found.evaluate else replace(flags, architecture=None, batch_size=None))
+
+
+def _alignment(recipe: Recipe) -> Alignment:
+    """Return the alignment of the second model."""
+    alignment = recipe.merge.models[1].model
+    assert isinstance(alignment, Alignment)  # noqa: S101 - a method that aligns has expanded it
+    return alignment
+
+
+def _aligned_alone(recipe: Recipe) -> Recipe:
+    """Return the recipe that writes the second model in the first one's order and changes nothing else."""
+    (_, second), base = recipe.merge.models, recipe.merge.base
+    return replace(recipe, merge=Merge("passthrough", (replace(second, options={}),), base))
+
+
+def _explain(recipe: Recipe, chosen: AlignmentFlags, flags: MergeFlags) -> None:
+    from ..alignment.explain import explain, explanation_text
+    from ..checkpoints.resolve import open_checkpoint
+    from ..completion.grouping import find_groups
+    from ..completion.places import location_of
+
+    alignment = _alignment(recipe)
+    source = open_checkpoint(location_of(alignment.to, recipe.folder))
+    try:
+        found = find_groups(source, alignment, recipe, _computing(chosen, flags))
+    finally:
+        source.close()
+    shown = explain(found.groups, found.shapes, found.proof)
+    say_json(shown) if flags.json_ else say(explanation_text(shown), flags)
+
+
+def _write_permutations(recipe: Recipe, chosen: AlignmentFlags, flags: MergeFlags) -> None:
+    from ..completion.aligning import find_orders
+
+    out = recipe.output.path
+    if out is None:
+        raise UsageError("there is no output path", hint="give -o FILE for the permutations")
+    (document,) = find_orders([_alignment(recipe)], recipe, _computing(chosen, flags), [out])
+    if flags.json_:
+        say_json(document)
+
+
+def _computing(chosen: AlignmentFlags, flags: MergeFlags) -> Computing:
+    from .missing_statistics import computing
+
+    how = computing(flags, lambda items: None)
+    return replace(how, verify=chosen.verify, input_shape=chosen.input_shape)
