@@ -23,10 +23,15 @@ from quality_tables import choice_table, difference_table, mean_table, scales_ch
 from quality_trial import FULL, PAIR, QUICK, Size, Trial, run_trial
 from table import machine
 
+_NOTES = """\
+Seeds: {seeds}. Held-out images per task: 540. Images per task for statistics: {samples}. Intervals: 95 %, Student's t
+over seeds, not corrected for their number. Accuracies are means over the tasks, then over the choices of tasks.
+"""
+
 
 def main() -> None:
     """Run every seed, some side by side, and print the tables."""
-    arguments = _arguments()
+    arguments = parse(sys.argv[1:])
     about = machine()  # the load before the work
     size = QUICK if arguments.quick else FULL
     started = time.perf_counter()
@@ -34,12 +39,13 @@ def main() -> None:
     seconds = time.perf_counter() - started
     libraries = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "scikit-learn", "scipy"))
     print(f"```\n{shlex.join(['python', 'benchmarks/quality.py', *sys.argv[1:]])}\n```\n")
-    print(f"{about} {libraries}. {seconds:.0f} seconds, {arguments.jobs} seeds at a time.\n")
-    print(f"{arguments.seeds} seeds, 540 held-out images per task, {size.samples} images per task for statistics.\n")
-    print("\n\n".join(_sections(trials, arguments.tasks)))
+    print(f"{about} With {libraries}. {seconds:.0f} seconds, {arguments.jobs} at a time.\n")
+    print(_NOTES.format(seeds=arguments.seeds, samples=size.samples))
+    print("\n\n".join(sections(trials, arguments.tasks)))
 
 
-def _arguments() -> argparse.Namespace:
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """Read the flags. Raises SystemExit with code 2 when they are wrong."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=_positive, default=5, help="how many; they are 0, 1, 2, … (default: 5)")
     parser.add_argument(
@@ -52,7 +58,7 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--jobs", type=_positive, default=os.cpu_count() or 1, help="seeds at a time, one core each")
     parser.add_argument("--quick", action="store_true", help="hardly train: does everything work?")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(words)
     arguments.tasks, arguments.jobs = list(dict.fromkeys(arguments.tasks)), min(arguments.jobs, arguments.seeds)
     return arguments
 
@@ -75,7 +81,8 @@ def _run_all(seeds: Sequence[int], numbers: Sequence[int], size: Size, jobs: int
     return [found[seed] for seed in seeds]
 
 
-def _sections(trials: Sequence[Trial], numbers: Sequence[int]) -> Iterator[str]:
+def sections(trials: Sequence[Trial], numbers: Sequence[int]) -> Iterator[str]:
+    """Yield the tables, each with its heading."""
     for number in numbers:
         count = len(next(iter(trials[0].scores[number].values())))
         over = f", mean over {count} choices of tasks" if count > 1 else ""

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from quality_merges import ARITHMETIC, AVERAGE, CHOSEN, FISHER, REGMEAN, REGMEAN_PP, TIES, Chosen, Score
+from digit_experts import BASE
+from quality_merges import ARITHMETIC, AVERAGE, CHOSEN, EXPERTS, FISHER, REGMEAN, REGMEAN_PP, TIES, Score
 from quality_trial import PAIR, Trial
 from scipy.stats import t
 
 CONFIDENCE = 0.95
+UNKNOWN = "one seed"
+_COLUMNS = {label: label for label in (BASE, AVERAGE, FISHER, REGMEAN, REGMEAN_PP)} | {EXPERTS: "experts"}
 DIFFERENCES = (
     (REGMEAN, AVERAGE),
     (REGMEAN_PP, AVERAGE),
@@ -24,7 +27,8 @@ DIFFERENCES = (
 def mean_table(trials: Sequence[Trial], number: int) -> str:
     """Return the mean accuracy over the tasks of every row, for merges of so many experts."""
     scores = [trial.scores[number] for trial in trials]
-    return _accuracy_table("model", [(label, [_mean(of_seed[label]) for of_seed in scores]) for label in scores[0]])
+    lines = [[label, *_accuracy([_mean(of_seed[label]) for of_seed in scores])] for label in scores[0]]
+    return markdown(("model", "mean accuracy %", "95 % interval"), lines)
 
 
 def sweep_table(trials: Sequence[Trial]) -> str:
@@ -50,12 +54,11 @@ def choice_table(trials: Sequence[Trial], number: int) -> str:
     """Return every choice of tasks by itself."""
     lines = []
     for chosen in trials[0].scores[number][AVERAGE]:
-        average, ours, ours_pp = (
-            [trial.scores[number][label][chosen] for trial in trials] for label in (AVERAGE, REGMEAN, REGMEAN_PP)
-        )
-        means = [f"{100 * np.mean(values):.1f}" for values in (average, ours, ours_pp)]
-        lines.append([_name(chosen), *means, _points(np.subtract(ours, average))])
-    return markdown(("tasks", AVERAGE, REGMEAN, REGMEAN_PP, "RegMean minus average, points"), lines)
+        columns = {label: [trial.scores[number][label][chosen] for trial in trials] for label in _COLUMNS}
+        means = [f"{100 * np.mean(values):.1f}" for values in columns.values()]
+        difference = np.subtract(columns[REGMEAN], columns[AVERAGE])
+        lines.append([", ".join(chosen), *means, _points(difference)])
+    return markdown(("tasks", *_COLUMNS.values(), "RegMean minus average, points"), lines)
 
 
 def scales_chosen(trials: Sequence[Trial], number: int) -> str:
@@ -68,7 +71,7 @@ def scales_chosen(trials: Sequence[Trial], number: int) -> str:
 
 
 def interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """Return mean, low and high: Student's t interval of the mean over seeds; of one seed nothing but the mean."""
+    """Return mean, low and high: Student's t interval of the mean over seeds; of one seed the mean and NaN."""
     mean, count = float(np.mean(values)), len(values)
     if count == 1:
         return mean, float("nan"), float("nan")
@@ -87,18 +90,14 @@ def markdown(headings: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     return "\n".join([texts[0], rule, *texts[1:]])
 
 
-def _accuracy_table(what: str, rows: Sequence[tuple[str, Sequence[float]]]) -> str:
-    return markdown((what, "mean accuracy %", "95 % interval"), [[label, *_accuracy(values)] for label, values in rows])
-
-
 def _accuracy(values: Sequence[float]) -> tuple[str, str]:
     mean, low, high = (100 * value for value in interval(values))
-    return f"{mean:.1f}", f"{low:.1f} to {high:.1f}"
+    return f"{mean:.1f}", f"{low:.1f} to {high:.1f}" if len(values) > 1 else UNKNOWN
 
 
 def _points(differences: Sequence[float]) -> str:
     mean, low, high = (100 * value for value in interval(differences))
-    return f"{mean:+.1f} ({low:+.1f} to {high:+.1f})"
+    return f"{mean:+.1f} ({low:+.1f} to {high:+.1f})" if len(differences) > 1 else f"{mean:+.1f} ({UNKNOWN})"
 
 
 def _positive(differences: Sequence[float]) -> str:
@@ -107,7 +106,3 @@ def _positive(differences: Sequence[float]) -> str:
 
 def _mean(score: Score) -> float:
     return sum(score.values()) / len(score)
-
-
-def _name(chosen: Chosen) -> str:
-    return ", ".join(chosen)

@@ -31,7 +31,7 @@ _HELPERS |= {"statistics_flags", "strategy", "strategy_flags", "sweep"}
 def command_names() -> list[str]:
     """Return the names of the commands that are not methods."""
     names = {module.name for module in pkgutil.iter_modules(commands.__path__)} - _HELPERS
-    return sorted(names)
+    return sorted(map(canonical, names))
 
 
 class _Commands(TyperGroup):
@@ -41,8 +41,9 @@ class _Commands(TyperGroup):
         return [*(method.name for method in usable_methods()[0]), *command_names()]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        if cmd_name in command_names():
-            module = importlib.import_module(f"{commands.__name__}.{cmd_name}")
+        if canonical(cmd_name) in command_names():
+            cmd_name = canonical(cmd_name)
+            module = importlib.import_module(f"{commands.__name__}.{cmd_name.replace('-', '_')}")
             if hasattr(module, "group"):  # a command with commands of its own
                 return typer.main.get_command(module.group)
             return _build(cmd_name, module.command, module.PANEL)

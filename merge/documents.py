@@ -7,6 +7,7 @@ from typing import Any, NotRequired
 
 from typing_extensions import TypedDict
 
+from .after.document import MeasuredDocument
 from .ledger_document import LedgerDocument
 
 
@@ -82,6 +83,7 @@ class MergeDocument(TypedDict):
     seconds: float
     sha256: dict[str, str]
     statistics: NotRequired[LedgerDocument]
+    measured: NotRequired[MeasuredDocument]
 
 
 class TensorSummary(TypedDict):

@@ -12,6 +12,7 @@ from typing import Any
 from .checkpoints.checkpoint import Source
 from .checkpoints.target import OUR_KEY
 from .errors import UsageError
+from .planning.adjustment import MODEL, Adjustment
 from .planning.binding import Bound, BoundCall, bind, compile_pattern, is_pending, is_seeded, leaves
 from .planning.layout import OutputFile, by_alignment, is_single_file, lay_out
 from .planning.learned import Learned, check_models
@@ -41,6 +42,7 @@ class Plan:
         notes: What was resolved or chosen.
         positions: Position among the sources of every leaf model of the recipe, by its identity in memory.
         learned: The statistics files among the sources.
+        adjustment: What is done to the one model that is copied, if anything is.
     """
 
     recipe: Recipe
@@ -56,6 +58,7 @@ class Plan:
     notes: list[str]
     positions: dict[int, int]
     learned: Learned
+    adjustment: Adjustment | None = None
 
     @property
     def is_pending(self) -> bool:
@@ -85,6 +88,8 @@ class Plan:
             MergeError: Naming file and model.
         """
         check_models(self.learned, self.bound, dict(enumerate(input_ids)))
+        if self.adjustment is not None:
+            self.adjustment.check_model(input_ids[MODEL], self.sources[MODEL].location)
 
     @property
     def bytes_read(self) -> int:
@@ -262,7 +267,7 @@ def _warnings(opener: Opener, recipe: Recipe, bound: Bound, averaged: int) -> li
     if path is not None and is_single_file(path) and recipe.output.max_shard_size != DEFAULT_SHARD_BYTES:
         warnings.append(f"{path.name} is one file: the shard size has no effect")
     if averaged:
-        warnings.append(f"{averaged} BatchNorm statistics are averaged, not recalibrated: reset them with data")
+        warnings.append(f"{averaged} BatchNorm statistics are averaged, not recalibrated: merge bn-reset does that")
     if recipe.seed and isinstance(bound, BoundCall) and not is_seeded(recipe.merge):
         warnings.append(f"{recipe.merge.method} draws no random numbers: the seed has no effect")
     return warnings

@@ -99,10 +99,17 @@ def describe_copy(model: str, dtype: str | None) -> dict[str, Any]:
     return {"cast": model, "output": {"dtype": dtype}}
 
 
+def describe_adjusted(command: str, model: str, statistics: str) -> dict[str, Any]:
+    """Return what stands for a recipe where one model was adjusted by a file of statistics."""
+    return {command: model, "statistics": statistics}
+
+
 def described(plan: Plan, names: list[str]) -> dict[str, Any]:
     """Return the plan's recipe with these names in place of its sources."""
     if not isinstance(plan.bound, int):
         return describe(plan.recipe, lambda model, kind: names[plan.position_of(model, kind)])
+    if plan.adjustment is not None:
+        return describe_adjusted(plan.adjustment.command, *names)
     return describe_copy(names[plan.bound], plan.recipe.output.dtype)
 
 

@@ -16,6 +16,7 @@ from .engine import Outcome, RunSettings, run
 from .errors import MergeError, UsageError
 from .grammar import parse_recipe
 from .plan import Plan, make_copy_plan, make_plan
+from .planning.adjustment import COMMANDS
 from .planning.layout import is_single_file
 from .recipe import Merge, Output, Recipe
 from .section import parse_section
@@ -66,6 +67,12 @@ def _plan(out: FileCheckpoint) -> Plan:
         dtype = (section.mapping.get("output") or {}).get("dtype")
         recipe = Recipe(Merge("cast", ()), output=Output(None, dtype), folder=folder)
         return make_copy_plan(str(section.mapping["cast"]), recipe)
+    for command in COMMANDS:
+        if command in section.mapping:
+            from .after.adjusted import make_adjusted_plan
+
+            recipe = Recipe(Merge(command, ()), folder=folder)
+            return make_adjusted_plan(command, section.text(command, ""), section.text("statistics", ""), recipe)
     return make_plan(parse_recipe(text, name, folder))
 
 

@@ -42,6 +42,12 @@ class Member:
         """Length of the piece of the axis."""
         return math.prod(self.sizes)
 
+    def text(self, length: int) -> str:
+        """Return how a file of groups writes this member of an axis of some length: pieces say where they begin."""
+        if self.length == length:
+            return str(self)
+        return f"{self.tensor}:{self.axis}@{self.offset}[{','.join(map(str, self.sizes))}]/{self.factor}"
+
     def __str__(self) -> str:
         text = f"{self.tensor}:{self.axis}" + (f"@{self.offset}" if self.offset else "")
         if len(self.sizes) == 1 and not self.offset:

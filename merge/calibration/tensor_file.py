@@ -16,33 +16,34 @@ from ..errors import MergeError
 if TYPE_CHECKING:
     from torch import Tensor
 
-_CODES = {"float32": "F32", "float64": "F64"}
-_BYTES = {"float32": 4, "float64": 8}
+_CODES = {"float32": "F32", "float64": "F64", "int64": "I64"}
+_BYTES = {"float32": 4, "float64": 8, "int64": 8}
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str], dtype: str) -> None:
-    """Write tensors in the order of their names.
+    """Write tensors in the order of their names, wider types first.
 
     Args:
         path: The file.
-        tensors: Of any floating type, on any device.
+        tensors: Of any floating type, on any device; counts, which are int64, stay that.
         metadata: The file's metadata.
-        dtype: Type in which they are stored: ``float32`` or ``float64``.
+        dtype: Type in which the others are stored: ``float32`` or ``float64``.
 
     Raises:
         MergeError: The file cannot be written, or a finite number becomes infinite in that type.
     """
-    names, position, slots = sorted(tensors), 0, []
+    types = {name: dtype if tensor.is_floating_point() else "int64" for name, tensor in tensors.items()}
+    names, position, slots = sorted(tensors, key=lambda name: (-_BYTES[types[name]], name)), 0, []
     for name in names:
-        stop = position + tensors[name].numel() * _BYTES[dtype]
-        slots.append((name, _CODES[dtype], tuple(tensors[name].shape), position, stop))
+        stop = position + tensors[name].numel() * _BYTES[types[name]]
+        slots.append((name, _CODES[types[name]], tuple(tensors[name].shape), position, stop))
         position = stop
     check_space(path, position)
     try:
         with path.open("wb") as file:
             file.write(render_header(render_entries(slots), dict(metadata)))
             for name in names:
-                file.write(_raw(name, tensors[name], dtype))
+                file.write(_raw(name, tensors[name], types[name]))
     except OSError as error:
         raise MergeError(f"cannot write the statistics: {error.strerror}", where=str(path.parent)) from None
 

@@ -60,7 +60,7 @@ class Watch:
 
     def __enter__(self) -> Watch:
         """Begin to watch."""
-        self._known = _known(self._parameters)
+        self._known = known_weights(self._parameters)
         self._stack.enter_context(without_fast_path())
         self._stack.enter_context(intercepting(self._handlers()))
         return self
@@ -93,7 +93,7 @@ class Watch:
         import torch
 
         known = isinstance(weight, torch.Tensor) and weight.layout == torch.strided
-        return self._known.get(_key(weight), (None, False)) if known else (None, False)
+        return self._known.get(weight_key(weight), (None, False)) if known else (None, False)
 
     def _product(self, product: Product) -> Handler:
         def handle(function: Callable[..., Any], args: Sequence[Any], kwargs: Arguments) -> Any:
@@ -125,15 +125,16 @@ class Watch:
         return function(*args, **kwargs)
 
 
-def _known(parameters: Mapping[str, Tensor]) -> dict[_Key, tuple[str, bool]]:
+def known_weights(parameters: Mapping[str, Tensor]) -> dict[_Key, tuple[str, bool]]:
     """Return name, and whether it is transposed, by where a parameter or its transpose lies."""
     found: dict[_Key, tuple[str, bool]] = {}
     for name, parameter in parameters.items():
-        found.setdefault(_key(parameter), (name, False))
+        found.setdefault(weight_key(parameter), (name, False))
         if parameter.ndim == 2:
-            found.setdefault(_key(parameter.T), (name, True))
+            found.setdefault(weight_key(parameter.T), (name, True))
     return found
 
 
-def _key(tensor: Tensor) -> _Key:
+def weight_key(tensor: Tensor) -> _Key:
+    """Return where a tensor lies, and how: what tells a weight, or a view of it, from others."""
     return tensor.data_ptr(), tuple(tensor.shape), tensor.stride()

@@ -30,21 +30,21 @@ def attend(see: See, function: Callable[..., Any], args: Sequence[Any], kwargs: 
     """
     given = inspect.signature(function).bind(*args, **kwargs).arguments
     _see_inputs(see, given)
-    heads, scores = _heads(function, given)
-    see(_items_first(heads), given["out_proj_weight"])
-    return _project(heads, given["out_proj_weight"], given["out_proj_bias"]), scores
+    heads, scores = joined_heads(function, given)
+    see(items_first(heads), given["out_proj_weight"])
+    return project(heads, given["out_proj_weight"], given["out_proj_bias"]), scores
 
 
 def _see_inputs(see: See, given: Mapping[str, Any]) -> None:
     query, key, value = given["query"], given["key"], given["value"]
     if given.get("use_separate_proj_weight"):
         for name, inputs in (("q_proj_weight", query), ("k_proj_weight", key), ("v_proj_weight", value)):
-            see(_items_first(inputs), given[name])
+            see(items_first(inputs), given[name])
     elif query is key and key is value:
-        see(_items_first(query), given["in_proj_weight"])
+        see(items_first(query), given["in_proj_weight"])
 
 
-def _heads(function: Callable[..., Any], given: Mapping[str, Any]) -> Any:
+def joined_heads(function: Callable[..., Any], given: Mapping[str, Any]) -> Any:
     """Return the joined heads [tokens, items, width], got with an identity as their projection, and the scores."""
     import torch
 
@@ -53,7 +53,7 @@ def _heads(function: Callable[..., Any], given: Mapping[str, Any]) -> Any:
     return function(**(dict(given) | {"out_proj_weight": identity, "out_proj_bias": None}))
 
 
-def _project(heads: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+def project(heads: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Multiply as the function itself does, by one product of matrices, so that rounding is the same."""
     from torch.nn import functional
 
@@ -61,6 +61,6 @@ def _project(heads: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return flat.view(*heads.shape[:-1], flat.shape[-1])
 
 
-def _items_first(inputs: Tensor) -> Tensor:
+def items_first(inputs: Tensor) -> Tensor:
     """Turn [tokens, items, width], in which the function computes, round; [tokens, width] has no items."""
     return inputs.transpose(0, 1) if inputs.ndim == 3 else inputs

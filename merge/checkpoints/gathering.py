@@ -100,4 +100,5 @@ class Layout:
 
 def _first_small(shape: tuple[int, ...], width: int) -> int:
     """Return the first axis from which on the entries fit into a cell."""
-    return next(axis for axis in range(len(shape) + 1) if math.prod(shape[axis:]) * width <= CELL_BYTES)
+    fitting = (axis for axis in range(len(shape)) if math.prod(shape[axis:]) * width <= CELL_BYTES)
+    return next(fitting, len(shape))

@@ -103,7 +103,7 @@ class PermutedSource:
             done += len(part)
 
     def _block(self, name: str, layout: Layout, first: int, last: int) -> Block:
-        """Return gathered cells from ``first`` on: this thread's last ones, in which the range before ended, or anew."""
+        """Return gathered cells from ``first`` on: this thread's last ones, where they begin before, or new ones."""
         known: tuple[str, Block] | None = getattr(self._last, "block", None)
         if known is not None and known[0] == name and known[1].first <= first < known[1].last:
             return known[1]
@@ -149,7 +149,9 @@ def _check(source: Source, name: str, axes: Mapping[int, NDArray[np.int64]], whe
     for axis, index in axes.items():
         length = tensor.shape[axis] if 0 <= axis < len(tensor.shape) else None
         if length is None or not np.array_equal(np.sort(index), np.arange(length)):
-            what = f"what is given for axis {axis} of '{name}', of shape {list(tensor.shape)}, is no order of its entries"
+            what = (
+                f"what is given for axis {axis} of '{name}', of shape {list(tensor.shape)}, is no order of its entries"
+            )
             raise MergeError(what, where=where)
 
 

@@ -14,6 +14,9 @@ from .show import Speech, say, say_json
 if TYPE_CHECKING:
     from ..search.line import LineChoice
     from ..search.line_document import BarrierDocument
+    from ..search.resetting import Resetting
+
+    Run = tuple[str | None, str, int, int]  # architecture, device, items at a time, seed
 
 PANEL = "Evaluation"
 
@@ -25,6 +28,13 @@ def command(
     points: Annotated[int, typer.Option("--points", help="Models on the line, both ends included.", min=3)] = 25,
     aligned: Annotated[
         str | None, typer.Option("--aligned", help="B with its units permuted to fit A: a second curve.")
+    ] = None,
+    reset_data: Annotated[
+        str | None,
+        typer.Option("--reset-data", help="Data on which BatchNorm statistics are measured anew: a further curve."),
+    ] = None,
+    reset_samples: Annotated[
+        int | None, typer.Option("--reset-samples", help="Items of that data. (default: 4096)", min=2)
     ] = None,
     layers: Annotated[bool, typer.Option("--layers", help="Also move one layer at a time to the middle.")] = False,
     barrier: Annotated[
@@ -51,12 +61,30 @@ def command(
     if barrier not in DEFINITIONS:
         hint = suggest(barrier, DEFINITIONS) or " or ".join(DEFINITIONS)
         raise UsageError(f"no definition '{barrier}' of a barrier", hint=hint)
-    choice = LineChoice(points, aligned, layers, barrier)
+    run = (model, device, batch_size, seed)
+    choice = LineChoice(points, aligned, layers, barrier, _resetting(reset_data, reset_samples, run))
     speech = Speech(json_, quiet)
-    document = _explore(a, b, benchmark, choice, report, (model, device, batch_size, seed), quiet or json_)
+    document = _explore(a, b, benchmark, choice, report, run, quiet or json_)
     say(render(document), speech)
     if json_:
         say_json(dict(document))
+
+
+def _resetting(data: str | None, samples: int | None, run: Run) -> Resetting | None:
+    """Return what measures BatchNorm statistics, where data for it are named."""
+    if data is None:
+        if samples is not None:
+            raise UsageError("--reset-samples is for measuring statistics anew", hint="give --reset-data SPEC")
+        return None
+    from ..after.declared import ResetOptions
+    from ..calibration.data import read_data
+    from ..evaluation.device import choose_device
+    from ..evaluation.task import Settings
+    from ..search.resetting import Resetting
+
+    given: dict[str, Any] = {} if samples is None else {"samples": samples}
+    options = ResetOptions(**given)
+    return Resetting(read_data(data), options, Settings(run[0], choose_device(run[1]), run[2], run[3]))
 
 
 def _explore(
@@ -65,7 +93,7 @@ def _explore(
     specs: list[str],
     choice: LineChoice,
     report: Path | None,
-    run: tuple[str | None, str, int, int],
+    run: Run,
     quiet: bool,
 ) -> BarrierDocument:
     from ..evaluation.assess import Progress
@@ -82,6 +110,8 @@ def _explore(
         check_directory(report)
     with two_models(a, b) as members:
         models = choice.evaluations(len(layer_names(members)))
+        if choice.reset is not None:
+            choice.reset.check((row.name for row in members.rows), a)
     if choice.aligned is not None:
         with two_models(a, choice.aligned):
             pass

@@ -13,9 +13,12 @@ PANEL = "Start here"
 def command(
     directory: Annotated[Path, typer.Argument(help="A new folder.", metavar="[DIR]")] = Path("merge-demo"),
     seed: Annotated[int, typer.Option("--seed", help="Seed of weights and data order.", min=0)] = 0,
+    independent: Annotated[
+        bool, typer.Option("--independent", help="Instead train two models from different seeds, to be aligned.")
+    ] = False,
     traceback: Annotated[bool, typer.Option("--traceback", help="Show where an error came from.")] = False,
 ) -> None:
     """Train three small models on handwritten digits, soup them, evaluate, write a report."""
-    from ..demo import run_demo
+    from ..demo import run_demo, run_independent
 
-    run_demo(directory, seed=seed)
+    (run_independent if independent else run_demo)(directory, seed=seed)

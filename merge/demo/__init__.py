@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .independent import run_independent
 from .run import run_demo
 
-__all__ = ["run_demo"]
+__all__ = ["run_demo", "run_independent"]

@@ -25,13 +25,13 @@ def run_demo(directory: Path, *, seed: int = 0) -> None:
     Raises:
         MergeError: The folder is not empty, or one of the commands failed.
     """
-    _check_empty(directory)
+    check_empty(directory)
     directory.mkdir(parents=True, exist_ok=True)
     base, *tuned = _train_all(directory, seed)
     soup, report = str(directory / "soup"), str(directory / "report")
     run_command(["soup", *tuned, "-o", soup])
     run_command(["eval", base, *tuned, soup, "--benchmark", BENCHMARK, "--report", report])
-    _say(f"\nThe report is {directory / 'report' / 'report.html'}; the models lie beside it.")
+    say(f"\nThe report is {directory / 'report' / 'report.html'}; the models lie beside it.")
 
 
 def run_command(arguments: list[str]) -> None:
@@ -43,12 +43,13 @@ def run_command(arguments: list[str]) -> None:
     from ..cli import main
 
     line = shlex.join(["merge", *arguments])
-    _say(f"\n$ {line}")
+    say(f"\n$ {line}")
     if main(arguments) != 0:
         raise MergeError("a command of the demo failed, see above", where=line)
 
 
-def _check_empty(directory: Path) -> None:
+def check_empty(directory: Path) -> None:
+    """Refuse a folder that holds something. Raises MergeError."""
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         hint = "name another with: merge demo DIR"
         raise MergeError("the demo needs a new or empty folder", where=os.fspath(directory), hint=hint)
@@ -63,18 +64,19 @@ def _train_all(directory: Path, seed: int) -> list[str]:
     data = load_digits("train")
     images, labels = torch.from_numpy(data.images), torch.from_numpy(data.labels)
     folders = [str(directory / name) for name in ("base", *TUNED)]
-    _say(f"Training a small vision transformer on {len(labels)} handwritten digits: {folders[0]}")
+    say(f"Training a small vision transformer on {len(labels)} handwritten digits: {folders[0]}")
     base = new_model(seed)
     train(base, images, labels, BASE, seed=seed)
     save(base, folders[0])
     for index, (folder, schedule) in enumerate(zip(folders[1:], TUNED.values(), strict=True), start=1):
-        _say(f"Tuning it with {schedule.describe()}: {folder}")
+        say(f"Tuning it with {schedule.describe()}: {folder}")
         model = copy.deepcopy(base)
         train(model, images, labels, schedule, seed=seed + index)
         save(model, folder)
     return folders
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
+    """Print a line at once."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()

@@ -6,6 +6,7 @@ from typing import Any
 
 from typing_extensions import NotRequired, TypedDict  # noqa: UP035 -- pydantic reads these on every Python
 
+from ..after.document import MeasuredDocument
 from ..evaluation.results import AverageRow, ComparisonRow, CorruptionRow, DetailRow, ResultRow, RetentionRow, TimingRow
 from ..ledger_document import LedgerDocument
 from ..search.line_document import BarrierDocument
@@ -59,6 +60,7 @@ class ReportDocument(TypedDict, total=False):
     layers_measured_from: str  # the base | the output
     search: SearchBlock
     statistics: LedgerDocument
+    measured: MeasuredDocument
     merge: dict[str, Any]  # output, recipe, content id, counts, bytes, seconds
     models: list[dict[str, Any]]  # name, location, content id
     environment: dict[str, str]  # versions

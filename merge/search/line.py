@@ -16,8 +16,10 @@ from .members import Members
 
 if TYPE_CHECKING:
     from ..evaluation.task import Benchmark, Task
+    from .resetting import Resetting
 
 NAIVE, ALIGNED = "naive", "aligned"
+WITH_RESET = "{} with reset"
 MIDDLE = 0.5
 
 
@@ -30,16 +32,24 @@ class LineChoice:
         aligned: B with its units permuted to fit A, for a second curve.
         layers: Whether every layer gets a barrier of its own.
         definition: Which barrier is printed first.
+        reset: Measures BatchNorm statistics anew, for a further curve over the aligned line, or else the naive one.
     """
 
     points: int = 25
     aligned: str | None = None
     layers: bool = False
     definition: str = DEFINITIONS[0]
+    reset: Resetting | None = None
+
+    def lines(self, b: str) -> list[tuple[str, str, Resetting | None]]:
+        """Return every line: its name, its end, and what measures statistics on it."""
+        found: list[tuple[str, str, Resetting | None]] = [(NAIVE, b, None)]
+        found += [(ALIGNED, self.aligned, None)] if self.aligned else []
+        return found + ([(WITH_RESET.format(found[-1][0]), found[-1][1], self.reset)] if self.reset else [])
 
     def evaluations(self, layers: int) -> int:
         """Return how many models are evaluated on every benchmark."""
-        return self.points * (2 if self.aligned else 1) + (layers if self.layers else 0)
+        return self.points * len(self.lines("")) + (layers if self.layers else 0)
 
 
 def explore(a: str, b: str, tasks: Sequence[tuple[Benchmark, Task]], choice: LineChoice) -> BarrierDocument:
@@ -49,9 +59,11 @@ def explore(a: str, b: str, tasks: Sequence[tuple[Benchmark, Task]], choice: Lin
         MergeError: The models do not fit together, or not the benchmark.
     """
     document: BarrierDocument = {"a": a, "b": b, "definition": choice.definition, "curves": [], "layers": []}
-    for name, other in [(NAIVE, b), *([(ALIGNED, choice.aligned)] if choice.aligned else [])]:
+    if choice.reset is not None:
+        document["reset"] = choice.reset.facts
+    for name, other, reset in choice.lines(b):
         with two_models(a, other) as members:
-            document["curves"] += [_curve(members, name, other, *pair, choice.points) for pair in tasks]
+            document["curves"] += [_curve(members, name, other, *pair, choice.points, reset) for pair in tasks]
             if choice.layers and name == NAIVE:
                 document["layers"] += [row for pair in tasks for row in _layers(members, *pair)]
     return document
@@ -80,8 +92,11 @@ def layer_names(members: Members) -> list[str]:
     return [name for _, name in sorted(found, key=lambda place: place[0])]
 
 
-def _curve(members: Members, name: str, b: str, benchmark: Benchmark, task: Task, points: int) -> Curve:
-    found = curve(members, positions(points), task.evaluate)
+def _curve(
+    members: Members, name: str, b: str, benchmark: Benchmark, task: Task, points: int, reset: Resetting | None
+) -> Curve:
+    evaluate = task.evaluate if reset is None else lambda candidate: task.evaluate(reset(candidate))
+    found = curve(members, positions(points), evaluate)
     rows: list[BarrierRow] = [
         {"metric": one.metric, "definition": one.definition, "value": one.value, "at": one.at}
         for metric in found[0].measures

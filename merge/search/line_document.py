@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing_extensions import TypedDict
+from typing import Any
+
+from typing_extensions import NotRequired, TypedDict  # noqa: UP035 -- pydantic reads these on every Python
 
 
 class MetricPoint(TypedDict):
@@ -32,7 +34,7 @@ class BarrierRow(TypedDict):
 class Curve(TypedDict):
     """One line over one benchmark."""
 
-    name: str  # naive, or aligned: A to a B whose units were permuted
+    name: str  # naive, or aligned: A to a B whose units were permuted; either "… with reset" of BatchNorm statistics
     b: str
     benchmark: str
     split: str
@@ -57,3 +59,4 @@ class BarrierDocument(TypedDict):
     definition: str  # the one that is printed first
     curves: list[Curve]
     layers: list[LayerBarrier]
+    reset: NotRequired[dict[str, Any]]  # on which data BatchNorm statistics were measured anew: name, samples, seed

@@ -26,11 +26,7 @@ ROWS = [
 ]
 
 
-def run(*arguments):
-    return subprocess.run([sys.executable, SCRIPT, *arguments], capture_output=True, text=True, check=False)
-
-
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def benchmark_modules(monkeypatch):
     monkeypatch.syspath_prepend(str(BENCHMARKS))
 
@@ -48,37 +44,62 @@ def tables_of(text):
 
 @pytest.mark.slow
 def test_quick_run_prints_every_table_with_sane_accuracies():
-    process = run("--quick", "--seeds", "2", "--jobs", "2")
+    command = [sys.executable, SCRIPT, "--quick", "--seeds", "1"]
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
 
     assert process.returncode == 0, process.stderr
-    means = [rows for headings, rows in tables_of(process.stdout) if headings[0] == "model"]
+    tables = tables_of(process.stdout)
+    means = [rows for headings, rows in tables if headings[0] == "model"]
     assert [[row[0] for row in rows] for rows in means] == [ROWS, ROWS]  # two tasks, four tasks
-    for row in [row for rows in means for row in rows]:
-        low, high = map(float, row[2].split(" to "))
-        assert 0 <= float(row[1]) <= 100
-        assert low <= float(row[1]) <= high
-    experts, base = (float(means[0][number][1]) for number in range(2))
-    assert experts > base  # one epoch of fine-tuning is seen on held-out images
-    (sweep,) = (rows for headings, rows in tables_of(process.stdout) if headings[0] == "RegMean")
-    assert [row[0] for row in sweep] == [
-        *(f"factor {factor}, 32 samples" for factor in (0, 0.5, 0.9, 0.95, 1)),
-        "factor 0.95, 16 samples",
-    ]
-    differences = [rows for headings, rows in tables_of(process.stdout) if headings[0] == "difference"]
-    assert [len(rows) for rows in differences] == [7, 7]
-    assert "python benchmarks/quality.py --quick --seeds 2" in process.stdout
-    assert "540 held-out images per task" in process.stdout
+    assert all(0 <= float(row[1]) <= 100 for rows in means for row in rows)
+    assert float(means[0][0][1]) > 15  # one epoch is better than chance
+    assert len({row[1] for row in means[0]}) > 5  # the rows are different models
+    (sweep,) = (rows for headings, rows in tables if headings[0] == "RegMean")
+    factors = [f"factor {factor}, 32 samples" for factor in (0, 0.5, 0.9, 0.95, 1)]
+    assert [row[0] for row in sweep] == [*factors, "factor 0.95, 16 samples"]
+    by_itself = dict(zip(factors, [row[1] for row in sweep], strict=False))
+    assert by_itself["factor 0.95, 32 samples"] == means[0][ROWS.index("RegMean")][1]  # the default factor
+    assert "python benchmarks/quality.py --quick --seeds 1" in process.stdout
+    assert "Seeds: 1. Held-out images per task: 540. Images per task for statistics: 32." in process.stdout
 
 
-@pytest.mark.parametrize("arguments", [("--seeds", "0"), ("--tasks", "5"), ("--tasks", "1")])
-def test_impossible_request_is_a_usage_error(arguments):
-    process = run(*arguments)
+@pytest.mark.parametrize("words", [["--seeds", "0"], ["--tasks", "5"], ["--tasks", "1"], ["--jobs", "none"]])
+def test_impossible_request_is_a_usage_error(words):
+    from quality import parse
 
-    assert process.returncode == 2
-    assert "Traceback" not in process.stderr
+    with pytest.raises(SystemExit) as stopped:
+        parse(words)
+    assert stopped.value.code == 2
 
 
-@pytest.mark.usefixtures("benchmark_modules")
+def test_flags_are_what_is_run():
+    from quality import parse
+
+    default, given = parse([]), parse(["--seeds", "2", "--tasks", "3", "3", "--jobs", "9", "--quick"])
+
+    assert (default.seeds, default.tasks, default.quick) == (5, [2, 4], False)
+    assert (given.seeds, given.tasks, given.jobs, given.quick) == (2, [3], 2, True)
+
+
+def test_tables_pair_rows_by_seed():
+    from quality import sections
+    from quality_trial import Trial
+
+    def trial(average, regmean):
+        accuracies = dict.fromkeys(ROWS, 0.5) | {"average": average, "RegMean": regmean}
+        scores = {label: {("plain", "rotated"): value} for label, value in accuracies.items()}
+        return Trial({2: scores}, {2: {"TIES, scale chosen": [average]}}, {"factor 1": scores["RegMean"]})
+
+    trials = [trial(0.4, 0.41), trial(0.6, 0.62), trial(0.8, 0.83)]
+    tables = tables_of("\n\n".join(sections(trials, [2])))
+
+    means, differences, sweep = ({row[0]: row[1:] for row in rows} for _, rows in tables)
+    assert means["average"] == ["60.0", "10.3 to 109.7"]
+    paired = "+2.0 (-0.5 to +4.5)"  # 4.302653 / sqrt(3) points around the mean: the pairs differ by 1, 2 and 3
+    assert differences["RegMean minus average"] == [paired, "3 of 3"]
+    assert sweep["factor 1"] == ["62.0", "9.8 to 114.2", paired]
+
+
 def test_interval_is_students():
     from quality_tables import interval
 
@@ -90,7 +111,6 @@ def test_interval_is_students():
     assert np.isnan(interval([0.5])[1:]).all()
 
 
-@pytest.mark.usefixtures("benchmark_modules")
 def test_tasks_keep_train_validation_and_test_apart(tmp_path):
     from digit_tasks import make_tasks
 

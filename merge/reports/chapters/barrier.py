@@ -13,7 +13,11 @@ from ..plots.svg import series
 from ..rows import Row
 from ..values import is_share, metric_cell, metric_difference, numeric, range_cell, title_of
 
-ALIGNED = "aligned"
+COLOURS = ("aligned", "naive", "aligned with reset", "naive with reset")
+RESET = (
+    'With "reset", every model on the line has its BatchNorm statistics measured anew, on {samples} items of {data} at '
+    "most."
+)
 TEXT = (
     "Models (1 - λ) A + λ B, from A = {a} at λ = 0 to B = {b} at λ = 1. The barrier is how far the path is worse, at "
     "its worst place, than the straight line between its ends (linear), or than the mean of both ends (midpoint-mean)."
@@ -29,11 +33,13 @@ def barrier(report: Mapping[str, Any], names: Names) -> list[Section]:
     metrics = list(dict.fromkeys(row["metric"] for curve in curves for row in curve["barriers"]))
     blocks: list[Plot | Table] = [_plot(curves, metric) for metric in metrics]
     blocks += [_barriers(curves), *_layers(found["layers"]), _points(curves)]
-    return [Section("Barrier", [TEXT.format(a=names(found["a"]), b=names(found["b"]))], blocks)]
+    texts = [TEXT.format(a=names(found["a"]), b=names(found["b"]))]
+    texts += [RESET.format(**found["reset"])] if "reset" in found else []
+    return [Section("Barrier", texts, blocks)]
 
 
 def curve_name(curve: Row) -> str:
-    """Return what tells a curve apart: naive or aligned, benchmark and split."""
+    """Return what tells a curve apart: naive or aligned, with reset or without, benchmark and split."""
     return f"{curve['name']}, {curve['benchmark']} ({curve['split']})"
 
 
@@ -51,8 +57,8 @@ def _plot(curves: Sequence[Row], metric: str) -> Plot:
 
 
 def _line(curve: Row, metric: str, benchmark: int) -> Line:
-    """Return a curve: naive and aligned by colour; the second benchmark is dashed, a third has other colours."""
-    colour = series((curve["name"] != ALIGNED) + 2 * (benchmark // 2))
+    """Return a curve: its kind by colour; the second benchmark is dashed, a third has other colours."""
+    colour = series(min(COLOURS.index(curve["name"]), 2) + 3 * (benchmark // 2))
     points = [(point["position"], point["metrics"][metric]) for point in curve["points"]]
     return Line(
         curve_name(curve),

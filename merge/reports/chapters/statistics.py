@@ -18,11 +18,20 @@ def statistics(report: Mapping[str, Any], names: Names) -> list[Section]:
     """Return what was computed from which data, and the ledger."""
     found = report.get("statistics")
     if not found:
-        return []
+        return _measured(report.get("measured"))
     counts = ", ".join(f"{count} {treatment}" for treatment, count in found["counts"].items())
     rows = [_tensor(row) for row in found["tensors"]]
     tables = [_files(found["files"]), Table("Every tensor", HEADER, rows, folded=len(rows) > MOST_OPEN)]
     return [Section("Learned from data", [f"Of {len(rows)} tensors: {counts}."], tables)]
+
+
+def _measured(found: Row | None) -> list[Section]:
+    """Return what a model was adjusted by after its merge."""
+    if not found:
+        return []
+    counts = ", ".join(f"{count} {what}" for what, count in found["layers"].items())
+    file = {"role": found["kind"], "file": found["file"], "about": found["about"]}
+    return [Section("Measured on data", [f"Layers: {counts}."], [_files([file])])]
 
 
 def _files(files: list[Row]) -> Table:

@@ -1,0 +1,87 @@
+"""Vision transformers under the names of timm and of transformers, older and newer."""
+
+from __future__ import annotations
+
+from .attention import Attention, fused, known_heads, separate
+from .draft import Checkpoint, Draft, listed
+from .transformer import Tower, add_tower
+
+_TIMM_STREAM = listed("""
+    cls_token:2? dist_token:2? reg_token:2? pos_embed:2? patch_embed.proj.weight:0 patch_embed.proj.bias:0?
+    norm_pre.weight:0? norm_pre.bias:0? norm.weight:0? norm.bias:0? fc_norm.weight:0? fc_norm.bias:0?
+    blocks.*.norm1.weight:0 blocks.*.norm1.bias:0? blocks.*.norm2.weight:0 blocks.*.norm2.bias:0?
+    blocks.*.attn.qkv.weight:1 blocks.*.attn.proj.weight:0 blocks.*.attn.proj.bias:0?
+    blocks.*.mlp.fc1.weight:1 blocks.*.mlp.fc2.weight:0 blocks.*.mlp.fc2.bias:0?
+    blocks.*.ls1.gamma:0? blocks.*.ls2.gamma:0?
+""")
+_TIMM_MLP = ["blocks.{i}.mlp.fc1.weight:0", "blocks.{i}.mlp.fc1.bias:0?", "blocks.{i}.mlp.fc2.weight:1"]
+
+_EMBEDDINGS = listed("""
+    embeddings.cls_token:2? embeddings.distillation_token:2? embeddings.mask_token:2?
+    embeddings.position_embeddings:2 embeddings.patch_embeddings.projection.weight:0
+    embeddings.patch_embeddings.projection.bias:0? layernorm.weight:0 layernorm.bias:0
+""")
+_BLOCK = listed("""
+    layernorm_before.weight:0 layernorm_before.bias:0 layernorm_after.weight:0 layernorm_after.bias:0
+    {q}.weight:1 {k}.weight:1 {v}.weight:1 {o}.weight:0 {o}.bias:0? {up}.weight:1 {down}.weight:0 {down}.bias:0?
+""")
+# Where a block lies, and its projections of queries, keys, values, the output, and up and down.
+_NEW = ("layers", ("q_proj", "k_proj", "v_proj", "o_proj"), "attention.", "mlp.fc1", "mlp.fc2")
+_OLD = (
+    "encoder.layer",
+    ("attention.query", "attention.key", "attention.value", "output.dense"),
+    "attention.",
+    "intermediate.dense",
+    "output.dense",
+)
+_READERS = ["classifier.weight:1?", "cls_classifier.weight:1?", "distillation_classifier.weight:1?"]
+
+
+def timm_vit(checkpoint: Checkpoint) -> Draft | None:
+    """Return the groups of timm's VisionTransformer and DeiT, or None where the names are others."""
+    prefix = checkpoint.prefix_of("blocks.0.attn.qkv.weight")
+    if prefix is None or not checkpoint.has(f"{prefix}patch_embed.proj.weight"):
+        return None
+    draft = Draft("timm's vision transformers")
+    width = checkpoint.shapes[f"{prefix}blocks.0.attn.qkv.weight"][0] // 3
+    heads = known_heads(checkpoint.number("num_heads", "model_args.num_heads"), width)
+    block = prefix + "blocks.{i}.attn."
+    attention = fused(f"{block}qkv.weight", f"{block}qkv.bias", f"{block}proj.weight:1", width=width, heads=heads)
+    if checkpoint.has(f"{prefix}blocks.0.attn.q_norm.weight"):
+        # One gain for the units of all heads: they could only move together, which is no order within a head.
+        draft.stays("all heads share these gains", [f"{prefix}blocks.*.attn.{kind}_norm.*" for kind in "qk"])
+        attention = attention._replace(fixed_within=True)
+    readers = [f"{prefix}head.weight:1?", f"{prefix}head_dist.weight:1?"]
+    add_tower(draft, Tower(prefix, _TIMM_STREAM, readers, attention, _TIMM_MLP), checkpoint.shapes)
+    draft.stays("the model's outputs", [f"{prefix}head.*:0", f"{prefix}head_dist.*:0"])
+    return draft
+
+
+def hf_vit(checkpoint: Checkpoint) -> Draft | None:
+    """Return the groups of transformers' ViT and DeiT, or None where the names are others."""
+    prefix = checkpoint.prefix_of("embeddings.patch_embeddings.projection.weight")
+    found = [names for names in (_NEW, _OLD) if prefix is not None and _query(names, prefix) in checkpoint.shapes]
+    if prefix is None or not found:
+        return None
+    layers, projections, inner, up, down = found[0]
+    draft = Draft("transformers' ViT")
+    names = [inner + name for name in projections]
+    filled = dict(zip("qkvo", names, strict=True)) | {"up": up, "down": down}
+    stream = _EMBEDDINGS + [f"{layers}.*.{text.format(**filled)}" for text in _BLOCK]
+    mlp = [f"{layers}.{{i}}.{text}" for text in (f"{up}.weight:0", f"{up}.bias:0?", f"{down}.weight:1")]
+    attention = _attention(checkpoint, prefix, [f"{layers}.{{i}}.{name}" for name in names])
+    add_tower(draft, Tower(prefix, stream, _READERS, attention, mlp), checkpoint.shapes)
+    draft.stays("the model's outputs", [text.replace("weight:1?", "*:0") for text in _READERS])
+    draft.stays("the pooled output is the model's", [f"{prefix}pooler.dense.*"])
+    return draft
+
+
+def _query(names: tuple[str, tuple[str, ...], str, str, str], prefix: str) -> str:
+    layers, projections, inner, *_ = names
+    return f"{prefix}{layers}.0.{inner}{projections[0]}.weight"
+
+
+def _attention(checkpoint: Checkpoint, prefix: str, names: list[str]) -> Attention:
+    full = [prefix + name for name in names]
+    width = checkpoint.shapes[f"{full[0].replace('{i}', '0')}.weight"][0]
+    return separate(full, width=width, heads=known_heads(checkpoint.number("num_attention_heads"), width))

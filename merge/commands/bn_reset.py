@@ -1,0 +1,27 @@
+"""``merge bn-reset``: BatchNorm statistics of a checkpoint, measured anew on data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..plan import Plan
+from .adjusting import adjust, declare, parameters, take
+
+PANEL = "After merging"
+
+
+def command(**values: Any) -> None:
+    """Measure the BatchNorm statistics of a merged model on data."""
+    from ..after.batch_norm import compute_batch_norm
+
+    adjust(take("bn-reset", values), compute_batch_norm, _check)
+
+
+def _check(plan: Plan) -> None:
+    from ..after.batch_norm_layers import check_has_layers
+
+    source = plan.sources[plan.reference]
+    check_has_layers(source.tensors, source.location)
+
+
+declare(command, parameters({}))

@@ -1,0 +1,39 @@
+"""``merge repair``: activations of an average, brought back to those of the models that it is of."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated, Any
+
+import typer
+
+from ..errors import UsageError
+from .adjusting import adjust, declare, parameters, take
+
+PANEL = "After merging"
+_TOWARD = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--toward",
+        help="A model that was averaged, its units in the order of the average's; once for each.",
+        rich_help_panel="Statistics",
+    ),
+]
+
+
+def command(**values: Any) -> None:
+    """Give an average's layers the mean and spread of activations of the models that were averaged (REPAIR)."""
+    from ..after.repair_run import compute_repair
+    from ..evaluation.locate import locate
+
+    toward = values.pop("toward") or []
+    request = take("repair", values, passes=1 + len(toward))
+    if request.statistics is None and not toward:
+        raise UsageError("repair needs the models that were averaged", hint="give --toward A --toward B")
+    if request.statistics is not None and toward:
+        raise UsageError("--toward is for measuring on data, and a file is given", hint="leave it out")
+    locations = [locate(name) for name in toward]
+    adjust(request, partial(compute_repair, toward=locations))
+
+
+declare(command, parameters({"toward": (_TOWARD, None)}))
