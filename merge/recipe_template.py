@@ -27,6 +27,7 @@ def recipe_template(method: Method) -> str:
     lines += [f"                  # {option.name}: {_about(option)}" for option in beside]
     lines += ["options:"] if any(option.default is not None for option in own) else []
     lines += [_line(option) for option in own]
+    lines += ["# options:"] if method.aligns else []
     computing = [_line(option) for option in method.calibration.declarations.values()]
     lines += computing if method.sequential else [line.replace("  ", "  # ", 1) for line in computing]
     lines += ["# keep: ['lm_head.*']        # tensors that stay as the base has them", "output:"]

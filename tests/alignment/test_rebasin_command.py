@@ -108,6 +108,17 @@ def test_a_recipe_is_the_same_merge(here, cli):
         assert all(torch.equal(found[tensor], wanted[tensor]) for tensor in wanted)
 
 
+def test_the_shipped_recipe_and_the_printed_one_run(here, cli):
+    for seed, name in enumerate("ab"):
+        save(here / f"{name}.st", state(seed))
+        save(here / f"tuned-{seed + 1}" / "model.safetensors", state(seed))
+    (here / "rebasin.yaml").write_text((ROOT / "recipes" / "rebasin.yaml").read_text())
+    (here / "printed.yaml").write_text(cli("new", "rebasin").out)
+    for recipe in ("rebasin.yaml", "printed.yaml"):
+        result = cli("run", recipe)
+        assert result.code == 0, result.err
+
+
 def test_what_is_written_names_all_that_went_in(here, cli):
     for seed, name in enumerate("ab"):
         save(here / f"{name}.st", state(seed))

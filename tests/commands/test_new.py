@@ -10,8 +10,11 @@ from made_statistics import statistics_of
 from merge.registry import find_method, method_names
 
 
-# A method that runs the models has a test with models that run, in tests/calibration.
-@pytest.mark.parametrize("method", [name for name in method_names() if not find_method(name).sequential])
+# What runs the models, or must know their architecture, has tests with such models: tests/calibration, tests/alignment.
+PLAIN = [name for name in method_names() if not (find_method(name).sequential or find_method(name).aligns)]
+
+
+@pytest.mark.parametrize("method", PLAIN)
 def test_the_printed_recipe_runs(cli, tmp_path, method):
     torch.manual_seed(0)
     for name in ("base", "tuned-1", "tuned-2", "tuned-3"):
