@@ -94,6 +94,7 @@ def write(plan: Plan, settings: WriteSettings) -> Written:
     staging = Staging(out, is_folder=not is_single_file(out))
     staging.open(resume=settings.resume)
     try:
+        check_output(plan, settings)  # another run may have finished before this one got the lock
         notes = ["an unfinished earlier run to this output was discarded"] if staging.discarded else []
         outcome, copied, hashes = _build(plan, settings, staging, out, notes)
         warnings = plan.warnings + outcome.disagreements

@@ -88,6 +88,10 @@ class Context(Protocol):
         """Whether this tensor has statistics of every model."""
 
     @property
+    def is_counted(self) -> bool:
+        """Whether this tensor's statistics are its own, and not those of a tensor that it is tied to."""
+
+    @property
     def layout(self) -> str:
         """How the tensor forms a matrix: ``out_in``, ``in_out`` or ``convolution``; only with Gram matrices."""
 

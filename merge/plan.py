@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -263,6 +264,8 @@ def _warnings(opener: Opener, recipe: Recipe, bound: Bound, averaged: int) -> li
     if isinstance(bound, BoundCall) and _lacks_weights(bound):
         default = bound.method.options.declarations["weight"].shown_default
         warnings.append(f"only some models have a weight; the others have the default, {default}")
+    if isinstance(bound, BoundCall) and bound.method.statistics and (total := _sum_of_weights(bound)) is not None:
+        warnings.append(f"the weights sum to {total:g}, not 1: what is averaged (biases, norms) is scaled by that")
     path = recipe.output.path
     if path is not None and is_single_file(path) and recipe.output.max_shard_size != DEFAULT_SHARD_BYTES:
         warnings.append(f"{path.name} is one file: the shard size has no effect")
@@ -271,6 +274,15 @@ def _warnings(opener: Opener, recipe: Recipe, bound: Bound, averaged: int) -> li
     if recipe.seed and isinstance(bound, BoundCall) and not is_seeded(recipe.merge):
         warnings.append(f"{recipe.merge.method} draws no random numbers: the seed has no effect")
     return warnings
+
+
+def _sum_of_weights(bound: BoundCall) -> float | None:
+    """Return the sum of weights that are given for all models, where it is not 1."""
+    weights = bound.options.get("weight")
+    if not isinstance(weights, tuple) or not all(isinstance(weight, int | float) for weight in weights):
+        return None
+    total = math.fsum(weights)
+    return None if math.isclose(total, 1, rel_tol=1e-6) else total
 
 
 def _lacks_weights(bound: BoundCall) -> bool:

@@ -30,10 +30,12 @@ class Statistic:
     Attributes:
         source: Position of the file among the plan's sources.
         aligned: Whether it has the tensor's own shape, and is read along with it; else it is read as a whole.
+        again: Whether it serves another tensor in the first place, to which this one is tied.
     """
 
     source: int
     aligned: bool
+    again: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,7 +21,7 @@ class Nearness:
 
     def __init__(self, model: Candidate) -> None:
         self._model = model
-        self._weights = {name for name, one in model.tensors.items() if one.is_floating_point() and one.ndim > 1}
+        self._weights = [name for name, one in model.tensors.items() if one.is_floating_point() and one.ndim > 1]
         self._sum = {name: model.tensors[name].float() * 0 for name in self._weights}
 
     def add(self, other: Candidate) -> dict[str, str]:

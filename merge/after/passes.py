@@ -94,5 +94,5 @@ def even_size(items: int, most: int) -> int:
 
     A layer that normalizes by its batch would be led astray by a last batch of one or two items.
     """
-    sizes = [size for size in range(most, 0, -1) if not 0 < items % size < size / 2]
+    sizes = [size for size in range(min(most, items), 0, -1) if not 0 < items % size < size / 2]
     return sizes[0]

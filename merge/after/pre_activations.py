@@ -121,7 +121,7 @@ class PreActivations:
         found, goal = self.sums.add(layer.weight, rows), self._goals.get(layer.weight)
         if found is None or goal is None:
             return None
-        return correction_to(goal, found.mean, found.squares / found.count, shifts=layer.bias is not None)
+        return correction_to(goal, found.mean, found.variance, shifts=layer.bias is not None)
 
     def _embedding(self, function: Callable[..., Any], args: Sequence[Any], kwargs: Arguments) -> Any:
         given = dict(zip(("input", "weight"), args, strict=False)) | dict(kwargs)

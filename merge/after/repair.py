@@ -9,8 +9,9 @@ and convolutional layer, before the activation function, with a and b the endpoi
 
 As in the original code, standard deviations are averaged, not variances, and the average's own statistics are found in
 one pass in which every layer is brought to its goal batch by batch, so that later layers see what earlier ones have
-become. Factor and shift are folded into weight and bias; a layer without bias is only scaled. Statistics of BatchNorm
-are measured in the same pass.
+become. There a batch's variance is the biased one; here it is not, so that with a single batch every layer meets its
+goal exactly. Factor and shift are folded into weight and bias; a layer without bias is only scaled. Statistics of
+BatchNorm are measured in the same pass.
 
 The units of the endpoints must be in one order, that of the average: align them first.
 """

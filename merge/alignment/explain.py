@@ -92,7 +92,7 @@ def explanation_text(found: Explanation) -> str:
         for one in found["groups"]
     ]
     lines = [*_table([COLUMNS, *rows]), "", _coverage_line(found)]
-    lines += [f"stay as they are: {_some(one['axes'])}: {one['reason']}" for one in found["pinned"]]
+    lines += [f"stay as they are ({one['reason']}): {_some(one['axes'])}" for one in found["pinned"]]
     if proof := found["proof"]:
         change, trials = proof["largest_difference"], proof["trials"]
         lines.append(f"proven: the outputs changed by {change:.1e} at most in {trials} trials ({proof['precision']})")

@@ -67,10 +67,9 @@ def _images(candidate: Candidate, architecture: ModelName, input_shape: Sequence
     places = places_in(network.module, names, candidate.tensors)
     if hasattr(network.module, "example_inputs") and input_shape is None:
         return Traceable(network.module, places, _examples(network.module, candidate.name))
-    if architecture.kind == "file":
-        return Traceable(network.module, places, (example_numbers(input_shape or _image_shape(network, candidate.name)),))
-    pixels = example_numbers(input_shape or _image_shape(network, candidate.name))
-    return Traceable(calling(network.module, network.outputs), places, (pixels,))
+    numbers = example_numbers(input_shape or _image_shape(network, candidate.name))
+    module = network.module if architecture.kind == "file" else calling(network.module, network.outputs)
+    return Traceable(module, places, (numbers,))
 
 
 def _examples(module: Any, where: str) -> tuple[Tensor, ...]:

@@ -54,9 +54,8 @@ def _towers(candidate: Candidate, config: Any) -> Traceable:
         hint = "describe its groups in a file: --groups FILE"
         raise MergeError(f"images of any shape ({config.model_type}) are not traced", where=candidate.name, hint=hint)
     pixels = example_numbers((BATCH, getattr(vision, "num_channels", 3), vision.image_size, vision.image_size))
-    return _built(
-        candidate, MODEL_MAPPING[type(config)].__name__, config, {"input_ids": tokens, "pixel_values": pixels}
-    )
+    architecture: Any = MODEL_MAPPING[type(config)]
+    return _built(candidate, architecture.__name__, config, {"input_ids": tokens, "pixel_values": pixels})
 
 
 def _texts(candidate: Candidate, config: Any) -> Traceable:

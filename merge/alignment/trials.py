@@ -23,6 +23,19 @@ PARTS = 8
 HINT = "leave it out of the groups, or mend its members; --explain shows them"
 
 
+class ChangedError(MergeError):
+    """Groups change what a model computes.
+
+    Args:
+        what: Which groups, and by how much.
+        change: The difference of the outputs, divided by the largest.
+    """
+
+    def __init__(self, what: str, change: float) -> None:
+        self.change = change
+        super().__init__(what, hint=HINT)
+
+
 @dataclass
 class Trial:
     """A module whose units are moved, and what it gives when they are not."""
@@ -44,7 +57,7 @@ class Trial:
         return found <= self.tolerance
 
     def check(self, names: Sequence[str]) -> None:
-        """Move groups at once. Raises MergeError that names the group that changes the outputs."""
+        """Move groups at once. Raises ChangedError that names the group that changes the outputs."""
         if self.passes(names):
             return
         first, second = names[: len(names) // 2], names[len(names) // 2 :]
@@ -54,7 +67,7 @@ class Trial:
         called = f"group '{names[0]}' changes" if not first else f"groups {', '.join(names)} together change"
         change = self.differences[tuple(names)]
         what = f"{called} what the model computes: by {change:.1e} of its outputs, {self.tolerance:.0e} is rounding"
-        raise MergeError(what, hint=HINT)
+        raise ChangedError(what, change)
 
 
 def random_order(group: Group, groups: Groups, seed: int) -> NDArray[np.int64]:

@@ -67,12 +67,12 @@ def read_partial(path: Path) -> tuple[Begun, str | None]:
 def why_another(found: str | None, wanted: str) -> str | None:
     """Return why sums with this fingerprint cannot be continued, or None."""
     if found is None:
-        return "no sums of an unfinished run lie there"
+        return "no unfinished run to this output was found"
     if found == wanted:
         return None
     before, now = _parts(found), _parts(wanted)
     changed = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
-    return f"changed since: {', '.join(changed)}"
+    return f"what it depends on has changed: {', '.join(changed)}"
 
 
 def _parts(text: str) -> dict[str, Any]:

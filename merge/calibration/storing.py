@@ -77,60 +77,89 @@ class Store:
         self.out, self._force, self._resume, self._reuse, self.dtype = out, force, resume, reuse, dtype
         self._seconds = SECONDS_BETWEEN_SAVES if seconds is None else seconds
         self._staging = Staging(out, is_folder=False)
-        self._fingerprint = ""
+        self._fingerprint, self._replaces = "", force
         self._last = 0.0
+        self._is_locked = self._is_begun = False
         self.notes: list[str] = []
         self.is_resumable = False
 
     def __enter__(self) -> Store:
-        """Do nothing yet; `begin` takes the lock."""
+        """Take the lock, so that a second run to the same output ends before it computes anything.
+
+        Raises:
+            UsageError: The output has appeared meanwhile, and must not be replaced.
+            MergeError: Another run builds the same output, or the folder cannot be written.
+        """
+        self._staging.open(resume=True)  # what an earlier run has left is thrown away when this one begins
+        self._is_locked = True
+        try:
+            check_target(self.out, (), is_folder=False, force=self._force or self._reuse)
+        except UsageError:
+            self._release(stopped=True)
+            raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         """Clean up, but keep sums that a stopped run can be resumed from; those of a failed one would fail again."""
-        stopped = kind is not None and not issubclass(kind, MergeError)
-        self._staging.leave() if stopped and self.is_resumable else self._staging.close()
+        self._release(stopped=kind is not None and not issubclass(kind, MergeError))
 
-    def begin(self, fingerprint: Mapping[str, Any]) -> Begun | None:
-        """Take the lock and return what an earlier run has left, if that is to be continued.
+    def _release(self, *, stopped: bool) -> None:
+        unseen = not self._is_begun and self._staging.journal.exists()
+        self._staging.leave() if unseen or (stopped and self.is_resumable) else self._staging.close()
+
+    def begin(self, fingerprint: Mapping[str, Any], *, anew: bool = False) -> Begun | None:
+        """Return what an earlier run has left, if that is to be continued; takes the lock if it is not held.
 
         Args:
             fingerprint: What must be equal for that, as JSON: model, data, options.
+            anew: Whether the statistics are computed again even if the file holds them.
 
         Raises:
             AlreadyComputedError: The file is there already and says the same of itself; with ``reuse`` only.
             UsageError: Other statistics stand there, with ``reuse`` and without ``force``.
             MergeError: Another run builds the same output, or the folder cannot be written.
         """
-        self._fingerprint = json.dumps(dict(fingerprint), sort_keys=True)
-        if self._reuse and self.out.exists():
-            self._check_former()
-        self._staging.open(resume=self._resume)
-        self._last = time.monotonic()
+        if not self._is_locked:
+            self.__enter__()
+        if self._reuse and self.holds(fingerprint) and not anew:
+            raise AlreadyComputedError("the statistics are there already", where=str(self.out))
+        self._fingerprint = _as_text(fingerprint)
+        self._last, self._is_begun = time.monotonic(), True
         if self._resume:
             return self._continue()
+        self._staging.restart()
         self.notes += ["an unfinished earlier run to this output was discarded"] * self._staging.discarded
         return None
+
+    def holds(self, fingerprint: Mapping[str, Any]) -> bool:
+        """Tell whether the file is there already, with the very statistics.
+
+        Args:
+            fingerprint: As `begin` takes it.
+
+        Raises:
+            UsageError: Other statistics stand there, and must not be replaced.
+            MergeError: The file cannot be read.
+        """
+        if not self.out.exists():
+            return False
+        if read_header(self.out).metadata.get(FINGERPRINT) == _digest(_as_text(fingerprint)):
+            self._replaces = True
+            return True
+        if not self._force:
+            raise UsageError("other statistics stand there", where=str(self.out), hint="--force replaces them")
+        return False
 
     def _continue(self) -> Begun | None:
         begun, fingerprint = read_partial(self._staging.journal)
         problem = why_another(fingerprint, self._fingerprint)
         if problem:
-            self.notes.append(f"nothing to resume: {problem}")
+            self.notes.append(f"nothing to resume, so everything was computed anew: {problem}")
             self._staging.restart()
             return None
         self.notes.append(f"resumed after {begun.notes['items']:,} items")
         self.is_resumable = True
         return begun
-
-    def _check_former(self) -> None:
-        if read_header(self.out).metadata.get(FINGERPRINT) == self._digest():
-            raise AlreadyComputedError("the statistics are there already", where=str(self.out))
-        if not self._force:
-            raise UsageError("other statistics stand there", where=str(self.out), hint="--force replaces them")
-
-    def _digest(self) -> str:
-        return xxhash.xxh3_128_hexdigest(self._fingerprint.encode())
 
     @property
     def is_due(self) -> bool:
@@ -159,9 +188,20 @@ class Store:
         from .tensor_file import write_tensors
 
         write_tensors(
-            self._staging.path(self.out.name), tensors, facts.metadata() | {FINGERPRINT: self._digest()}, self.dtype
+            self._staging.path(self.out.name),
+            tensors,
+            facts.metadata() | {FINGERPRINT: _digest(self._fingerprint)},
+            self.dtype,
         )
-        self._staging.commit(replace=self._force, sync=True)
+        self._staging.commit(replace=self._replaces, sync=True)
+
+
+def _as_text(fingerprint: Mapping[str, Any]) -> str:
+    return json.dumps(dict(fingerprint), sort_keys=True)
+
+
+def _digest(text: str) -> str:
+    return xxhash.xxh3_128_hexdigest(text.encode())
 
 
 def _check_dtype(dtype: str) -> None:

@@ -116,7 +116,7 @@ class Staging:
                 else:
                     move(built, self.target)
         except FileExistsError:
-            raise MergeError("something appeared there during the merge", where=str(self.target)) from None
+            raise MergeError("something appeared there meanwhile", where=str(self.target)) from None
         except OSError as error:
             raise MergeError(f"cannot put the output in place: {error.strerror}", where=str(self.target)) from None
         if sync:

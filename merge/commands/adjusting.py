@@ -33,6 +33,14 @@ if TYPE_CHECKING:
 DEFAULT_BATCH = 128
 UNUSED = ("keep", "missing", "mismatch", "dtype")  # what is not adjusted stays bit for bit
 _PREFIX, _PANEL = "option_", "Statistics"
+_RUNNING = {
+    name: (Annotated[kind, typer.Option(flag, help=text, rich_help_panel="Running", min=least)], None)
+    for name, flag, kind, text, least in (
+        ("seed", "--seed", int | None, "Seed of the draw. (default: 0)", 0),
+        ("architecture", "--model", str | None, "Architecture of a bare checkpoint: DIR, hf:NAME, timm:NAME, …", None),
+        ("batch_size", "--batch-size", int | None, f"Items at a time. (default: {DEFAULT_BATCH})", 1),
+    )
+}
 _MODEL = Annotated[str, typer.Argument(help="A checkpoint file or folder.", metavar="MODEL")]
 
 
@@ -77,7 +85,7 @@ def parameters(more: dict[str, tuple[Any, Any]]) -> dict[str, tuple[Any, Any]]:
     found: dict[str, tuple[Any, Any]] = (
         {"model": (_MODEL, ...)} | more | {"data": (data, None), "statistics": (file, None)}
     )
-    return found | own | {name: flag for name, flag in COMMON.items() if name not in UNUSED}
+    return found | own | {name: flag for name, flag in COMMON.items() if name not in UNUSED} | _RUNNING
 
 
 def take(command: str, values: dict[str, Any], passes: int = 1) -> Request:
@@ -131,9 +139,7 @@ def adjust(request: Request, measure: Measure, check: Callable[[Plan], None] = l
         file = _measured(request, measure)
     flags = replace(request.flags, architecture=None, batch_size=None)
     plan = make_adjusted_plan(request.command, request.model, str(file), request.recipe)
-    for remark in plan.recipe.remarks:
-        say(f"note: {remark}", flags)
-    perform(plan.recipe, flags, plan, lambda out: {"measured": _document(plan)})
+    perform(plan.recipe, flags, plan, lambda out: _told(plan, flags))
 
 
 def _check(request: Request, check: Callable[[Plan], None]) -> None:
@@ -183,6 +189,13 @@ def _measured(request: Request, measure: Measure) -> Path:
     for note in store.notes:
         say(f"note: {note}", flags)
     return path
+
+
+def _told(plan: Plan, flags: MergeFlags) -> dict[str, MeasuredDocument]:
+    """Say what was done, and return it for the JSON output and the report."""
+    for remark in plan.recipe.remarks:
+        say(remark, flags)
+    return {"measured": _document(plan)}
 
 
 def _document(plan: Plan) -> MeasuredDocument:

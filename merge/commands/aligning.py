@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ..alignment.expand import expand
+from ..completion.places import location_of
 from ..errors import UsageError
 from ..method import Method
 from ..recipe import Alignment, Merge, Recipe
 from .alignment_flags import AlignmentFlags
+from .barrier import render
 from .flags import MergeFlags
 from .show import say, say_json
 
 if TYPE_CHECKING:
     from ..completion.computing import Computing
+    from .merging import More
+
+CURVE_POINTS = 11
 
 
 def perform_alignment(
@@ -48,7 +54,8 @@ def perform_alignment(
         check_before(found, flags)
         if not flags.dry_run:
             found = completed(found, flags, verify=chosen.verify, input_shape=chosen.input_shape)
-        perform(found, flags if found.evaluate else replace(flags, architecture=None, batch_size=None))
+        more = _curves(found, flags) if found.evaluate and found.report and len(found.merge.models) == 2 else None
+        perform(found, flags if found.evaluate else replace(flags, architecture=None, batch_size=None), more=more)
 
 
 def _alignment(recipe: Recipe) -> Alignment:
@@ -64,11 +71,34 @@ def _aligned_alone(recipe: Recipe) -> Recipe:
     return replace(recipe, merge=Merge("passthrough", (replace(second, options={}),), base))
 
 
+def _curves(recipe: Recipe, flags: MergeFlags) -> More:
+    """Return what draws the line from the first model to the second, before and after it is aligned."""
+
+    def draw(out: Path) -> dict[str, Any]:
+        from ..evaluation.device import choose_device
+        from ..evaluation.specification import read_benchmarks
+        from ..evaluation.task import Settings
+        from ..search.line import LineChoice, explore
+        from .merging import DEFAULT_BATCH
+
+        settings = Settings(
+            flags.architecture, choose_device(flags.device), flags.batch_size or DEFAULT_BATCH, recipe.seed
+        )
+        tasks = [(one, one.prepare(settings)) for one in read_benchmarks(recipe.evaluate)]
+        alignment = _alignment(recipe)
+        a, b = (location_of(model, recipe.folder) for model in (alignment.to, alignment.model))
+        document = explore(a, b, tasks, LineChoice(CURVE_POINTS, recipe.merge.models[1]))
+        for line in render(document).splitlines():
+            say(line, flags)
+        return {"barrier": dict(document)}
+
+    return draw
+
+
 def _explain(recipe: Recipe, chosen: AlignmentFlags, flags: MergeFlags) -> None:
     from ..alignment.explain import explain, explanation_text
     from ..checkpoints.resolve import open_checkpoint
     from ..completion.grouping import find_groups
-    from ..completion.places import location_of
 
     alignment = _alignment(recipe)
     source = open_checkpoint(location_of(alignment.to, recipe.folder))

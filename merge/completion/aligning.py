@@ -37,7 +37,6 @@ class Aligning:
             return merge
         models = list(merge.models)
         outs = [statistics_folder(self._recipe) / f"permutations-{label}{number + 1}.safetensors" for number in places]
-        outs[0].parent.mkdir(parents=True, exist_ok=True)
         alignments = [alignment_of(models[number]) for number in places]
         find_orders(alignments, self._recipe, self._computing, outs)
         for number, alignment, out in zip(places, alignments, outs, strict=True):

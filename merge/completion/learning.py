@@ -55,7 +55,6 @@ class Learning:
         if method.statistics in model.statistics or model.data is None:
             return model
         path = self._path(method.statistics, label)
-        path.parent.mkdir(parents=True, exist_ok=True)
         store = Store(path, force=self._computing.force, resume=self._computing.resume, reuse=True)
         try:
             with store:
@@ -81,7 +80,6 @@ class Learning:
             hint = f"vary a merge by {method.merged_by} with its files"
             raise UsageError(what, where=merge.layers[0].where, hint=hint)
         outs = [self._path("gram", f"{label}{number}") for number in range(1, len(merge.models) + 1)]
-        outs[0].parent.mkdir(parents=True, exist_ok=True)
         options = method_options(merge, method)
         folder = self._recipe.folder
         found = gather(

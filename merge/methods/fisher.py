@@ -113,7 +113,7 @@ def _information(number: int, options: FisherOptions, context: Context) -> Array
 
 
 def _squares(arrays: Sequence[Array], options: FisherOptions, context: Context) -> Sequence[Array]:
-    """Return the squared Fisher information of each model; nothing of tensors that have none."""
-    if not context.has_statistics:
+    """Return the squared Fisher information of each model; tied tensors, of which it is one, count once."""
+    if not context.has_statistics or not context.is_counted:
         return [context.xp.zeros_like(array) for array in arrays]
     return [_information(number, options, context) ** 2 for number in range(len(arrays))]

@@ -15,14 +15,14 @@ from ..errors import UsageError
 from ..method import Place
 
 # Each line is one stack: the parts that follow each other in it. `#` stands for the number of a block; what stands
-# in front of a match (`model.`, `vision_model.`, a tower's name) tells stacks of the same kind apart.
+# in front of a match (`model.`, `vision_model.`, a tower's name) tells stacks of the same kind apart. `a/b` is a or b.
 _STACKS: tuple[tuple[str, ...], ...] = (
     ("input_blocks.#.", "middle_block.", "output_blocks.#."),  # Stable Diffusion, as it was released
     ("down_blocks.#.", "mid_block.", "up_blocks.#."),  # the same in diffusers
     ("double_blocks.#.", "single_blocks.#."),  # Flux
     ("joint_blocks.#.",),  # Stable Diffusion 3
     ("stages.#.",),  # ConvNeXt, ResNet in transformers: by stage
-    ("layers.#.blocks.",),  # Swin: by stage
+    ("layers.#.blocks/downsample.",),  # Swin: by stage
     ("transformer.resblocks.#.",),  # open_clip and CLIP
     ("encoder.block.#.",),  # T5
     ("decoder.block.#.",),
@@ -117,7 +117,13 @@ class BlockIndex:
 def _known() -> list[list[re.Pattern[str]]]:
     """Return the parts of all known stacks."""
     start = r"(?:(?<=\.)|^)"
-    return [[re.compile(start + re.escape(part).replace(r"\#", r"(\d+)")) for part in stack] for stack in _STACKS]
+    return [[re.compile(start + _expression(part)) for part in stack] for stack in _STACKS]
+
+
+def _expression(part: str) -> str:
+    """Return a part of `_STACKS` as a regular expression."""
+    either = re.sub(r"\w+(?:/\w+)+", lambda words: f"(?:{words[0].replace('/', '|')})", re.escape(part))
+    return either.replace(r"\#", r"(\d+)")
 
 
 def _compile(pattern: str) -> re.Pattern[str]:

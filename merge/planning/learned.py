@@ -56,7 +56,8 @@ class Learned:
             if info is not None and info.shape != wanted:
                 what = f"the statistics of '{name}' have shape {list(info.shape)} instead of {list(wanted)}"
                 raise MergeError(what, where=self._opened[number].location, hint="they are another model's")
-        return tuple(Statistic(number, aligned) for number in files), "" if aligned else layout
+        again = aligned and self._own_name(bound.inputs[present[0]], name) in self.facts[files[0]].aliases
+        return tuple(Statistic(number, aligned, again) for number in files), "" if aligned else layout
 
     def rows(self, bound: BoundCall, name: str) -> int | None:
         """Return of how many rows the Gram matrices of a tensor are means, in all; None where a file does not say."""

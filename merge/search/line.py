@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import MergeError
 from ..plan import make_plan
-from ..recipe import Merge, Model, Recipe
+from ..recipe import Alignment, Merge, Model, Recipe
 from .barrier import DEFINITIONS, Point, barriers, chosen, curve, interpolate, loss_of, positions
 from .line_document import BarrierDocument, BarrierRow, Curve, LayerBarrier, MetricPoint
 from .members import Members
@@ -36,14 +36,14 @@ class LineChoice:
     """
 
     points: int = 25
-    aligned: str | None = None
+    aligned: str | Model | None = None
     layers: bool = False
     definition: str = DEFINITIONS[0]
     reset: Resetting | None = None
 
-    def lines(self, b: str) -> list[tuple[str, str, Resetting | None]]:
+    def lines(self, b: str) -> list[tuple[str, str | Model, Resetting | None]]:
         """Return every line: its name, its end, and what measures statistics on it."""
-        found: list[tuple[str, str, Resetting | None]] = [(NAIVE, b, None)]
+        found: list[tuple[str, str | Model, Resetting | None]] = [(NAIVE, b, None)]
         found += [(ALIGNED, self.aligned, None)] if self.aligned else []
         return found + ([(WITH_RESET.format(found[-1][0]), found[-1][1], self.reset)] if self.reset else [])
 
@@ -63,17 +63,17 @@ def explore(a: str, b: str, tasks: Sequence[tuple[Benchmark, Task]], choice: Lin
         document["reset"] = choice.reset.facts
     for name, other, reset in choice.lines(b):
         with two_models(a, other) as members:
-            document["curves"] += [_curve(members, name, other, *pair, choice.points, reset) for pair in tasks]
+            document["curves"] += [_curve(members, name, _name(other), *pair, choice.points, reset) for pair in tasks]
             if choice.layers and name == NAIVE:
                 document["layers"] += [row for pair in tasks for row in _layers(members, *pair)]
     return document
 
 
 @contextmanager
-def two_models(a: str, b: str) -> Iterator[Members]:
+def two_models(a: str, b: str | Model) -> Iterator[Members]:
     """Open two models, whose tensors must fit together, and close them afterwards."""
     try:
-        plan = make_plan(Recipe(Merge("soup", (Model(a), Model(b)))))
+        plan = make_plan(Recipe(Merge("soup", (Model(a), Model(b) if isinstance(b, str) else b))))
     except MergeError as error:
         if not error.hint or "--missing" not in error.hint:
             raise
@@ -82,6 +82,13 @@ def two_models(a: str, b: str) -> Iterator[Members]:
         yield Members(plan)
     finally:
         plan.close()
+
+
+def _name(model: str | Model) -> str:
+    """Return what a curve's end is called: a location, or that it is an aligned model."""
+    if isinstance(model, str):
+        return model
+    return f"{model.model.model.model} (aligned)" if isinstance(model.model, Alignment) else str(model.model)
 
 
 def layer_names(members: Members) -> list[str]:

@@ -84,6 +84,11 @@ class BlockContext:
         return bool(self._call.statistics)
 
     @property
+    def is_counted(self) -> bool:
+        """Whether this tensor's statistics are its own, and not those of a tensor that it is tied to."""
+        return not any(statistic.again for statistic in self._call.statistics)
+
+    @property
     def layout(self) -> str:
         """How the tensor forms a matrix."""
         return self._call.layout

@@ -21,6 +21,9 @@ from .pieces import unit
 Raws = Mapping[int, Buffer]
 
 
+_AGAIN = "compute the file again with: merge calibrate"
+
+
 class Summed(NamedTuple):
     """The outcome of a compiled sum, and the sources that were found finite."""
 
@@ -131,9 +134,13 @@ class Evaluator:
     def _context(self, call: Call, row: Row, raws: Raws, block: Block) -> BlockContext:
         def statistic(model: int) -> Any:
             found = call.statistics[model]
-            if found.aligned:
-                return self._load(found.source, row, raws, block, None)
-            return self._load_aside(found.source, row)
+            aligned = found.aligned
+            loaded = self._load(found.source, row, raws, block, None) if aligned else self._load_aside(found.source, row)
+            wrong = call.method.wrong_statistic(loaded, self._backend.xp)
+            if wrong:
+                where = self._sources[found.source].location
+                raise MergeError(f"the statistics of '{row.name}' {wrong}", where=where, hint=_AGAIN)
+            return loaded
 
         def record(facts: Mapping[str, Any]) -> None:
             self.records[row.name] = dict(facts)
@@ -147,7 +154,7 @@ class Evaluator:
         info = dict(row.asides)[source]
         raw = self._backend.raw("aside", info.nbytes)
         self._sources[source].read_into(info, 0, raw)
-        return self._backend.load(raw, info.dtype, "F64").reshape(info.shape)
+        return self._backend.load_alone(raw, info.dtype).reshape(info.shape)
 
     def _load(self, source: int, row: Row, raws: Raws, block: Block, less: Any) -> Any:
         tensor = row.tensors[source]

@@ -69,6 +69,10 @@ class NumpyBackend:
             out -= base
         return out
 
+    def load_alone(self, raw: Buffer, dtype: str) -> Any:
+        """Return numbers in float64, in an array of their own that is freed when nobody needs it any more."""
+        return np.frombuffer(raw, numpy_dtype(dtype)).astype(np.float64)
+
     def _take(self, count: int, dtype: str) -> Any:
         key = (self._taken, dtype)
         self._taken += 1

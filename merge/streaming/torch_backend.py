@@ -59,6 +59,10 @@ class TorchBackend:
             numbers -= base
         return numbers
 
+    def load_alone(self, raw: Buffer, dtype: str) -> Any:
+        """Return numbers in float64, on the device; the buffer may be used again at once."""
+        return self._torch.frombuffer(raw, dtype=torch_dtype(dtype)).to(self._device, self._torch.float64, copy=True)
+
     def store(self, array: Any, dtype: str, raw: Buffer) -> None:
         """Round once to the output's type, to nearest even, fetch the bytes into a buffer and wait for them."""
         target = torch_dtype(dtype)

@@ -106,11 +106,11 @@ def averaged(one, two):
 
 
 def test_a_perceptron_comes_out_as_by_the_originals_trackers():
-    ends, rows = (perceptron(1), perceptron(2)), torch.randn(200, 16, generator=torch.Generator().manual_seed(0))
-    found = repaired(averaged(*ends), ends, sample_from_tensors({"rows": rows}))
+    ends, rows = (perceptron(1), perceptron(2)), torch.randn(9000, 16, generator=torch.Generator().manual_seed(0))
+    found = repaired(averaged(*ends), ends, sample_from_tensors({"rows": rows}), size=9000)
     outputs = folded(averaged(*ends), found)(rows)
     wanted = by_trackers(averaged(*ends), ends, rows)
-    assert torch.allclose(outputs, wanted, atol=2e-5)
+    assert torch.allclose(outputs, wanted, atol=1e-3)  # they normalize a batch by its biased variance
     assert found.left_out == {}
     assert found.without_bias == []
     assert found.largest == pytest.approx(max(float(found.tensors[f"{n}.weight"].max()) for n in (0, 2, 4)))
@@ -124,19 +124,19 @@ def test_every_layer_has_the_averages_mean_and_deviation_afterwards():
     wanted = look_at([looked_at(end, sample) for end in ends]).goals
     assert set(measured) == set(wanted) == {"0.weight", "2.weight", "4.weight"}
     for name, goal in wanted.items():
-        assert torch.allclose(measured[name].mean, goal.mean, atol=1e-3)
-        assert torch.allclose(measured[name].variance, goal.variance, rtol=0.01)
+        assert torch.allclose(measured[name].mean, goal.mean, atol=1e-5)
+        assert torch.allclose(measured[name].variance, goal.variance, rtol=0.01)  # epsilon counts here
 
 
 def test_a_model_that_is_brought_to_itself_stays():
     network, rows = perceptron(1), torch.randn(100, 16, generator=torch.Generator().manual_seed(0))
-    found = repaired(network, (network, network), sample_from_tensors({"rows": rows}), size=30)
+    found = repaired(network, (network, network), sample_from_tensors({"rows": rows}), size=50)
     for name, value in found.tensors.items():
         factor, shift = (value, None) if value.ndim == 1 else value
-        assert torch.allclose(factor, torch.ones_like(factor), atol=0.05), name
-        assert shift is None or shift.abs().max() < 0.05
+        assert torch.allclose(factor, torch.ones_like(factor), atol=0.1), name
+        assert shift is None or shift.abs().max() < 0.1
     whole = repaired(network, (network, network), sample_from_tensors({"rows": rows}))
-    assert all(torch.allclose(whole.tensors[f"{n}.weight"], torch.ones(1).double(), atol=1e-3) for n in (0, 2, 4))
+    assert all(torch.allclose(whole.tensors[f"{n}.weight"], torch.ones(1).double(), atol=1e-6) for n in (0, 2, 4))
 
 
 def test_deviations_are_averaged_not_variances():
@@ -180,6 +180,7 @@ def test_a_matrix_stored_the_other_way_round_and_a_tied_table():
     counted = torch.ones(12, 6, dtype=torch.bool)
     counted[:, 4:] = False
     sample = sample_from_tensors({"input_ids": tokens}, counted={"input_ids": counted})
+
     def run(network):
         return lambda inputs: network(input_ids=inputs["input_ids"]).logits
 
@@ -228,7 +229,7 @@ def test_torchs_own_attention_is_corrected_too():
     after = looked_at(folded(average, result), sample).sums.moments
     goals = look_at([looked_at(end, sample) for end in ends]).goals
     for name, goal in goals.items():
-        assert torch.allclose(after[name].mean, goal.mean, atol=1e-3), name
+        assert torch.allclose(after[name].mean, goal.mean, atol=1e-5), name
         assert torch.allclose(after[name].variance, goal.variance, rtol=1e-2), name
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -65,7 +66,7 @@ def distance(one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
 def mlp(seed: int = 0) -> tuple[State, Groups]:
     """Return a network of three hidden layers, of 12, 10 and 8 units, and its groups."""
     sizes, state, found = (5, 12, 10, 8, 3), {}, []
-    for layer, (inputs, outputs) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for layer, (inputs, outputs) in enumerate(pairwise(sizes)):
         state |= random_state(seed + layer, **{f"{layer}.weight": (outputs, inputs), f"{layer}.bias": (outputs,)})
         if layer:
             members = (

@@ -26,8 +26,8 @@ def test_a_perceptron_in_full():
         "mlp.1  mlp   12     3",
         "",
         "2 groups (traced) reach 99.01 % of the parameters; not in any: 4.bias",
-        "stay as they are: 0.weight:1: the model's inputs",
-        "stay as they are: 4.weight:0, 4.bias:0: the model's outputs",
+        "stay as they are (the model's outputs): 4.weight:0, 4.bias:0",
+        "stay as they are (the model's inputs): 0.weight:1",
     ]
 
 
@@ -52,7 +52,7 @@ def test_a_proof_is_the_last_line():
 def test_reasons_stand_once_with_some_of_their_axes_and_pieces_say_where_they_begin():
     found = explained(timm_model("densenet121", block_config=(2, 2), growth_rate=8, bn_size=2))
     lines = explanation_text(found).splitlines()
-    kernel = [line for line in lines if line.endswith("the places of a convolution's kernel")]
+    kernel = [line for line in lines if "(the places of a convolution's kernel): " in line]
     assert len(kernel) == 1
     assert " and " in kernel[0]
     members = {member for group in found["groups"] for member in group["members"]}

@@ -247,7 +247,7 @@ def test_only_the_kinds_that_are_named_move():
 
 def test_an_unknown_kind_is_refused():
     one, groups = mlp()
-    with pytest.raises(UsageError, match="no kind of groups 'heds'.*did you mean 'heads'"):
+    with pytest.raises(UsageError, match=r"no kind of groups 'heds'.*did you mean 'heads'"):
         match(one, one, groups, only="mlp, heds")
 
 

@@ -138,6 +138,52 @@ def test_double_precision_proves_more():
     assert verify_groups(module, here, groups, inputs, precision="float64").largest <= 1e-10
 
 
+class Rounding(nn.Module):
+    """Takes a small difference of large numbers, which rounds differently in another order."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = nn.Linear(6, 40), nn.Linear(40, 3)
+
+    def forward(self, x):
+        hidden = self.first(x)
+        return (self.last(hidden) + 3e3) - 3e3
+
+
+def test_rounding_is_told_from_change_in_double_precision():
+    torch.manual_seed(0)
+    module, here, groups, inputs = derived((Rounding(), (torch.randn(2, 6),)))
+    with pytest.raises(MergeError, match="changes what the model computes"):
+        verify_groups(module, here, groups, inputs, precision="float32")
+    assert verify_groups(module, here, groups, inputs).precision == "float64"
+
+
+class Remembering(nn.Module):
+    """Keeps what it computed from its weights until it is trained, as attention of timm keeps its biases."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.last, self.gain = nn.Linear(6, 8), nn.Linear(8, 3), nn.Parameter(torch.randn(8))
+        self.kept = None
+
+    def train(self, mode=True):
+        self.kept = None if mode else self.kept
+        return super().train(mode)
+
+    def forward(self, x):
+        self.kept = self.gain.exp() if self.kept is None else self.kept
+        return self.last(self.first(x) * self.kept)
+
+
+@pytest.mark.filterwarnings("ignore:The tensor attribute:UserWarning")
+def test_what_a_module_remembers_of_its_weights_is_forgotten():
+    module, here, groups, inputs = derived((Remembering().eval(), (torch.randn(2, 6),)))
+    expected = module(*inputs)
+    assert {str(member) for member in groups.groups["mlp.0"].members} >= {"gain:0", "first.weight:0"}
+    assert verify_groups(module, here, groups, inputs).largest <= 1e-5
+    assert torch.equal(module(*inputs), expected)
+
+
 def test_what_runs_the_model_may_be_given():
     module, here, groups, inputs = derived(perceptron())
     assert verify_groups(module, here, groups, lambda: module(*inputs)).largest <= 1e-5

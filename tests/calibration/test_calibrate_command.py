@@ -135,7 +135,7 @@ def test_what_was_resumed_is_not_what_was_begun(cli, here, monkeypatch):
         gram(cli, "--batch-size", 2)
     result = gram(cli, "--batch-size", 2, "--resume", "--seed", 5)
     assert result.code == 0
-    assert "nothing to resume: changed since: data, seed" in result.out
+    assert "what it depends on has changed: data, seed" in result.out
 
 
 def test_bad_requests_are_refused_in_one_line(cli, here):

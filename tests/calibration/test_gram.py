@@ -366,7 +366,9 @@ def test_a_run_with_other_options_is_not_gone_on_with(tmp_path):
         compute_gram(candidate, data, GramCalibration(), stopped, store)
     with Store(tmp_path / "out.st", resume=True) as store:
         compute_gram(candidate, data, GramCalibration(padding="counted"), Settings(batch_size=2), store)
-    assert store.notes == ["nothing to resume: changed since: options"]
+    assert store.notes == [
+        "nothing to resume, so everything was computed anew: what it depends on has changed: options"
+    ]
 
 
 def as_open_clip(tower: Any) -> dict[str, torch.Tensor]:

@@ -165,13 +165,17 @@ def test_a_run_of_something_else_is_not_resumed(tmp_path, key, named):
     stop_after_saving(tmp_path / "out.st", key)
     with Store(tmp_path / "out.st", resume=True) as store:
         assert store.begin(KEY) is None
-        assert store.notes == [f"nothing to resume: changed since: {named}"]
+        assert store.notes == [
+            f"nothing to resume, so everything was computed anew: what it depends on has changed: {named}"
+        ]
 
 
 def test_nothing_to_resume(tmp_path):
     with Store(tmp_path / "out.st", resume=True) as store:
         assert store.begin(KEY) is None
-        assert store.notes == ["nothing to resume: no sums of an unfinished run lie there"]
+        assert store.notes == [
+            "nothing to resume, so everything was computed anew: no unfinished run to this output was found"
+        ]
 
 
 @pytest.mark.parametrize("content", [b"", b"{}\n", b"\x10\0\0\0\0\0\0\0{}              "])
@@ -180,7 +184,7 @@ def test_a_damaged_record_is_no_accident(tmp_path, content):
     (tmp_path / ".out.st.merging" / "journal").write_bytes(content)
     with Store(tmp_path / "out.st", resume=True) as store:
         assert store.begin(KEY) is None
-        assert "no sums" in store.notes[0]
+        assert "no unfinished run" in store.notes[0]
 
 
 def test_an_output_that_exists_is_kept_unless_forced(tmp_path):

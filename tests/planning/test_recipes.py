@@ -252,7 +252,9 @@ def test_sizes(text, size):
 
 
 # What runs models is run by tests of its own.
-RECIPES = sorted(path for path in (ROOT / "recipes").glob("*.yaml") if path.stem not in {"search", "regmean-pp", "rebasin"})
+RECIPES = sorted(
+    path for path in (ROOT / "recipes").glob("*.yaml") if path.stem not in {"search", "regmean-pp", "rebasin"}
+)
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -199,3 +201,49 @@ def test_mixed_grammar_errors_have_their_place(work, cli):
     text = "merge: regmean\nmodels:\n  - {model: a.st, gram: gram-a.st}\n  - {model: b.st, gram: gram-b.st}\n"
     (work / "r.yaml").write_text(f"{text}options:\n  samples: 9\noutput: out.st\n")
     assert_refused(cli("run", "r.yaml"), 2, "r.yaml:6:3: 'samples' is for computing statistics")
+
+
+def test_a_tied_tensor_counts_once_in_the_norm(here, cli):
+    """A checkpoint that stores both names of a tied tensor merges like one that stores one."""
+    draw = torch.Generator().manual_seed(0)
+    for name in "ab":
+        state = {"embed.weight": torch.randn(4, 3, generator=draw), "w": torch.randn(5, generator=draw)}
+        fisher = {tensor: torch.rand(one.shape, generator=draw) for tensor, one in state.items()}
+        save(here / f"{name}1.st", state)
+        save(here / f"{name}2.st", {**state, "head.weight": state["embed.weight"].clone()})
+        save_file(fisher, here / f"fisher-{name}1.st", Facts("fisher").metadata())
+        tied = Facts("fisher", aliases={"head.weight": "embed.weight"})
+        save_file(fisher, here / f"fisher-{name}2.st", tied.metadata())
+    for number in "12":
+        files = [part for name in "ab" for part in ("--fisher", f"fisher-{name}{number}.st")]
+        result = cli("fisher", f"a{number}.st", f"b{number}.st", *files, "-o", f"out{number}.st")
+        assert result.code == 0, result.err
+    once, twice = load(here / "out1.st"), load(here / "out2.st")
+    assert all(torch.equal(once[name], twice[name]) for name in once)
+    assert torch.equal(twice["head.weight"], twice["embed.weight"])
+
+
+def test_weights_that_do_not_sum_to_one_get_a_warning(work, cli):
+    assert "the weights sum to 3" in cli(*REGMEAN, *BOTH, "--weights", "2,1").err
+
+
+def test_only_one_models_gram_matrix_is_in_memory(here):
+    """Peak memory grows with the number of models by their weights, not by their Gram matrices."""
+    size = 1024
+    save_file({"w": torch.eye(size) + 0.1}, here / "g.st", Facts("gram").metadata())
+    peaks = []
+    for count in (2, 8):
+        names = [f"{number}.st" for number in range(count)]
+        for number, name in enumerate(names):
+            save(here / name, {"w": torch.full((2, size), float(number + 1))})
+        script = (
+            "import resource, sys; from merge.cli import main; code = main(sys.argv[1:]); "
+            "print('peak', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss); sys.exit(code)"
+        )
+        arguments = ["regmean", *names, "--gram", "g.st", "-o", f"out{count}.st", "--threads", "1", "--quiet"]
+        command = [sys.executable, "-c", script, *arguments]
+        found = subprocess.run(command, cwd=here, capture_output=True, text=True, check=False)
+        assert found.returncode == 0, found.stderr
+        peaks.append(int(found.stdout.split()[-1]))
+    one_gram = size * size * 8 // 1024
+    assert peaks[1] - peaks[0] < 2 * one_gram

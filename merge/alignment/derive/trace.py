@@ -60,7 +60,7 @@ def trace(module: Any, inputs: Inputs, where: str | None = None) -> Any:
 
     args, kwargs = ((), dict(inputs)) if isinstance(inputs, Mapping) else (tuple(inputs), {})
     try:
-        with torch.no_grad(), plain_attention(), _evaluating(module):
+        with torch.no_grad(), plain_attention(), evaluating(module):
             return torch.export.export(Predicting(), args, kwargs, strict=False)
     except Exception as error:  # torch's tracer and the model's own code may raise anything
         first_line = str(error).strip().partition("\n")[0] or type(error).__name__
@@ -82,14 +82,25 @@ def plain_attention() -> Iterator[None]:
 
 
 @contextmanager
-def _evaluating(module: Any) -> Iterator[None]:
+def evaluating(module: Any) -> Iterator[None]:
+    """Set a module to evaluate for a while.
+
+    Some modules keep what they computed from their weights until they are set to train; nothing is kept past either end.
+    """
     was_training = [one for one in module.modules() if one.training]
-    module.eval()
+    forget(module)
     try:
         yield
     finally:
+        forget(module)
         for one in was_training:
             one.training = True
+
+
+def forget(module: Any) -> None:
+    """Set a module to evaluate, by way of training: what it keeps of what it computed is dropped there."""
+    module.train()
+    module.eval()
 
 
 def _broke_at(error: BaseException) -> str:

@@ -121,7 +121,7 @@ class _Matching:
             if family.name in found:
                 self._solve(family, found.pop(family.name))
         for name in (name for family in some for name in family.names if name not in self._orders):
-            self._say(f"'{name}' stays as it is: the data never shows its units to a matrix or filter")
+            self._say(f"'{name}' stays as it is: no matrix or filter was seen that reads or gives its units alone")
 
     def _solve(self, family: Family, statistics: UnitStatistics) -> None:
         begin = time.perf_counter()

@@ -98,12 +98,13 @@ def _rows(subject: Subject, batch: Batch, told: Mapping[Spot, Sequence[Target]])
 
     def see(spot: Spot, values: Tensor, source: Any) -> None:
         met[spot] += 1
-        same = None if source is None else inputs.note("", source)
-        for number, target in enumerate(told.get(spot, ())):
-            mark = (same, target.family.name, target.channels.tobytes())
-            if same is None or mark not in known:
-                known.add(mark)
-                found[spot, met[spot], number] = target.rows(_counted(values, masks, spot, subject))
+        number = None if source is None else inputs.note("", source)
+        marks = [(number, target.family.name, target.channels.tobytes()) for target in told.get(spot, ())]
+        new = [place for place, mark in enumerate(marks) if number is None or mark not in known]
+        known.update(marks)
+        if new:
+            rows = _counted(values, masks, spot, subject)
+            found.update({(spot, met[spot], place): told[spot][place].rows(rows) for place in new})
 
     _watched(subject, batch, masks, see, {spot for spot in told if spot[2] == "output"})
     return found

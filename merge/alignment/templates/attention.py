@@ -20,7 +20,7 @@ class Attention(NamedTuple):
         size: Units of a head.
         heads: Heads of keys and values; None where that is not known.
         shared_by: Heads of queries that share one of keys and values.
-        fixed_within: Whether units of queries and keys are not alike: rotary places turn pairs of them.
+        fixed_within: Why units within heads of queries and keys stay; empty where they can move.
     """
 
     queries: Sequence[str]
@@ -30,7 +30,7 @@ class Attention(NamedTuple):
     size: int = 0
     heads: int | None = None
     shared_by: int = 1
-    fixed_within: bool = False
+    fixed_within: str = ""
 
     @property
     def all(self) -> list[str]:
@@ -89,13 +89,12 @@ def add_attention(draft: Draft, attention: Attention, label: str = "") -> None:
     )
     if shared > 1:
         shares = cut([*queries, *outputs], of_queries, 1)
-        draft.group(f"{label}shared-heads.{{i}}", shares, kind="heads", parent=name)
+        draft.group(f"{name}.queries", shares, kind="heads", parent=name)
     if attention.fixed_within:
-        draft.stays(
-            "places turn pairs of these units", [text.replace("{i}", "*") for text in (*queries, *attention.keys)]
-        )
+        still = [text.replace("{i}", "*") for text in (*queries, *attention.keys)]
+        draft.stays(attention.fixed_within, still)
     else:
         both = [*cut(queries, of_queries, len(of_queries) - 1), *cut(attention.keys, of_keys, 1)]
-        draft.group(f"{label}query-key.{{i}}", both, kind="within-heads", parent=name)
+        draft.group(f"{name}.qk", both, kind="within-heads", parent=name)
     both = [*cut(attention.values, of_keys, 1), *cut(outputs, of_queries, len(of_queries) - 1)]
-    draft.group(f"{label}value-output.{{i}}", both, kind="within-heads", parent=name)
+    draft.group(f"{name}.vo", both, kind="within-heads", parent=name)

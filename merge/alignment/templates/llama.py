@@ -44,7 +44,9 @@ def _attention(checkpoint: Checkpoint, prefix: str) -> Attention:
     block = f"{prefix}layers.{{i}}.self_attn."
     first = block.replace("{i}", "0")
     queries, keys = (checkpoint.shapes[f"{first}{kind}_proj.weight"][0] for kind in "qk")
-    found = separate([f"{block}{kind}_proj" for kind in "qkvo"], width=queries, heads=None)._replace(fixed_within=True)
+    found = separate([f"{block}{kind}_proj" for kind in "qkvo"], width=queries, heads=None)._replace(
+        fixed_within="places turn pairs of these units"
+    )
     number = checkpoint.number("num_attention_heads", "text_config.num_attention_heads")
     gains = checkpoint.shapes.get(f"{first}q_norm.weight")
     size = gains[0] if gains else queries // number if number and queries % number == 0 else 0

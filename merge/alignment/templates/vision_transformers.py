@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .attention import Attention, fused, known_heads, separate
-from .draft import Checkpoint, Draft, listed
+from .draft import Checkpoint, Draft, cut, listed
 from .transformer import Tower, add_tower
 
 _TIMM_STREAM = listed("""
@@ -19,7 +19,7 @@ _TIMM_MLP = ["blocks.{i}.mlp.fc1.weight:0", "blocks.{i}.mlp.fc1.bias:0?", "block
 _EMBEDDINGS = listed("""
     embeddings.cls_token:2? embeddings.distillation_token:2? embeddings.mask_token:2?
     embeddings.position_embeddings:2 embeddings.patch_embeddings.projection.weight:0
-    embeddings.patch_embeddings.projection.bias:0? layernorm.weight:0 layernorm.bias:0
+    embeddings.patch_embeddings.projection.bias:0? layernorm.weight:0 layernorm.bias:0 pooler.dense.weight:1?
 """)
 _BLOCK = listed("""
     layernorm_before.weight:0 layernorm_before.bias:0 layernorm_after.weight:0 layernorm_after.bias:0
@@ -43,18 +43,27 @@ def timm_vit(checkpoint: Checkpoint) -> Draft | None:
     if prefix is None or not checkpoint.has(f"{prefix}patch_embed.proj.weight"):
         return None
     draft = Draft("timm's vision transformers")
-    width = checkpoint.shapes[f"{prefix}blocks.0.attn.qkv.weight"][0] // 3
-    heads = known_heads(checkpoint.number("num_heads", "model_args.num_heads"), width)
-    block = prefix + "blocks.{i}.attn."
-    attention = fused(f"{block}qkv.weight", f"{block}qkv.bias", f"{block}proj.weight:1", width=width, heads=heads)
-    if checkpoint.has(f"{prefix}blocks.0.attn.q_norm.weight"):
-        # One gain for the units of all heads: they could only move together, which is no order within a head.
-        draft.stays("all heads share these gains", [f"{prefix}blocks.*.attn.{kind}_norm.*" for kind in "qk"])
-        attention = attention._replace(fixed_within=True)
     readers = [f"{prefix}head.weight:1?", f"{prefix}head_dist.weight:1?"]
+    attention = _timm_attention(draft, checkpoint, prefix)
     add_tower(draft, Tower(prefix, _TIMM_STREAM, readers, attention, _TIMM_MLP), checkpoint.shapes)
     draft.stays("the model's outputs", [f"{prefix}head.*:0", f"{prefix}head_dist.*:0"])
     return draft
+
+
+def _timm_attention(draft: Draft, checkpoint: Checkpoint, prefix: str) -> Attention:
+    """Return the heads. Where these share gains of queries and keys, their units have one order in all heads."""
+    width = checkpoint.shapes[f"{prefix}blocks.0.attn.qkv.weight"][0] // 3
+    gains = checkpoint.shapes.get(f"{prefix}blocks.0.attn.q_norm.weight")
+    stated = checkpoint.number("num_heads", "model_args.num_heads")
+    heads = known_heads(width // gains[0] if gains and gains[0] else stated, width)
+    block = prefix + "blocks.{i}.attn."
+    attention = fused(f"{block}qkv.weight", f"{block}qkv.bias", f"{block}proj.weight:1", width=width, heads=heads)
+    if not gains or not heads:
+        return attention
+    shared = cut([*attention.queries, *attention.keys], (heads, attention.size), 1)
+    shared += [f"{block}{kind}_norm.{name}:0?" for kind in "qk" for name in ("weight", "bias")]
+    draft.group("qk.{i}", shared, kind="within-heads")
+    return attention._replace(fixed_within="all heads share the gains of these units")
 
 
 def hf_vit(checkpoint: Checkpoint) -> Draft | None:
@@ -72,7 +81,7 @@ def hf_vit(checkpoint: Checkpoint) -> Draft | None:
     attention = _attention(checkpoint, prefix, [f"{layers}.{{i}}.{name}" for name in names])
     add_tower(draft, Tower(prefix, stream, _READERS, attention, mlp), checkpoint.shapes)
     draft.stays("the model's outputs", [text.replace("weight:1?", "*:0") for text in _READERS])
-    draft.stays("the pooled output is the model's", [f"{prefix}pooler.dense.*"])
+    draft.stays("the pooled output is the model's", [f"{prefix}pooler.dense.*:0"])
     return draft
 
 

@@ -73,7 +73,8 @@ def gather(
         outs: The files to write, one for each model.
         region: Which third of each stack of blocks is regressed: ``early``, ``middle``, ``late``; or ``all``, with what
             follows the last block. All else is averaged and has no Gram matrices.
-        force: Whether files that stand there may be replaced.
+        force: Whether other files that stand there may be replaced. If all of them hold these very matrices already,
+            they are used again.
         dtype: Type in which matrices are stored.
 
     Raises:
@@ -88,7 +89,9 @@ def gather(
         sources = stack.enter_context(opened(models))
         reference = stack.enter_context(opened([base]))[0] if base is not None else sources[0]
         inputs = [path for source in (*sources, reference) for path in getattr(source, "files", ())]
-        stores = [stack.enter_context(Store(out, force=force, dtype=dtype, inputs=inputs)) for out in outs]
+        stores = [
+            stack.enter_context(Store(out, force=force, reuse=True, dtype=dtype, inputs=inputs)) for out in outs
+        ]
         merging = Merging(Candidates(sources, reference, weights), off_diagonal, region)
         outcome = Run(reference, options, merging, settings, stores).go(data)
     notes = [note for store in stores for note in store.notes]

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from ...checkpoints.resolve import read_header
 from ..facts import Facts
 from .activations import Activations
 from .cache import open_cache, temporary_folder
@@ -75,10 +76,26 @@ class Run:
         check_blocks(anatomy.stacks, places, subject.name)
         kept = not_merged(subject.module, places, anatomy) if self._keeps_norms else frozenset[str]()
         about = self._about() | {"network": identity, "from_base": sorted(kept)}
-        for store, sample in zip(self.stores, samples, strict=True):
-            store.begin({**about, "data": dict(sample.about)})
-        facts = self._through(subject, places, anatomy, kept, samples, about)
+        models = [self.merging.candidates.identity(model) for model in range(len(samples))]
+        wanted = [
+            {**about, "models": models, "number": number, "data": dict(sample.about)}
+            for number, sample in enumerate(samples)
+        ]
+        facts = self._former(wanted)
+        if facts is not None:
+            return Outcome(kept, ("the statistics of all models are there already",), facts)
+        for store, fingerprint in zip(self.stores, wanted, strict=True):
+            store.begin(fingerprint, anew=True)
+        facts = self._through(subject, places, anatomy, kept, samples, about, models)
         return Outcome(kept, _notes(anatomy, kept), facts)
+
+    def _former(self, wanted: Sequence[Mapping[str, Any]]) -> tuple[Facts, ...] | None:
+        """Return what the files say of themselves, if all of an earlier and equal run are there."""
+        held = [store.holds(fingerprint) for store, fingerprint in zip(self.stores, wanted, strict=True)]
+        if not all(held):
+            return None
+        outs = [store.out for store in self.stores]
+        return tuple(Facts.from_metadata(read_header(out).metadata, str(out)) for out in outs)
 
     @property
     def _keeps_norms(self) -> bool:
@@ -120,6 +137,7 @@ class Run:
         kept: frozenset[str],
         samples: Sequence[Sample],
         about: Mapping[str, Any],
+        models: Sequence[str],
     ) -> tuple[Facts, ...]:
         """Merge part by part, and write what was gathered on the way."""
         out = self.stores[0].out
@@ -131,10 +149,9 @@ class Run:
             regression = Regression(self.merging.candidates, self.options, factor, self.settings, files)
             Walk(places, anatomy, kept, self.merging.region, regression, activations).go()
             own = [{**about, "data": dict(sample.about)} for sample in samples]
-            return tuple(self._finish(model, file, own[model]) for model, file in enumerate(files))
+            return tuple(self._finish(model, file, own[model], models[model]) for model, file in enumerate(files))
 
-    def _finish(self, model: int, file: GramFile, about: Mapping[str, Any]) -> Facts:
-        identity = self.merging.candidates.identity(model)
+    def _finish(self, model: int, file: GramFile, about: Mapping[str, Any], identity: str) -> Facts:
         facts = Facts("gram", identity, file.aliases, file.layout, file.rows, about=about)
         self.stores[model].finish(file.tensors(), facts)
         return facts

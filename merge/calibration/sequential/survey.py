@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import groupby
@@ -101,16 +101,33 @@ def _watched(
         matrices = {name: place for name, place in places.items() if place.ndim > 1}
         with torch.no_grad(), Watch(matrices, use, convolutions=convolutions):
             subject.run(inputs)
-    return steps
+    return list(_with_parameters(steps))
 
 
 def _use_hooks(modules: Sequence[Any], steps: list[_Step]) -> Iterator[Any]:
     for module in modules:
-        own = frozenset(map(id, (*module.parameters(recurse=False), *module.buffers(recurse=False))))
-        if own:
-            yield module.register_forward_pre_hook(
-                lambda module, _args, own=own: steps.append(_Step("use", module, own))
-            )
+        yield module.register_forward_pre_hook(lambda module, _args: steps.append(_Step("use", module)))
+
+
+def _with_parameters(steps: Sequence[_Step]) -> Iterator[_Step]:
+    """Yield steps with the parameters that modules used, without modules that have none of their own."""
+    ran = {id(step.where) for step in steps if step.kind == "use" and step.where is not None}
+    for step in steps:
+        if step.kind == "use" and step.where is not None:
+            step = step._replace(parameters=frozenset(map(id, _used_by(step.where, ran))))
+        if step.kind != "use" or step.parameters:
+            yield step
+
+
+def _used_by(module: Any, ran: Set[int]) -> Iterator[Tensor]:
+    """Yield a module's own parameters, and those of modules in it that it did not call: it reads them by itself.
+
+    So `nn.MultiheadAttention` does with the weight and the bias of its ``out_proj``.
+    """
+    yield from (*module.parameters(recurse=False), *module.buffers(recurse=False))
+    for child in module.children():
+        if id(child) not in ran:
+            yield from _used_by(child, ran)
 
 
 def _block_hooks(stacks: Sequence[Stack], steps: list[_Step], where: str) -> Iterator[Any]:

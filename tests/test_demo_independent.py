@@ -1,0 +1,89 @@
+"""``merge demo --independent``: two models that are good alone, and a file with their class."""
+
+from __future__ import annotations
+
+import shlex
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from merge.demo import run_independent, strangers
+from merge.errors import MergeError
+
+
+@pytest.fixture
+def short(monkeypatch):
+    """Two epochs a model: these tests are about the plumbing."""
+    train = strangers.train_stranger
+    monkeypatch.setattr("merge.demo.independent.train_stranger", lambda *given: train(*given, epochs=2))
+
+
+def test_it_writes_two_models_and_their_class_and_says_what_is_next(short, tmp_path, capsys):
+    folder = tmp_path / "my demo"
+    run_independent(folder)
+    assert sorted(path.name for path in folder.iterdir()) == ["a.st", "b.st", "model.py"]
+    a, b = (load_file(folder / name) for name in ("a.st", "b.st"))
+    assert {name: tensor.shape for name, tensor in a.items()} == {name: tensor.shape for name, tensor in b.items()}
+    assert not torch.equal(a["second.weight"], b["second.weight"])
+    printed = capsys.readouterr().out
+    commands = [shlex.split(line) for line in printed.splitlines() if line.startswith("  merge ")]
+    assert [words[1] for words in commands] == ["rebasin", "rebasin", "barrier"]
+    model = f"{folder / 'model.py'}:DigitsNetwork"
+    out = str(folder / "out.st")
+    assert commands[0] == ["merge", "rebasin", str(folder / "a.st"), str(folder / "b.st"), "--model", model, "-o", out]
+    assert commands[2][commands[2].index("--aligned") + 1] == commands[1][-1]
+
+
+def test_the_class_beside_the_models_evaluates_them(short, tmp_path, cli):
+    run_independent(tmp_path / "demo")
+    model = f"{tmp_path / 'demo' / 'model.py'}:DigitsNetwork"
+    result = cli("eval", str(tmp_path / "demo" / "a.st"), "--benchmark", "digits", "--model", model)
+    assert result.code == 0, result.err
+    assert "accuracy" in result.out
+
+
+def test_the_same_seed_gives_the_same_models_and_another_one_others(short, tmp_path):
+    for name, seed in (("one", 0), ("again", 0), ("other", 1)):
+        run_independent(tmp_path / name, seed=seed)
+    weights = {
+        (name, model): load_file(tmp_path / name / f"{model}.st")["third.weight"].numpy().tobytes()
+        for name in ("one", "again", "other")
+        for model in "ab"
+    }
+    assert all(weights["one", model] == weights["again", model] for model in "ab")
+    assert len(set(weights.values())) == 4
+
+
+def test_torch_is_left_with_its_threads_and_its_random_state(short, tmp_path):
+    torch.set_num_threads(2)
+    state = torch.get_rng_state()
+    run_independent(tmp_path / "demo")
+    assert torch.get_num_threads() == 2
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_folder_in_use_is_refused(tmp_path):
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(MergeError, match="new or empty folder"):
+        run_independent(tmp_path)
+
+
+def test_the_command_takes_the_flag(short, tmp_path, cli):
+    result = cli("demo", str(tmp_path / "demo"), "--independent", "--seed", "3")
+    assert result.code == 0, result.err
+    assert (tmp_path / "demo" / "b.st").is_file()
+
+
+@pytest.mark.slow
+def test_models_are_good_alone_and_their_plain_average_is_worse(tmp_path):
+    from merge.evaluation.data import load_digits
+
+    train, test = load_digits("train"), load_digits("test")
+    network = strangers.write_model_file(tmp_path)
+    images, labels = torch.from_numpy(train.images), torch.from_numpy(train.labels)
+    models = [strangers.train_stranger(network, images, labels, seed, epochs=20) for seed in (0, 1)]
+    held_out = torch.from_numpy(test.images), torch.from_numpy(test.labels)
+    alone = [strangers.accuracy(model, *held_out) for model in models]
+    assert min(alone) > 0.95
+    assert strangers.accuracy(strangers.average(models, network), *held_out) < min(alone) - 0.02
