@@ -110,7 +110,7 @@ def command_list() -> str:
     """Return one line per command that is not a method."""
     rows = []
     for name in command_names():
-        module = __import__(f"merge.commands.{name}", fromlist=["command"])
+        module = __import__(f"merge.commands.{name.replace('-', '_')}", fromlist=["command"])
         rows.append(f"| `merge {name}` | {(module.command.__doc__ or '').strip().splitlines()[0]} |")
     return "\n".join(["", "| command | |", "|---|---|", *rows, "", ""])
 

@@ -16,6 +16,7 @@ from .execute import WriteSettings, Written, check_output, write
 from .grammar import read_recipe
 from .in_memory import array_of, run_in_memory
 from .plan import make_plan
+from .planning.binding import STATISTICS
 from .recipe import Merge, Model, Recipe
 from .registry import find_method
 
@@ -140,13 +141,20 @@ def _recipe(
 
 
 def _with_statistics(merge: Merge, statistics: Sequence[Mapping[str, Any]] | None) -> Merge:
+    wanted = find_method(merge.method).statistics
     if statistics is None:
+        if wanted:
+            hint = "give statistics=, a list with one state dict for each model"
+            raise UsageError(f"{merge.method} needs {STATISTICS[wanted]} of every model", hint=hint)
         return merge
+    if not isinstance(statistics, Sequence) or not all(isinstance(one, Mapping) for one in statistics):
+        hint = "write statistics=[first, second, …]"
+        raise UsageError("statistics= takes a list with one state dict for each model", hint=hint)
     if len(statistics) != len(merge.models):
-        raise UsageError(f"there are statistics of {len(statistics)} models, and {len(merge.models)} models")
-    kind = find_method(merge.method).statistics
+        raise UsageError(f"statistics= has {len(statistics)} state dicts for {len(merge.models)} models")
     pairs = zip(merge.models, statistics, strict=True)
-    return replace(merge, models=tuple(replace(model, statistics={kind or "statistics": one}) for model, one in pairs))
+    models = tuple(replace(model, statistics={wanted or "statistics": one}) for model, one in pairs)
+    return replace(merge, models=models)
 
 
 def _plain(value: Any) -> Any:

@@ -45,13 +45,17 @@ def _row(plan: Plan, row: Row, recorded: Mapping[str, Any]) -> LedgerRow:
     call = _learning(row)
     if not isinstance(row.expression, Call) or call is None:
         return {"tensor": row.name, "treatment": "copied" if row.action == "copy" else AVERAGED, "why": row.reason}
+    bound = next((bound for bound in _bound(plan.bound) if bound.path == call.path), None)
     if not call.statistics:
-        return {"tensor": row.name, "treatment": AVERAGED, "why": row.reason or "no statistics of it"}
+        why = row.reason or (plan.learned.why_without(bound, row.name) if bound else "")
+        return {"tensor": row.name, "treatment": AVERAGED, "why": why or "no statistics of it"}
     if call.method.statistics == "fisher":
         return {"tensor": row.name, "treatment": WEIGHTED, "why": ""}
     if not recorded:
         return {"tensor": row.name, "treatment": AVERAGED, "why": "outside the region"}
-    rows = next((plan.learned.rows(bound, row.name) for bound in _bound(plan.bound) if bound.path == call.path), None)
+    if "why" in recorded:
+        return {"tensor": row.name, "treatment": AVERAGED, "why": str(recorded["why"])}
+    rows = plan.learned.rows(bound, row.name) if bound else None
     regressed: LedgerRow = {"tensor": row.name, "treatment": REGRESSED, "why": "", "rows": rows}
     return cast(LedgerRow, {**regressed, **recorded})
 

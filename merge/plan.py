@@ -12,6 +12,7 @@ from typing import Any
 
 from .checkpoints.checkpoint import Source
 from .checkpoints.target import OUR_KEY
+from .completion.places import statistics_folder
 from .errors import UsageError
 from .planning.adjustment import MODEL, Adjustment
 from .planning.binding import Bound, BoundCall, bind, compile_pattern, is_pending, is_seeded, leaves
@@ -22,6 +23,7 @@ from .planning.opening import Opener
 from .planning.resolver import Resolver
 from .planning.rows import Policies, Row, RowBuilder, Skip
 from .planning.running_statistics import StatisticsResolver
+from .planning.stated import unstated
 from .planning.tensor_rules import refuse_quantised
 from .program import calls
 from .recipe import DEFAULT_SHARD_BYTES, Alignment, Merge, Model, Recipe
@@ -169,6 +171,7 @@ def _plan_bound(recipe: Recipe, bound: Bound, opener: Opener) -> Plan:
     _check_reductions(ledger.rows, bound)
     rows, files = _place(ledger.rows, recipe, opened[reference])
     warnings = _warnings(opener, recipe, bound, ledger.averaged)
+    warnings += dict.fromkeys(unstated(learned, bound, opened, statistics_folder(recipe)))
     notes = [f"{source.location}: {note}" for source in opened for note in source.notes]
     notes += [
         f"{source.location} {note}" for source, match in zip(opened, matched, strict=True) for note in match.notes

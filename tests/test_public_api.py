@@ -109,3 +109,18 @@ def test_what_is_no_tensor_of_numbers_is_refused(case):
     make, message = ODD[case]
     with pytest.raises(merge.UsageError, match=f"state dict 1: {message}"):
         merge.merge_state_dicts([make(), make()])
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (None, r"fisher needs Fisher information of every model \(give statistics="),
+        (3, "statistics= takes a list with one state dict for each model"),
+        ([{"x": np.ones(2)}, None], "statistics= takes a list with one state dict for each model"),
+        ([{"x": np.ones(2)}], "statistics= has 1 state dicts for 2 models"),
+    ],
+)
+def test_statistics_that_are_none(given, message):
+    models = [{"x": np.ones(2)}, {"x": np.zeros(2)}]
+    with pytest.raises(merge.UsageError, match=message):
+        merge.merge_state_dicts(models, method="fisher", statistics=given)

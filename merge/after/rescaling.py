@@ -18,8 +18,6 @@ class Rescaling(Method):
     that is a vector of factors [outputs], of a bias factors and shifts [2, outputs].
     """
 
-    statistics = "gram"  # read as a whole, beside the tensor
-
     def access(self, options: Any) -> Access:
         """A tensor is scaled as a whole, since its outputs may lie along any axis."""
         return "whole"

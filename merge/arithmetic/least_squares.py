@@ -17,11 +17,13 @@ class Solved(NamedTuple):
         matrix: Of float64, [outputs, inputs].
         condition: Estimate of the condition number of the summed Gram matrices, in the 1-norm, with the ridge.
         ridge: What was added to their diagonal; 0 where they could be factorised as they are.
+        is_average: Whether all Gram matrices are 0, so that nothing is known and the average is taken.
     """
 
     matrix: Array
     condition: float
     ridge: float
+    is_average: bool = False
 
 
 def merge_by_grams(terms: Iterable[tuple[float, Array, Array]], off_diagonal: float, xp: Any) -> Solved:
@@ -81,7 +83,7 @@ def _solve(total: Array, right: Array, average: Array, xp: Any) -> Solved:
     numbers = xp.arange(total.shape[0])
     mean = float(xp.mean(total[numbers, numbers]))
     if mean == 0:
-        return Solved(average, float("inf"), 0.0)
+        return Solved(average, float("inf"), 0.0, is_average=True)
     ridge, found = 0.0, solve(total, right)
     while found is None and ridge < mean:
         following = ridge * GROWTH or FIRST_RIDGE * mean

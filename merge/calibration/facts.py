@@ -7,7 +7,7 @@ the parameter, Gram matrices [inputs, inputs]. A file without metadata is taken 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,18 @@ KINDS = ("fisher", "gram")
 # How a parameter's entries form a matrix [outputs, inputs]; a Linear's own form goes without saying.
 IN_OUT = "in_out"  # GPT-2's Conv1D, projections: stored [inputs, outputs]
 CONVOLUTION = "convolution"  # [outputs, channels, height, width]: inputs are the unfolded patches
+AGAIN = "compute the file again"
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+_CHECKS: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
+    ("aliases", lambda value: isinstance(value, str), "no name of a tensor"),
+    ("layout", lambda value: value in {"out_in", IN_OUT, CONVOLUTION}, "no layout"),
+    ("rows", _is_count, "no positive whole number"),
+)
 
 
 @dataclass(frozen=True)
@@ -59,6 +71,11 @@ class Facts:
         """
         found = {name: _mapping(metadata.get(name, "{}"), name, where) for name in ("aliases", "layout", "rows")}
         about = _mapping(metadata.get("about", "{}"), "about", where)
+        for name, check, wanted in _CHECKS:
+            wrong = next((entry for entry, value in found[name].items() if not check(value)), None)
+            if wrong is not None:
+                what = f"'{name}' in the metadata gives '{wrong}' {found[name][wrong]!r}, which is {wanted}"
+                raise MergeError(what, where=where, hint=AGAIN)
         return cls(
             metadata.get("kind", ""),
             metadata.get("model", ""),
@@ -75,5 +92,5 @@ def _mapping(text: str, name: str, where: str) -> dict[str, Any]:
     except ValueError:
         found = None
     if not isinstance(found, dict):
-        raise MergeError(f"'{name}' in the metadata is no JSON object", where=where, hint="compute the file again")
+        raise MergeError(f"'{name}' in the metadata is no JSON object", where=where, hint=AGAIN)
     return found

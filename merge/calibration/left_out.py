@@ -1,4 +1,4 @@
-"""Which of a model's matrices have a Gram matrix, and why the others have none."""
+"""Which of a model's tensors have statistics, and why the others have none."""
 
 from __future__ import annotations
 
@@ -19,7 +19,22 @@ CONVOLUTION = "convolution; --convolutions includes it"
 GROUPED = "convolution in groups or in three dimensions"
 BOTH_WAYS = "multiplied by as it is and transposed"
 NO_PLACE = "without a place of its own in the network"  # experts that the network keeps in one tensor
+FROZEN = "not trained"  # statistics of BatchNorm and other buffers
 NOT_RUN = "never multiplied by as a whole"  # an expert without a token, a class token, an unused head
+
+
+def why_without_gradient(
+    tensors: Mapping[str, Tensor], places: Mapping[str, Tensor], found: Collection[str]
+) -> dict[str, str]:
+    """Return the reason by the name of every floating tensor without Fisher information.
+
+    Args:
+        tensors: The checkpoint's.
+        places: The network's parameters and buffers.
+        found: Names that have it.
+    """
+    left = [name for name, tensor in tensors.items() if tensor.is_floating_point() and name not in found]
+    return {name: FROZEN if name in places else NO_PLACE for name in left}
 
 
 def parameters_to_watch(places: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -42,7 +42,9 @@ _PARAMETERS: dict[str, tuple[Any, Any]] = {
     "out": _flag(Path, ..., "-o", "--out", panel=_OUTPUT, help_text="The file of statistics, a safetensors file."),
     "dtype": _flag(str, "float32", "--dtype", panel=_OUTPUT, help_text="Type of what is stored: float32 or float64."),
     "force": _flag(bool, False, "--force", panel=_OUTPUT, help_text="Replace a file that stands there."),
-    "resume": _flag(bool, False, "--resume", panel=_RUN, help_text="Continue a run that was killed."),
+    "resume": _flag(
+        bool, False, "--resume", panel=_RUN, help_text="Continue a run that was killed; sums are saved once a minute."
+    ),
     "architecture": _flag(
         str | None,
         None,

@@ -7,10 +7,11 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from ..calibration.declared import FisherCalibration, GramCalibration
 from ..calibration.storing import Store
+from ..errors import UsageError
 from ..options import Options
 from ..progress import items_bar
 from .show import say, say_json, warn
@@ -60,6 +61,7 @@ def perform(request: Request) -> None:
 
         check_options(request.options)
     data, location = read_data(request.data), locate(request.model)
+    _check_apart(request.out, location, request.data)
     store = Store(
         request.out,
         force=request.force,
@@ -76,9 +78,21 @@ def perform(request: Request) -> None:
         say_json(document)
 
 
+def _check_apart(out: Path, location: Location, spec: str) -> None:
+    """Refuse to write into a folder that is read: whatever reads it next would take the file for a part of it."""
+    for path, what in ((_path(location), "model"), (Path(spec), "data")):
+        if path.is_dir() and path.resolve() in out.resolve().parents:
+            found = f"the statistics would lie in the folder of the {what}"
+            raise UsageError(found, where=str(out), hint=f"write them outside of {path.resolve()}")
+
+
+def _path(location: Location) -> Path:
+    return Path(getattr(location, "path", location.name))
+
+
 def _files(location: Location, spec: str) -> list[Path]:
     """Return the files that are read, as far as the command line names them."""
-    named = [Path(getattr(location, "path", location.name)), Path(spec)]
+    named = [_path(location), Path(spec)]
     return [file for path in named for file in (sorted(path.iterdir()) if path.is_dir() else [path]) if file.is_file()]
 
 
@@ -140,9 +154,15 @@ def _line(document: CalibrationDocument) -> str:
     parts = [f"{tensors} tensors" + (f" for {tensors + aliases} parameters" if aliases else "")]
     parts += [_range(document["rows"])] if document["rows"] else []
     parts += [f"{document['seconds']:.1f} s"]
-    left_out: dict[str, Any] = document["about"].get("left_out", {})
-    reasons = ", ".join(f"{count} ({reason})" for reason, count in Counter(left_out.values()).most_common())
+    reasons = _reasons(document["about"].get("left_out", {}))
     return f"{document['out']}: {', '.join(parts)}" + (f". Left out: {reasons}" if reasons else "")
+
+
+def _reasons(left_out: dict[str, str]) -> str:
+    """Return how many tensors were left out for each reason, the most frequent first, and one of them."""
+    examples = {reason: name for name, reason in sorted(left_out.items(), reverse=True)}
+    counts = Counter(left_out.values()).most_common()
+    return ", ".join(f"{count} ({reason}) such as '{examples[reason]}'" for reason, count in counts)
 
 
 def _range(rows: dict[str, int]) -> str:

@@ -42,6 +42,10 @@ def perform(recipe: Recipe, flags: MergeFlags, plan: Plan | None = None, more: M
     plan = plan or make_plan(recipe)
     try:
         settings = _settings(flags)
+        if flags.dry_run and plan.is_pending:
+            from ..completion.checks import announced
+
+            plan.notes.extend(announced(recipe))
         if flags.dry_run:  # shown even when the output could not be written, which is said next
             say_json(plan_as_json(plan)) if flags.json_ else say(render_plan(plan), flags)
         execute.check_output(plan, settings)
@@ -75,9 +79,9 @@ def _check_afterwards(plan: Plan, flags: MergeFlags) -> None:
     """Refuse, before the merge, a report folder or a benchmark that would fail after it."""
     recipe = plan.recipe
     if plan.is_pending:
-        from ..completion.complete import read_all
+        from ..completion import checks
 
-        read_all(recipe)
+        checks.check_before(recipe)
     if recipe.report is not None:
         from ..reports import check_directory
 

@@ -15,7 +15,7 @@ from ..options import Declaration
 from ..recipe import Merge, Model, Recipe
 from .alignment_flags import ALIGNMENT, take_alignment
 from .flags import COMMON, parse_policy, signature, take_common
-from .statistics_flags import statistics_flags, take_calibration, take_statistics
+from .statistics_flags import running_flags, statistics_flags, take_calibration, take_statistics
 from .strategy_flags import UNIFORM, strategy_parameters, take_strategy
 
 Command = Callable[..., None]
@@ -53,7 +53,7 @@ def method_command(method: Method) -> Command:
         else:
             perform_sweep(method, recipe, sweep, flags)
 
-    parameters = _parameters(method) | strategy_parameters(method.strategies) | _MORE | COMMON
+    parameters = _parameters(method) | strategy_parameters(method.strategies) | _MORE | COMMON | running_flags(method)
     command.__signature__ = signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {name: annotation for name, (annotation, _) in parameters.items()}
     return command

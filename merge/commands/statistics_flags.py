@@ -13,6 +13,7 @@ from ..method import Method
 from ..recipe import Model
 
 _PANEL = "Statistics"
+_RUN = "Running"
 _PREFIX = "calibration_"
 
 
@@ -31,22 +32,43 @@ def statistics_flags(method: Method) -> dict[str, tuple[Any, Any]]:
     own = {f"{_PREFIX}{option.name}": own_flag(option, _PANEL) for option in method.calibration.declarations.values()}
     if not method.statistics:
         return own
-    files = {} if method.sequential else {"statistics": _files(f"--{method.statistics}", "A statistics file")}
+    files = {"statistics": _files(f"--{method.statistics}", "A statistics file", hidden=method.sequential)}
     data = {"data": _files("--data", "Data to compute statistics from: a benchmark's YAML, npz, texts …")}
     return files | data | own
 
 
-def _files(name: str, what: str) -> tuple[Any, Any]:
+def running_flags(method: Method) -> dict[str, tuple[Any, Any]]:
+    """Return what differs in the common flags where a method runs models itself, to compute what it lacks."""
+    if not (method.statistics or method.aligns):
+        return {}
+    model = "Architecture to run bare checkpoints with, on data or for evaluating: DIR, hf:NAME, timm:NAME, …"
+    batch = "Items run at a time. (default: 256 for evaluating, 32 on data)"
+    return {
+        "architecture": (Annotated[str | None, typer.Option("--model", help=model, rich_help_panel=_RUN)], None),
+        "batch_size": (
+            Annotated[int | None, typer.Option("--batch-size", help=batch, rich_help_panel=_RUN, min=1)],
+            None,
+        ),
+    }
+
+
+def _files(name: str, what: str, *, hidden: bool = False) -> tuple[Any, Any]:
     text = f"{what}; once for all models, or once for each in their order."
-    return Annotated[list[str] | None, typer.Option(name, help=text, rich_help_panel=_PANEL)], None
+    return Annotated[list[str] | None, typer.Option(name, help=text, rich_help_panel=_PANEL, hidden=hidden)], None
 
 
 def take_statistics(method: Method, values: dict[str, Any], models: int) -> list[Learned]:
     """Remove the flags from a command's arguments and return what each model has.
 
     Raises:
-        UsageError: Another number of them than one, or one for each model.
+        UsageError: Another number of them than one, or one for each model; or files and data.
     """
+    if method.sequential and values.get("statistics"):
+        what = f"{method.name} takes no --{method.statistics}: it gathers its own from --data"
+        raise UsageError(what, hint=f"merge {method.merged_by} merges with files")
+    if values.get("statistics") and values.get("data"):
+        what = f"--{method.statistics} gives the statistics, and --data would compute them"
+        raise UsageError(what, hint="give one of them; a recipe can mix both, model by model")
     files = _spread(values.pop("statistics", None), f"--{method.statistics}", models)
     data = _spread(values.pop("data", None), "--data", models)
     return [
@@ -75,5 +97,8 @@ def take_calibration(method: Method, values: dict[str, Any], models: Sequence[Mo
     declared = method.calibration.declarations
     if given and method.statistics and all(model.statistics for model in models):
         flag = declared[next(iter(given))].flag
-        raise UsageError(f"{flag} is for computing statistics, and none are computed", hint="give --data SPEC")
+        raise UsageError(
+            f"{flag} is for computing statistics, and none are computed",
+            hint=f"leave it out, or give --data in place of --{method.statistics}",
+        )
     return {name: declared[name].check(value, declared[name].flag) for name, value in given.items()}

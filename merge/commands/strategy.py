@@ -52,7 +52,7 @@ def _check_options(recipe: Recipe, chosen: StrategyFlags) -> None:
 
         check_weights(recipe)
     elif any(model.options for model in recipe.merge.models) or recipe.merge.options:
-        raise UsageError(f"--strategy {chosen.strategy} finds the weights itself", hint="leave --weight out")
+        raise UsageError(f"--strategy {chosen.strategy} finds the weights itself", hint="leave --weights out")
 
 
 def _find(

@@ -9,13 +9,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..planning.binding import is_pending, is_seeded
-from ..recipe import Alignment, LayerRule, Merge, Model, Recipe
+from ..recipe import LayerRule, Merge, Model, Recipe
 from ..registry import find_method
 from .aligning import Aligning
+from .checks import check_before
 from .computing import Computing
 from .learning import Learning, Resolved
 from .options import calibration_options
-from .places import all_models, located
+from .places import all_models
 
 
 def complete(recipe: Recipe, computing: Computing) -> Recipe:
@@ -25,6 +26,7 @@ def complete(recipe: Recipe, computing: Computing) -> Recipe:
         UsageError: Data and models do not fit, or statistics are in the way.
         MergeError: A model cannot be run.
     """
+    check_before(recipe)
     found = _complete(recipe.merge, "", Learning(recipe, computing), Aligning(recipe, computing))
     return replace(
         recipe,
@@ -33,20 +35,6 @@ def complete(recipe: Recipe, computing: Computing) -> Recipe:
         keep=(*recipe.keep, *found.keep),
         remarks=(*recipe.remarks, *found.remarks),
     )
-
-
-def read_all(recipe: Recipe) -> None:
-    """Read the descriptions of all data that a recipe names, so that what is wrong with them is said first.
-
-    Raises:
-        UsageError: One is wrong, or not there.
-    """
-    from ..calibration.data import read_data
-
-    for model in all_models(recipe.merge):
-        data = model.model.data if isinstance(model.model, Alignment) else model.data
-        if data:
-            read_data(located(data, recipe.folder))
 
 
 def items_of(recipe: Recipe) -> int | None:

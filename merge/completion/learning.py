@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..calibration.storing import AlreadyComputedError, Store
-from ..errors import UsageError
 from ..recipe import Merge, Model, Recipe
+from .checks import check_sequential
 from .options import calibration_options, method_options
 from .places import located, location_of, statistics_folder
 
@@ -71,14 +71,11 @@ class Learning:
         """Compute all models' statistics together, block by block.
 
         Raises:
-            UsageError: The merge differs from tensor to tensor.
+            UsageError: The merge differs from tensor to tensor, or lacks a base.
         """
         from ..calibration.sequential.gather import gather
 
-        if merge.layers:
-            what = f"{method.name} goes through whole blocks, so it takes no layer rules"
-            hint = f"vary a merge by {method.merged_by} with its files"
-            raise UsageError(what, where=merge.layers[0].where, hint=hint)
+        check_sequential(merge, method)
         outs = [self._path("gram", f"{label}{number}") for number in range(1, len(merge.models) + 1)]
         options = method_options(merge, method)
         folder = self._recipe.folder

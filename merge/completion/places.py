@@ -22,7 +22,7 @@ def located(spec: str, folder: Path | None) -> str:
     if whole.exists():
         return str(whole)
     parts = [part.strip() for part in spec.split(",")]
-    return ",".join(str(path) if (path := (folder or Path()) / part).exists() else part for part in parts)
+    return ",".join(str(path) if part and (path := (folder or Path()) / part).exists() else part for part in parts)
 
 
 def location_of(model: Model, folder: Path | None) -> str:

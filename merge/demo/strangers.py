@@ -47,6 +47,15 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+def new_network(network: type[Any], seed: int) -> Any:
+    """Return an untrained network; torch's own random numbers are left where they were."""
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return network()
+
+
 def train_stranger(network: type[Any], images: Tensor, labels: Tensor, seed: int, epochs: int = EPOCHS) -> Any:
     """Train a network of its own.
 
@@ -59,9 +68,7 @@ def train_stranger(network: type[Any], images: Tensor, labels: Tensor, seed: int
     """
     import torch
 
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = network()
+    model = new_network(network, seed)
     steps = epochs * -(-len(labels) // BATCH_SIZE)
     optimizer = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE)
     rates = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
@@ -99,6 +106,6 @@ def average(models: Sequence[Any], network: type[Any]) -> Any:
 
     states = [model.state_dict() for model in models]
     mean = {name: torch.stack([state[name] for state in states]).mean(0) for name in states[0]}
-    model = network()
+    model = new_network(network, 0)
     model.load_state_dict(mean)
     return model.eval()

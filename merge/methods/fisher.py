@@ -20,7 +20,7 @@ from typing import NamedTuple
 from ..arithmetic.consensus import weighted_sum
 from ..arithmetic.importance import floored, importance_average
 from ..calibration.declared import FisherCalibration
-from ..errors import MergeError, UsageError
+from ..errors import UsageError
 from ..method import Context, Method
 from ..options import Options, option
 from ..reduction import Array, Sums
@@ -106,9 +106,6 @@ def _rule(options: FisherOptions) -> _Rule:
 def _information(number: int, options: FisherOptions, context: Context) -> Array:
     """Return a model's Fisher information, raised to its power."""
     found = context.statistic(number)
-    if context.xp.any(found < 0):
-        hint = "it is a mean of squares: compute it again with merge calibrate fisher"
-        raise MergeError(f"the Fisher information of model {number + 1} is negative somewhere", hint=hint)
     return found if options.power == 1 else found**options.power
 
 

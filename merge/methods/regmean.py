@@ -75,7 +75,10 @@ class Regmean(Method):
             return weighted_sum(arrays, options.weight, normalize=False)
         shape, dtype, xp = arrays[0].shape, arrays[0].dtype, context.xp
         solved = merge_by_grams(_terms(arrays, options, context), options.off_diagonal, xp)
-        context.record(condition=solved.condition, ridge=solved.ridge, off_diagonal=options.off_diagonal)
+        if solved.is_average:
+            context.record(why="its Gram matrices are all 0, as without rows")
+        else:
+            context.record(condition=solved.condition, ridge=solved.ridge, off_diagonal=options.off_diagonal)
         return xp.astype(_as_stored(solved.matrix, context.layout).reshape(shape), dtype)
 
 

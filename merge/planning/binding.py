@@ -13,7 +13,7 @@ from ..errors import UsageError, suggest
 from ..method import Method
 from ..options import Declaration, check_name
 from ..recipe import Alignment, LayerRule, Merge, Model, OptionValue, Placed, place_of
-from ..registry import find_method
+from ..registry import find_method, usable_methods
 from ..searched import Searched
 
 STATISTICS = {"fisher": "Fisher information", "gram": "Gram matrices"}
@@ -178,7 +178,10 @@ def _bind_statistics(method: Method, merge: Merge, opener: Opens) -> tuple[int, 
         other = next((name for name in model.statistics if name != kind or method.sequential), None)
         if other or (model.data and not kind):
             what = f"{method.name} takes no {other or 'data'}"
-            raise UsageError(what, where=where, hint="it computes its own: give --data" if method.sequential else None)
+            raise UsageError(what, where=where, hint=_instead(method, other))
+        if model.data and kind in model.statistics:
+            what = f"model {number} has both {kind} and data, from which it would be computed"
+            raise UsageError(what, where=where, hint="leave one of them out")
         if kind and kind not in model.statistics and not model.data:
             wanted = "--data SPEC" if method.sequential else f"--{kind} FILE, or --data SPEC to compute it"
             noun = "data" if method.sequential else STATISTICS[kind]
@@ -196,6 +199,16 @@ def _bind_statistics(method: Method, merge: Merge, opener: Opens) -> tuple[int, 
     if not kind or any(kind not in model.statistics for model in merge.models):
         return ()
     return tuple(opener.open_statistics(model, kind) for model in merge.models)
+
+
+def _instead(method: Method, kind: str | None) -> str:
+    """Return what to do where a method takes no statistics of this kind, or no data."""
+    if method.sequential:
+        return f"it computes its own: give --data, or merge by {method.merged_by} with the files"
+    takers = [
+        f"{one.name} does" for one in usable_methods()[0] if kind and one.statistics == kind and not one.sequential
+    ]
+    return f"leave it out; {', '.join(takers)}" if takers else "leave it out"
 
 
 def is_pending(merge: Merge) -> bool:
@@ -256,7 +269,9 @@ def _per_model(
     for options, where in given:
         for name in options:
             if name not in known:
-                hint = suggest(name, known) or ("it belongs under options:" if name in declared else None)
+                hint = suggest(name, (*known, "data", *STATISTICS)) or (
+                    "it belongs under options:" if name in declared else None
+                )
                 place = place_of(options, name, where)
                 raise UsageError(f"{method} has no option '{name}' per model", where=place, hint=hint)
     found: dict[str, OptionValue] = {}

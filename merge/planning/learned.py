@@ -67,6 +67,14 @@ class Learned:
             counts.append(self.facts[number].rows.get(info.name) if info else None)
         return None if None in counts else sum(count for count in counts if count is not None)
 
+    def why_without(self, bound: BoundCall, name: str) -> str:
+        """Return why there are no statistics of a tensor, as a file that has none says; empty where none says it."""
+        for number, child in zip(bound.statistics, bound.inputs, strict=True):
+            left_out = self.facts[number].about.get("left_out")
+            if isinstance(left_out, Mapping) and (own := self._own_name(child, name)) in left_out:
+                return str(left_out[own])
+        return ""
+
     def infos(self, expression: Expression | None, name: str) -> Iterator[tuple[Statistic, TensorInfo]]:
         """Yield every statistic that an expression reads for a tensor, with where it lies."""
         for call in calls(expression) if expression is not None else ():
@@ -104,7 +112,12 @@ class Learned:
         for number, child in zip(bound.statistics, bound.inputs, strict=False):
             source = self._opened[number]
             known = self._opened[child if isinstance(child, int) else 0].tensors
-            named = [*source.tensors, *self.facts[number].aliases]
+            aliases = self.facts[number].aliases
+            missing = next((owner for owner in aliases.values() if owner not in source.tensors), None)
+            if missing is not None:
+                what = f"'aliases' in the metadata names '{missing}', which the file lacks"
+                raise MergeError(what, where=source.location, hint="compute the file again")
+            named = [*source.tensors, *aliases]
             unknown = [name for name in named if name not in known]
             if unknown:
                 what = f"has statistics of '{unknown[0]}', which its model lacks"

@@ -11,6 +11,7 @@ from ..checkpoints.memory import MemoryCheckpoint
 from ..checkpoints.resolve import local_path, open_checkpoint
 from ..errors import MergeError, UsageError
 from ..recipe import Alignment, Model
+from .stated import check_kind, refuse_statistics
 
 Key = tuple[object, ...]
 
@@ -51,6 +52,7 @@ class Opener:
     def open_silently(self, model: Model) -> int:
         """Do the same for a model that may be among the sources for other reasons."""
         source = self._open(model)
+        refuse_statistics(source, model.where)
         files = [(identity.device, identity.inode) for identity in source.identities]
         key: Key = tuple(files) if files else (id(model.model),)
         if key not in self._positions:
@@ -72,8 +74,7 @@ class Opener:
         key: Key = (kind, *files) if files else (id(given),)
         if key not in self._positions:
             facts = Facts.from_metadata(source.metadata, source.location)
-            if facts.kind and facts.kind != kind:
-                raise UsageError(f"holds {facts.kind} statistics, not {kind}", where=source.location)
+            check_kind(source, facts, kind, is_model=tuple(files) in self._positions)
             self._positions[key] = len(self.sources)
             self.statistics[len(self.sources)] = facts
             self.sources.append(source)

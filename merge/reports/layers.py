@@ -18,6 +18,7 @@ from ..checkpoints.resolve import open_checkpoint
 from ..dtypes import DTYPES
 from ..inspection import pieces
 from ..planning.blocks import layer_of
+from .rows import is_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,7 +57,7 @@ def measure_layers(plan: Plan, out: Path, advance: Callable[[int, int], None]) -
     Raises:
         MergeError: When an input or the output cannot be read.
     """
-    models = [number for number, role in enumerate(plan.roles) if role.startswith("model")]
+    models = [number for number, role in enumerate(plan.roles) if is_model(role)]
     bases = [number for number, role in enumerate(plan.roles) if role == "base"]
     merged = [row for row in plan.rows if row.action == "merge"]
     if not merged or not models:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,6 +10,11 @@ from ..evaluation.outcome import LOWER_IS_BETTER
 
 Row = Mapping[str, Any]
 SEVERITIES = ("1", "2", "3", "4", "5")
+
+
+def is_model(role: str) -> bool:
+    """Tell whether an input of a merge with this role was merged: no base, statistics, order or model to align to."""
+    return re.fullmatch(r"model( \d+)?", role) is not None
 
 
 def rows_of(report: Mapping[str, Any], key: str) -> Sequence[Row]:

@@ -8,7 +8,7 @@ from typing import Any
 from .chapters.barrier import curve_name
 from .chapters.comparisons import SIGNIFICANT
 from .names import Names
-from .rows import Row, benchmarks_of, best_value, clean_rows, main_rows, overlap, ranked, rows_of
+from .rows import Row, benchmarks_of, best_value, clean_rows, is_model, main_rows, overlap, ranked, rows_of
 from .values import NO_BREAK, listed, metric_difference, metric_range, metric_value, percent, seconds, size, title_of
 
 CHOOSERS = ("greedy", "learned", "coefficients", "search")
@@ -26,11 +26,19 @@ def _merged(report: Mapping[str, Any]) -> list[str]:
     if "merge" not in recipe or not inputs:
         return []
     bases = sum(model.get("name") == "base" for model in inputs)
-    count = len(inputs) - bases
-    text = f"{count} model{'s' * (count != 1)}{' and their base' if bases else ''} merged by {recipe['merge']}"
+    count = sum(is_model(model.get("name", "")) for model in inputs)
+    text = f"{count} model{'s' * (count != 1)}{' and their base' if bases else ''} merged by {_method(report, recipe)}"
     if "seconds" in merge and "bytes_written" in merge:
         text += f" in {seconds(merge['seconds'])}, {size(merge['bytes_written'])} written"
     return [f"{text}."]
+
+
+def _method(report: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
+    """Return the method by which statistics were gathered, if it is another than the merge itself is recorded as."""
+    files = (report.get("statistics") or {}).get("files") or ()
+    found = {file["about"].get("method") for file in files}
+    gathered = found.pop() if len(found) == 1 else None
+    return f"{gathered}, whose last step is {recipe['merge']}" if gathered else str(recipe["merge"])
 
 
 def _best(report: Mapping[str, Any], names: Names) -> list[str]:

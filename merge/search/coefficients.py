@@ -52,7 +52,7 @@ def search_coefficients(
     Args:
         recipe: The merge, without weights, and with all its statistics.
         objective: The held-out benchmarks, loaded.
-        note: Told of points that cannot be merged.
+        note: Told of points that cannot be merged, and of the weights that are chosen.
 
     Returns:
         The recipe with the weights of the best point, and all points as a section of a report.
@@ -67,6 +67,8 @@ def search_coefficients(
     failed = [point for point in tried if point.score is None]
     if failed:
         note(f"{len(failed)} of {len(tried)} points have no score; the first: {failed[0].failure}")
+    chosen = (f"{model.model} {weight:.4g}" for model, weight in zip(recipe.merge.models, best.weights, strict=True))
+    note(f"weights chosen on {objective.name}: {', '.join(chosen)}")
     remark = f"weights chosen on {objective.name}, the best of {len(tried)} points"
     found = replace(with_weights(recipe, best.weights), data_use="held-out", remarks=(*recipe.remarks, remark))
     return found, _section(recipe, objective, tried, best)
@@ -82,7 +84,7 @@ def check_weights(recipe: Recipe) -> None:
     if weight is None or not weight.per_model:
         raise UsageError(f"{recipe.merge.method} has no weights of the models that could be searched")
     if "weight" in recipe.merge.options or any("weight" in model.options for model in recipe.merge.models):
-        raise UsageError("--strategy coefficients finds the weights itself", hint="leave --weight out")
+        raise UsageError("--strategy coefficients finds the weights itself", hint=f"leave {weight.flag} out")
 
 
 def with_weights(recipe: Recipe, weights: Sequence[float]) -> Recipe:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from ..calibration.soundness import what_is_wrong
 from ..checkpoints.checkpoint import Source
 from ..checkpoints.files import Buffer
+from ..checkpoints.header import TensorInfo
 from ..dtypes import DTYPES, accumulator
 from ..errors import MergeError
 from ..method import WeightedSum
@@ -134,12 +136,14 @@ class Evaluator:
     def _context(self, call: Call, row: Row, raws: Raws, block: Block) -> BlockContext:
         def statistic(model: int) -> Any:
             found = call.statistics[model]
-            aligned = found.aligned
-            loaded = self._load(found.source, row, raws, block, None) if aligned else self._load_aside(found.source, row)
-            wrong = call.method.wrong_statistic(loaded, self._backend.xp)
+            info = row.tensors[found.source] if found.aligned else dict(row.asides)[found.source]
+            assert info is not None  # noqa: S101 - the planner uses present tensors only
+            aligned = self._load(found.source, row, raws, block, None) if found.aligned else None
+            loaded = self._load_aside(found.source, info) if aligned is None else aligned
+            wrong = what_is_wrong(call.method.statistics, loaded, self._backend.xp)
             if wrong:
                 where = self._sources[found.source].location
-                raise MergeError(f"the statistics of '{row.name}' {wrong}", where=where, hint=_AGAIN)
+                raise MergeError(f"the statistics of '{info.name}' {wrong}", where=where, hint=_AGAIN)
             return loaded
 
         def record(facts: Mapping[str, Any]) -> None:
@@ -149,9 +153,8 @@ class Evaluator:
             self._backend, call, row.name, unit(row), block, self._results, self._seed, statistic, record
         )
 
-    def _load_aside(self, source: int, row: Row) -> Any:
+    def _load_aside(self, source: int, info: TensorInfo) -> Any:
         """Read a whole tensor of statistics, in float64."""
-        info = dict(row.asides)[source]
         raw = self._backend.raw("aside", info.nbytes)
         self._sources[source].read_into(info, 0, raw)
         return self._backend.load_alone(raw, info.dtype).reshape(info.shape)

@@ -73,7 +73,10 @@ def _timm_vit(**more: Any) -> Callable[[], tuple[nn.Module, Mapping[str, Any]]]:
         from timm.models.vision_transformer import VisionTransformer
 
         sizes = {"img_size": 16, "patch_size": 4, "embed_dim": 48, "depth": 2, "num_heads": 3, "num_classes": 5}
-        return VisionTransformer(**sizes | more), {"num_heads": 3}
+        return VisionTransformer(**sizes | more), {
+            "architecture": "vit_tiny_patch16_224",
+            "model_args": {"num_heads": 3},
+        }
 
     return make
 

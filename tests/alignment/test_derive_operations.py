@@ -80,6 +80,7 @@ MOVE_TOGETHER = {
     "unbound": lambda self, x: sum(x.unbind(1)),
     "repeated and averaged": lambda self, x: x.repeat(1, 2, 1).repeat_interleave(2, dim=1).mean(1),
     "one-dimensional pooling": lambda self, x: functional.max_pool1d(x.mT, 2).mT,
+    "with an empty piece": lambda self, x: torch.cat([x[..., :WIDTH].relu(), x[..., WIDTH:].cos()], -1),
     "outer product": lambda self, x: torch.einsum("bsd,bst->btd", x, x @ x.mT),
 }
 

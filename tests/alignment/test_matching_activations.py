@@ -221,3 +221,27 @@ def test_two_places_have_means_of_their_own():
         moments.add("a", first, second)
         moments.add("b", first + shift, second + shift)
     np.testing.assert_allclose(near.correlation(), far.correlation(), atol=1e-6)
+
+
+def test_what_several_matrices_read_counts_once():
+    """Queries, keys and values read the same states: once; the output reads others."""
+    groups = attention_groups()
+    one, other = made(Attention, 0), made(Attention, 1)
+    sample = texts()
+    found = match(one, other, sample, groups, only="residual", metric="inner")
+    with torch.no_grad():
+        read = [_states(model, sample.inputs["tokens"]) for model in (one, other)]
+    expected = sum(first.T @ second for first, second in zip(*read, strict=True)) / (2 * 240)
+    assert found.report.objective_before == pytest.approx(float(expected.trace()), rel=1e-5)
+
+
+def _states(model, tokens):
+    """Return what the attention reads, and what the output reads: [rows, width] each."""
+    kept = []
+    handles = [
+        layer.register_forward_pre_hook(lambda _, given: kept.append(given[0])) for layer in (model.q, model.out)
+    ]
+    model(tokens)
+    for handle in handles:
+        handle.remove()
+    return [states.flatten(0, 1).double() for states in kept]

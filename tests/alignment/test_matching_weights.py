@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from merge.alignment.declared import AlignmentOptions
 from merge.alignment.groups import Group
 from merge.alignment.matching import CheckpointReader, StateReader, match_weights, products
+from merge.alignment.matching.assignment import assign
 from merge.alignment.permutations import is_valid
 from merge.checkpoints.resolve import open_checkpoint
 from merge.errors import MergeError, UsageError
@@ -283,3 +284,20 @@ def test_an_unsound_group_stays_with_a_note():
     found = match(one, one, square, note=notes.append)
     assert found.orders == {}
     assert notes == ["'twice' stays as it is: one piece of an axis carries it twice"]
+
+
+def test_an_order_stays_where_another_is_no_better():
+    current = np.array([2, 0, 1])
+    assert assign(np.ones((3, 3)), current) is current
+    assert assign(np.ones((3, 3)) + 1e-12 * np.eye(3), current) is current
+    assert assign(np.ones((3, 3)) + np.eye(3), current).tolist() == [0, 1, 2]
+
+
+def test_the_look_at_the_basin_ends_as_soon_as_the_answer_is_known():
+    one, groups = residual(0)
+    steps = []
+    match(one, residual(1)[0], groups, progress=steps.append)
+    assert [step.group for step in steps if step.stage == "comparing"] == ["mlp"]
+    steps.clear()
+    match(one, noisy(one, 0.1, 1), groups, progress=steps.append)
+    assert [step.group for step in steps if step.stage == "comparing"] == ["mlp", "residual"]

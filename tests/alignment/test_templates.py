@@ -154,12 +154,25 @@ def test_unknown_families_are_refused() -> None:
         ("timm-vit", {"blocks.1.norm2.weight": (40,)}, "has 40 units, and the group 48"),
         ("llama", {"model.layers.1.self_attn.sinks": (6,)}, "'model.layers.1.self_attn.sinks' is none of its tensors"),
         ("resnet-basic", {"layer2.0.conv2.weight": (16, 12, 3, 3)}, "has 16 units, and the group 12"),
+        ("resnet-basic", {"layer1.0.convs.0.weight": (4, 4, 3, 3)}, "'layer1.0.convs.0.weight' is none of its tensors"),
     ],
 )
 def test_what_a_template_does_not_know_is_refused(name: str, more: dict[str, tuple[int, ...]], problem: str) -> None:
     _, config, state = build(name)
     with pytest.raises(UsageError, match=problem):
         groups_by_names(shapes_of(state) | more, config)
+
+
+def test_resnets_that_normalise_in_groups_of_channels_are_refused() -> None:
+    _, _, state = build("resnet-basic")
+    message = refused({name: tensor for name, tensor in state.items() if "running" not in name})
+    assert "a ResNet" in message
+    assert "may be over groups of channels" in message
+
+
+def test_resnets_with_other_blocks_are_refused() -> None:
+    _, _, state = build("resnet-bottleneck")
+    assert "'layer1.0.conv2.weight" in refused({name: t for name, t in state.items() if "layer1.0.conv2" not in name})
 
 
 @pytest.mark.parametrize("name", ["timm-vit", "hf-vit", "bert-classifier", "gpt2", "llama", "hf-clip", "open-clip"])
@@ -178,6 +191,31 @@ def test_impossible_numbers_of_heads_are_not_used(heads: object) -> None:
     _, _, state = build("hf-vit")
     groups = groups_by_names(shapes_of(state), {"num_attention_heads": heads}).groups
     assert not [group for group in groups.groups.values() if group.kind == "heads"]
+
+
+def test_what_the_name_of_an_architecture_tells() -> None:
+    """timm's configurations have no number of heads; a name without rotary places lets units of queries move."""
+    from timm import create_model
+
+    with torch.device("meta"):
+        shapes = shapes_of(create_model("vit_tiny_patch16_224").state_dict())
+    named = groups_by_names(shapes, {"architecture": "vit_tiny_patch16_224"}).groups
+    assert (named.groups["heads.11"].size, named.groups["heads.11.qk"].size) == (3, 64)
+    other = groups_by_names(shapes, {"architecture": "vit_pe_spatial_tiny_patch16_512", "num_heads": 3})
+    assert "heads.11.vo" in other.groups.groups
+    assert not [name for name in other.groups.groups if name.endswith("qk")]
+
+
+def test_rotary_places_leave_no_trace_in_names() -> None:
+    """timm's Eva has the names of a ViT: what holds for both is what the template says."""
+    from timm.models.eva import Eva
+
+    sizes = {"img_size": 16, "patch_size": 4, "embed_dim": 48, "depth": 2, "num_heads": 3, "num_classes": 5}
+    module = perturbed(Eva(**sizes, use_rot_pos_emb=True, qkv_bias=False, swiglu_mlp=False))
+    state = saved(module)
+    groups = groups_by_names(shapes_of(state), {"num_heads": 3, "architecture": "vit_pe_spatial_tiny"}).groups
+    assert "heads.0" in groups.groups
+    assert difference(module, lambda module: run(module, (IMAGES,)), groups, list(groups.groups)) < TOLERANCE
 
 
 def test_gains_of_queries_tell_the_size_of_heads() -> None:

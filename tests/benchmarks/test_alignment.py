@@ -81,9 +81,16 @@ def test_a_path_is_scored_where_it_says():
 
 def test_repair_brings_the_middle_to_the_ends():
     pair = small_pair()
-    found = pair.repaired(pair.first)  # the average of a model with itself is itself
-    assert all(torch.allclose(found[name], pair.first[name], atol=1e-5) for name in found)
-    assert not torch.equal(pair.repaired(pair.second)["head.weight"], pair.first["head.weight"])
+    itself = pair.repaired(pair.first)  # batches of 128 that differ a little from the whole
+    assert all(torch.allclose(itself[name], pair.first[name], atol=0.03) for name in itself)
+    found = pair.repaired(pair.second)
+    network = pair.make()
+    spreads = []
+    for state in (pair.first, pair.second, found):
+        network.load_state_dict(state)
+        with torch.no_grad():
+            spreads.append(network(pair.data.train.pixels).std(0))
+    assert torch.allclose(spreads[2], (spreads[0] + spreads[1]) / 2, rtol=0.1)
 
 
 def test_reset_measures_statistics_anew():
@@ -108,7 +115,7 @@ def test_planted_orders_are_found_from_anchors_with_noise():
     assert recovered(1.0, 1, "anchored")
 
 
-def test_cost_is_measured_by_a_process_of_its_own(tmp_path, monkeypatch):
+def test_cost_is_measured_by_a_process_of_its_own():
     import alignment_cost
 
     case = alignment_cost.CASES[1]
@@ -116,13 +123,6 @@ def test_cost_is_measured_by_a_process_of_its_own(tmp_path, monkeypatch):
         "residual",
         *(f"{kind}.{layer}" for kind in ("heads", "qk", "vo", "mlp") for layer in (0, 1)),
     }
-    shapes = alignment_cost.shapes_of(alignment_cost.CASES[0])
-    small = {
-        name: tuple(min(size, 4096) if axis == 0 else 8 for axis, size in enumerate(shape))
-        for name, shape in shapes.items()
-    }
-    assert small.keys() == {"up.weight", "up.bias", "down.weight"}
-    monkeypatch.setattr(alignment_cost, "WIDE", 4096)
     assert alignment_cost._held("VmHWM") >= alignment_cost._held("VmRSS") > 2**20
 
 

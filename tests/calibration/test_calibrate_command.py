@@ -46,10 +46,25 @@ def test_gram_says_in_one_line_what_was_written(cli, here):
     assert result.code == 0, result.err
     assert len(result.out.splitlines()) == 1
     assert result.out.startswith("out.st: 9 tensors for 13 parameters, 8 to 40 rows, ")
-    assert "1 (convolution; --convolutions includes it)" in result.out
+    assert "1 (convolution; --convolutions includes it) such as 'vit.embeddings.patch_emb" in result.out
+    assert "2 (never multiplied by as a whole) such as 'vit.embeddings.cls_token', 1 (" in result.out
     tensors = load_file(here / "out.st")
     assert {tensor.dtype for tensor in tensors.values()} == {torch.float32}
     assert tensors["vit.encoder.layer.0.output.dense.weight"].shape == (16, 16)
+
+
+def test_statistics_are_not_written_into_the_models_folder(cli, here):
+    result = gram(cli, "--force", out="vit/out.st")
+    what = "vit/out.st: the statistics would lie in the folder of the model"
+    assert_refused(result, 2, what, "write them outside of")
+    assert not (here / "vit" / "out.st").exists()
+
+
+def test_nor_into_the_folder_of_the_data(cli, here):
+    (here / "images").mkdir()
+    (here / "images" / "one.png").write_bytes(b"")
+    what = "the statistics would lie in the folder of the data"
+    assert_refused(gram(cli, data="images", out="images/out.st"), 2, what)
 
 
 def test_gram_of_a_language_model(cli, here):
@@ -149,7 +164,7 @@ def test_bad_requests_are_refused_in_one_line(cli, here):
         (["--batch-size", 0], ("--batch-size",)),
         (["-o", "there.st"], ("there.st", "the output exists", "--force")),
         (["-o", "vit"], ("a folder stands there", "single file")),
-        (["-o", "vit/model.safetensors", "--force"], ("one of the inputs",)),
+        (["-o", "vit/model.safetensors", "--force"], ("in the folder of the model", "outside of")),
         (["-o", "texts.txt", "--data", "texts.txt", "--force"], ("one of the inputs",)),
         (["--data", "builtin:digit"], ("builtin:digit",)),
         (["--data", "nope.npz"], ("nope.npz",)),

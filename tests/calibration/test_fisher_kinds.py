@@ -6,8 +6,13 @@ import pytest
 import torch
 from fisher_case import Case, fisher, plain_loop
 
+from merge.calibration.declared import FisherCalibration
+from merge.calibration.fisher import compute_fisher
+from merge.calibration.storing import Store
 from merge.calibration.subject import IGNORED
 from merge.errors import MergeError
+from merge.evaluation.candidate import Candidate
+from merge.evaluation.task import Settings
 
 ITEMS, LENGTH = 5, 6
 
@@ -259,6 +264,16 @@ def test_frozen_parameters_and_buffers_are_left_out(tmp_path):
     case.subject = lambda *_: subject
     found, _ = fisher(case, tmp_path / "out.st")
     assert sorted(found) == ["0.bias", "1.bias", "1.weight", "5.bias", "5.weight"]
+
+
+def test_the_file_says_why_tensors_have_no_information(tmp_path):
+    case = convolutions()
+    state = dict(case.module.state_dict()) | {"fused": torch.ones(2)}
+    candidate = Candidate("model", state, None, "id")
+    with Store(tmp_path / "out.st") as store:
+        facts = compute_fisher(candidate, case, FisherCalibration(samples=2), Settings(), store)
+    buffers = {"1.running_mean": "not trained", "1.running_var": "not trained"}
+    assert facts.about["left_out"] == {"fused": "without a place of its own in the network", **buffers}
 
 
 def test_a_parameter_that_nothing_depends_on_is_zero_and_named(tmp_path):

@@ -214,6 +214,37 @@ def test_timm(tmp_path: Path, arrays: Path) -> None:
     assert subject.predicts == "classes"
 
 
+def test_timms_own_normalization(tmp_path: Path) -> None:
+    """For images that are named without a benchmark; a benchmark that says nothing means [0, 1]."""
+    import timm
+
+    model = timm.create_model("resnet10t", num_classes=3)
+    save_file(model.state_dict(), tmp_path / "timm.safetensors")
+    described = write(
+        tmp_path,
+        "kind: classification\ndata: {path: data.npz}\n",
+        images=np.zeros((4, 176, 176, 3), np.uint8),
+        labels=np.arange(4) % 3,
+    )
+    settings = replace(SETTINGS, model="timm:resnet10t")
+    _, named = subject_of(tmp_path / "timm.safetensors", tmp_path / "data.npz", settings)
+    _, of_benchmark = subject_of(tmp_path / "timm.safetensors", described, settings)
+    assert named.about["normalize"] == {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
+    assert of_benchmark.about["normalize"] == {"mean": [0.0], "std": [1.0]}
+
+
+def test_the_normalization_of_a_repository_of_the_hub(
+    vit: Path, arrays: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (vit / "preprocessor_config.json").write_text('{"image_mean": [0.4], "image_std": [0.3]}')
+    (tmp_path / "bare").mkdir()
+    (vit / "model.safetensors").rename(tmp_path / "bare" / "model.safetensors")
+    monkeypatch.setattr("merge.evaluation.hub.fetch_settings", lambda name, needed: {"org/vit@tuned": vit}[name])
+    settings = replace(SETTINGS, model="hf:org/vit@tuned")
+    _, sample = subject_of(tmp_path / "bare", arrays, settings)
+    assert sample.about["normalize"] == {"mean": [0.4], "std": [0.3]}
+
+
 def test_tensors_without_a_place_of_their_own_are_left_out(vit: Path, arrays: Path) -> None:
     """Where a library puts a parameter together at load, it has no name in the checkpoint."""
     from merge.evaluation.networks.weights import trace_names

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,20 @@ def test_aliases_and_layouts(work, cli):
     assert [file["about"] for file in document["statistics"]["files"]] == [{"seed": 3}] * 2
 
 
+def test_the_ledger_tells_the_reason_that_the_files_record(work, cli):
+    reason = "without a place of its own in the network"
+    layout = {"proj": "in_out"}
+    rows = {"q.weight": 12, "proj": 12}
+    metadata = replace(FACTS, layout=layout, rows=rows, about={"left_out": {"conv.weight": reason}}).metadata()
+    for seed, name in enumerate("ab"):
+        found = grams(seed)
+        del found["conv.weight"]
+        save_file(found, work / f"gram-{name}.st", metadata)
+    ledger = {row["tensor"]: row for row in merged(cli)["statistics"]["tensors"]}
+    assert (ledger["conv.weight"]["treatment"], ledger["conv.weight"]["why"]) == ("averaged", reason)
+    assert ledger["bias"]["why"] == "no statistics of it"
+
+
 def test_the_merge_records_content_ids_of_statistics_and_repeats(work, cli):
     document = merged(cli)
     with safe_open(work / "out.st", "pt") as opened:
@@ -140,13 +155,67 @@ REFUSED: dict[str, tuple[Facts | None, tuple[str, ...], int, str]] = {
     "not there": (None, (*REGMEAN, "--gram", "gram-a.st", "--gram", "nothing.st"), 2, "nothing.st: no such file"),
     "another kind": (facts(kind="fisher"), (*REGMEAN, *BOTH), 2, "gram-b.st: holds fisher statistics, not gram"),
     "a method without": (None, ("soup", "a.st", "b.st", "-o", "out.st", "--gram", "gram-a.st"), 2, "No such option"),
-    "options of computing": (None, (*REGMEAN, *BOTH, "--samples", "9"), 2, "--samples is for computing statistics"),
+    "options of computing": (
+        None,
+        (*REGMEAN, *BOTH, "--samples", "9"),
+        2,
+        "none are computed (leave it out, or give --data in place of --gram)",
+    ),
     "broken metadata": (facts(), (*REGMEAN, "--gram", "broken.st"), 1, "'aliases' in the metadata is no JSON object"),
     "unknown tensor": (
         facts(aliases={"other.weight": "q.weight"}),
         (*REGMEAN, *BOTH),
         1,
         "gram-b.st: has statistics of 'other.weight', which its model lacks",
+    ),
+    "an alias to nothing": (
+        facts(aliases={"k.weight": "v.weight"}),
+        (*REGMEAN, *BOTH),
+        1,
+        "gram-b.st: 'aliases' in the metadata names 'v.weight', which the file lacks",
+    ),
+    "rows that are no number": (
+        facts(rows={"q.weight": 2.5}),
+        (*REGMEAN, *BOTH),
+        1,
+        "gram-b.st: 'rows' in the metadata gives 'q.weight' 2.5, which is no positive whole number",
+    ),
+    "rows below 1": (facts(rows={"q.weight": 0}), (*REGMEAN, *BOTH), 1, "'q.weight' 0, which is no positive whole"),
+    "a layout that is none": (
+        facts(layout={"proj": "round"}),
+        (*REGMEAN, *BOTH),
+        1,
+        "'proj' 'round', which is no layout",
+    ),
+    "a checkpoint": (
+        None,
+        (*REGMEAN, "--gram", "gram-a.st", "--gram", "b.st"),
+        2,
+        "b.st: this looks like a checkpoint, not a statistics file (compute one with: merge calibrate gram)",
+    ),
+    "a checkpoint for fisher": (
+        None,
+        ("fisher", "a.st", "b.st", "-o", "out.st", "--fisher", "b.st"),
+        2,
+        "b.st: this looks like a checkpoint, not a statistics file",
+    ),
+    "statistics for a model": (
+        None,
+        ("soup", "a.st", "gram-a.st", "-o", "out.st"),
+        2,
+        "gram-a.st: this is a file of gram statistics, not a model",
+    ),
+    "files and data": (
+        None,
+        (*REGMEAN, *BOTH, "--data", "a.npz"),
+        2,
+        "--gram gives the statistics, and --data would compute them",
+    ),
+    "files for regmean-pp": (
+        None,
+        ("regmean-pp", "a.st", "b.st", *BOTH, "-o", "out.st"),
+        2,
+        "regmean-pp takes no --gram: it gathers its own from --data (merge regmean merges with files)",
     ),
     "another shape": (
         facts(layout={"conv.weight": "convolution"}),
@@ -195,7 +264,14 @@ def test_swapped_files_are_found_before_anything_is_read(work, cli):
 
 def test_mixed_grammar_errors_have_their_place(work, cli):
     (work / "r.yaml").write_text("merge: soup\nmodels:\n  - {model: a.st, gram: gram-a.st}\n  - b.st\noutput: out.st\n")
-    assert_refused(cli("run", "r.yaml"), 2, "r.yaml:3:5: soup takes no gram")
+    assert_refused(cli("run", "r.yaml"), 2, "r.yaml:3:5: soup takes no gram (leave it out; regmean does)")
+    (work / "r.yaml").write_text(
+        "merge: regmean\nmodels:\n  - {model: a.st, grams: gram-a.st}\n  - b.st\noutput: out.st\n"
+    )
+    assert_refused(cli("run", "r.yaml"), 2, "regmean has no option 'grams' per model (did you mean 'gram'?)")
+    both = "merge: regmean\nmodels:\n  - {model: a.st, gram: gram-a.st, data: a.npz}\n  - {model: b.st, data: b.npz}\n"
+    (work / "r.yaml").write_text(f"{both}output: out.st\n")
+    assert_refused(cli("run", "r.yaml"), 2, "r.yaml:3:5: model 1 has both gram and data")
     (work / "r.yaml").write_text("merge: soup\ndata: d.yaml\nmodels: [a.st, b.st]\noutput: out.st\n")
     assert_refused(cli("run", "r.yaml"), 2, "soup takes no data")
     text = "merge: regmean\nmodels:\n  - {model: a.st, gram: gram-a.st}\n  - {model: b.st, gram: gram-b.st}\n"
@@ -247,3 +323,93 @@ def test_only_one_models_gram_matrix_is_in_memory(here):
         peaks.append(int(found.stdout.split()[-1]))
     one_gram = size * size * 8 // 1024
     assert peaks[1] - peaks[0] < 2 * one_gram
+
+
+def test_files_that_do_not_name_their_model_are_taken_with_a_warning(work, cli):
+    result = cli(*REGMEAN, *BOTH)
+    assert result.code == 0, result.err
+    assert "warning: gram-b.st does not say which model it was computed from" in result.err
+
+
+def test_a_stated_model_is_not_warned_about_unless_it_is_a_nested_merge(work, cli):
+    for name in "ab":
+        assert cli("passthrough", f"{name}.st", "-o", f"{name}{name}.st").code == 0
+        identity = safe_open(work / f"{name}{name}.st", "pt").metadata()["merge.output"]
+        save_file(grams(0), work / f"gram-{name}.st", facts(model=identity).metadata())
+    result = cli("regmean", "aa.st", "bb.st", *BOTH, "-o", "out.st")
+    assert (result.code, result.err) == (0, "")
+    nested = "{model: {merge: soup, models: [aa.st, bb.st]}, gram: gram-a.st}"
+    (work / "r.yaml").write_text(f"merge: regmean\nmodels:\n  - {nested}\n  - {{model: bb.st, gram: gram-b.st}}\n")
+    result = cli("run", "r.yaml", "-o", "nested.st")
+    assert result.code == 0, result.err
+    wanted = "warning: whether gram-a.st was computed from the nested merge cannot be checked"
+    assert result.err.splitlines()[-1] == wanted
+
+
+def _spoiled(tensor: torch.Tensor, place: tuple[int, ...], value: float) -> torch.Tensor:
+    tensor = tensor.clone()
+    tensor[place] = value
+    return tensor
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        ((1, 2), float("nan"), "hold an infinity or NaN"),
+        ((1, 2), float("inf"), "hold an infinity or NaN"),
+        ((2, 2), -0.1, "have a negative number on the diagonal"),
+        ((1, 2), 7.0, "are not symmetric"),
+    ],
+)
+def test_matrices_that_are_no_gram_matrices_are_refused(work, cli, place, value, message):
+    spoiled = grams(1) | {"q.weight": _spoiled(grams(1)["q.weight"], place, value)}
+    save_file(spoiled, work / "gram-b.st", FACTS.metadata())
+    assert_refused(cli(*REGMEAN, *BOTH, "--quiet"), 1, f"gram-b.st: the statistics of 'q.weight' {message}")
+    assert not (work / "out.st").exists()
+
+
+def test_rounding_does_not_spoil_symmetry(work, cli):
+    matrix = grams(1)["q.weight"]
+    save_file(
+        grams(1) | {"q.weight": _spoiled(matrix, (1, 2), float(matrix[1, 2]) + 1e-7)},
+        work / "gram-b.st",
+        FACTS.metadata(),
+    )
+    assert cli(*REGMEAN, *BOTH).code == 0
+
+
+def test_matrices_of_zeros_are_averaged_and_that_is_told(work, cli):
+    for seed, name in enumerate("ab"):
+        zeros = grams(seed) | {"proj": torch.zeros(4, 4)}
+        save_file(zeros, work / f"gram-{name}.st", FACTS.metadata())
+    result = cli(*REGMEAN, *BOTH, "--json")
+    assert result.code == 0, result.err
+    document = json.loads(result.out)
+    assert "Infinity" not in result.out
+    row = next(row for row in document["statistics"]["tensors"] if row["tensor"] == "proj")
+    assert row == {"tensor": "proj", "treatment": "averaged", "why": "its Gram matrices are all 0, as without rows"}
+    torch.testing.assert_close(load(work / "out.st")["proj"], (state(0)["proj"] + state(1)["proj"]) / 2)
+
+
+def test_fisher_information_that_is_not_finite_is_named(work, cli):
+    for name in "ab":
+        information = {tensor: torch.ones(shape) for tensor, shape in NAMES.items()}
+        save_file(information, work / f"fisher-{name}.st", Facts("fisher").metadata())
+    information["k.weight"][1, 1] = float("nan")
+    save_file(information, work / "fisher-b.st", Facts("fisher").metadata())
+    arguments = (
+        "fisher",
+        "a.st",
+        "b.st",
+        "--fisher",
+        "fisher-a.st",
+        "--fisher",
+        "fisher-b.st",
+        "-o",
+        "out.st",
+        "--quiet",
+    )
+    wanted = "fisher-b.st: the statistics of 'k.weight' hold an infinity or NaN"
+    assert_refused(cli(*arguments), 1, wanted)
+    assert_refused(cli(*arguments, "--allow-nonfinite"), 1, wanted)
+    assert_refused(cli(*arguments, "--no-normalize"), 1, "fisher-b.st: tensor 'k.weight' holds an infinity or NaN")

@@ -190,7 +190,7 @@ def test_a_dry_run_says_what_it_would_cost(run, models, benchmarks, tmp_path):
     [
         (["--strategy", "coefficients"], "needs held-out data"),
         (["--strategy", "coeficients"], "did you mean 'coefficients'?"),
-        (["--strategy", "coefficients", "--benchmark", "digits", "--weights", "1,2,3"], "finds the weights itself"),
+        (["--strategy", "coefficients", "--benchmark", "digits", "--weights", "1,2,3"], "itself (leave --weights out)"),
         (["--strategy", "coefficients", "--benchmark", "digits", "--accept", "gt"], "belongs to --strategy greedy"),
         (["--metric", "loss"], "--metric belongs to --strategy greedy or coefficients, not uniform"),
         (["--benchmark", "digits"], "--benchmark belongs to --strategy greedy or learned or coefficients"),

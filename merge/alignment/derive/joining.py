@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from .calls import Call, handles
 from .factors import Axis, concatenated, cut, fresh, length, pin
-from .values import Known, Value, replaced
+from .values import EMPTY, Known, Value, replaced
 
 
 @handles("cat", "concat", "concatenate")
 def cat(call: Call) -> Value:
     """Tensors side by side on one axis."""
-    values = [value for value in call.tensors if value.shape != (0,)]
+    values = [value for value in call.tensors if 0 not in value.shape]
     dim = call.dimension(rank=len(call.shape))
     _unify_others(call, values, dim)
     return Value(replaced(values[0].axes, dim, concatenated([value.axes[dim] for value in values])))
@@ -64,7 +64,7 @@ def pieces_of(axis: Axis, sizes: Sequence[int]) -> list[Axis] | None:
     if parts is None:
         return None
     rest = iter(parts)
-    return [next(rest) if size else [] for size in sizes]
+    return [next(rest) if size else fresh(0, EMPTY) for size in sizes]
 
 
 @handles("split", "split_with_sizes", "chunk", "tensor_split", "unsafe_split", "unsafe_chunk")

@@ -85,7 +85,7 @@ def plain_attention() -> Iterator[None]:
 def evaluating(module: Any) -> Iterator[None]:
     """Set a module to evaluate for a while.
 
-    Some modules keep what they computed from their weights until they are set to train; nothing is kept past either end.
+    Some modules keep what they computed from their weights until they are set to train; none keeps it past either end.
     """
     was_training = [one for one in module.modules() if one.training]
     forget(module)

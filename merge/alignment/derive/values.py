@@ -40,6 +40,8 @@ class Stack:
     along: int
 
 
+EMPTY = "no entries"
+
 Known = Value | Stack | Sequence[Any] | None
 
 

@@ -21,7 +21,7 @@ from .calls import HANDLERS, Call, Marks
 from .nodes import bound, is_node, operation, shapes_of, where
 from .stacks import MOVES, moved, stacked
 from .unknown import unknown
-from .values import Known, Stack, Value, pin_values
+from .values import EMPTY, Known, Stack, Value, pin_values, pinned
 
 if TYPE_CHECKING:
     from torch.fx import Graph, Node
@@ -77,8 +77,9 @@ class Walk:
 
     def _handled(self, node: Node, shapes: list[tuple[int, ...]]) -> Known:
         call = Call(operation(node), where(node), self._arguments(node), shapes, self.marks)
-        is_empty = any(0 in shape for shape in shapes)
-        found = (unknown if is_empty else HANDLERS.get(call.operation, unknown))(call)
+        if all(0 in shape for shape in shapes):  # tells nothing of what went in
+            return pinned(shapes[0], EMPTY) if len(shapes) == 1 else [pinned(shape, EMPTY) for shape in shapes]
+        found = HANDLERS.get(call.operation, unknown)(call)
         if [value.shape for value in _tensors(found)] != shapes:  # a form of the operation that was not thought of
             found = unknown(call)
         is_weight = bool(call.tensors) and all(value.is_weight for value in call.tensors)

@@ -62,13 +62,13 @@ def groups_by_names(shapes: Shapes, config: Mapping[str, Any] | None = None, *, 
         UsageError: It is of no known family, or has tensors that its family does not.
     """
     checkpoint = Checkpoint(shapes, config or {})
-    for template in TEMPLATES:
-        draft = template(checkpoint)
-        if draft is not None:
-            try:
+    try:
+        for template in TEMPLATES:
+            draft = template(checkpoint)
+            if draft is not None:
                 return Template(draft.groups(checkpoint), draft.notes)
-            except UsageError as error:
-                raise UsageError(error.what, where=where, hint=error.hint) from None
+    except UsageError as error:
+        raise UsageError(error.what, where=where, hint=error.hint) from None
     raise UsageError(
         "the tensors' names and shapes are those of no known family, so which units belong together is not known",
         where=where,

@@ -78,8 +78,8 @@ def _classifier(draft: Draft, checkpoint: Checkpoint, prefix: str) -> _Classifie
 def _pooling(checkpoint: Checkpoint) -> bool | None:
     """Tell whether the classifier reads what the pooler makes; None if nothing says so.
 
-    A classifier of tokens does not, though older checkpoints of one hold a pooler. One order for the stream and for what
-    the pooler makes holds in both cases.
+    A classifier of tokens does not, though older checkpoints of one hold a pooler. One order for the stream and for
+    what the pooler makes holds in both cases.
     """
     if checkpoint.has("cls.seq_relationship.weight"):
         return True

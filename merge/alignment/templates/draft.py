@@ -88,12 +88,12 @@ class Draft:
             groups = expand(self.patterns, checkpoint.shapes).ordered(self.family, self._pinned(checkpoint.shapes))
             check(groups, checkpoint.shapes)
         except UsageError as error:
-            raise self._unfit(error.what) from None
+            raise self.unfit(error.what) from None
         known = {member.tensor for group in groups.groups.values() for member in group.members}
         stays = [text.partition(":")[0] for text, _ in self._stays]
         for name in checkpoint.shapes:
             if name not in known and not any(fnmatch.fnmatchcase(name, text) for text in stays):
-                raise self._unfit(f"'{name}' is none of its tensors")
+                raise self.unfit(f"'{name}' is none of its tensors")
         return groups
 
     def _pinned(self, shapes: Shapes) -> dict[str, str]:
@@ -106,7 +106,8 @@ class Draft:
                 found |= {f"{name}:{number}": reason for number in axes}
         return found
 
-    def _unfit(self, what: str) -> UsageError:
+    def unfit(self, what: str) -> UsageError:
+        """Return the error for a checkpoint of this family that has something else."""
         return UsageError(
             f"the tensors look like those of {self.family}, but {what}",
             hint="give the groups with --groups FILE, or the model with --model",

@@ -41,6 +41,8 @@ def resnet(checkpoint: Checkpoint) -> Draft | None:
         return None
     draft = Draft("a ResNet of torchvision or timm")
     names = checkpoint.shapes
+    if f"{prefix}layer1.0.bn1.weight" in names and f"{prefix}layer1.0.bn1.running_mean" not in names:
+        raise draft.unfit("its norms have no running statistics, so they may be over groups of channels")
     stream = _stem(draft, checkpoint, prefix)
     for stage, block in _blocks(checkpoint, prefix):
         start = f"{prefix}layer{stage}.{block}."
@@ -123,7 +125,8 @@ def _inner(start: str, number: int, label: str) -> _Stream:
 
 def _grouped(checkpoint: Checkpoint, start: str) -> int:
     """Return into how many groups the second convolution's channels are parted."""
-    made, (_, used, *_) = checkpoint.shapes[f"{start}conv1.weight"][0], checkpoint.shapes[f"{start}conv2.weight"]
+    made = checkpoint.shapes[f"{start}conv1.weight"][0]
+    _, used, *_ = checkpoint.shapes.get(f"{start}conv2.weight", (0, 0))
     return made // used if used and made % used == 0 else 1
 
 

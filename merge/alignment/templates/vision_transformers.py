@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from .attention import Attention, fused, known_heads, separate
 from .draft import Checkpoint, Draft, cut, listed
 from .transformer import Tower, add_tower
@@ -15,6 +17,10 @@ _TIMM_STREAM = listed("""
     blocks.*.ls1.gamma:0? blocks.*.ls2.gamma:0?
 """)
 _TIMM_MLP = ["blocks.{i}.mlp.fc1.weight:0", "blocks.{i}.mlp.fc1.bias:0?", "blocks.{i}.mlp.fc2.weight:1"]
+
+# Architectures without rotary places, which leave no trace among the tensors; and their heads by width.
+_PLAIN = re.compile(r"(vit|deit|deit3)_(tiny|small|medium|base|large|huge)_patch\d+_(clip_)?\d+")
+_HEADS = {192: 3, 384: 6, 512: 8, 768: 12, 1024: 16, 1280: 16}
 
 _EMBEDDINGS = listed("""
     embeddings.cls_token:2? embeddings.distillation_token:2? embeddings.mask_token:2?
@@ -54,16 +60,28 @@ def _timm_attention(draft: Draft, checkpoint: Checkpoint, prefix: str) -> Attent
     """Return the heads. Where these share gains of queries and keys, their units have one order in all heads."""
     width = checkpoint.shapes[f"{prefix}blocks.0.attn.qkv.weight"][0] // 3
     gains = checkpoint.shapes.get(f"{prefix}blocks.0.attn.q_norm.weight")
-    stated = checkpoint.number("num_heads", "model_args.num_heads")
-    heads = known_heads(width // gains[0] if gains and gains[0] else stated, width)
+    architecture = str(checkpoint.config.get("architecture", "")).partition(".")[0]
+    is_plain = _PLAIN.fullmatch(architecture) is not None
+    heads = known_heads(_timm_heads(checkpoint, width, gains, is_plain), width)
     block = prefix + "blocks.{i}.attn."
     attention = fused(f"{block}qkv.weight", f"{block}qkv.bias", f"{block}proj.weight:1", width=width, heads=heads)
-    if not gains or not heads:
-        return attention
-    shared = cut([*attention.queries, *attention.keys], (heads, attention.size), 1)
-    shared += [f"{block}{kind}_norm.{name}:0?" for kind in "qk" for name in ("weight", "bias")]
-    draft.group("qk.{i}", shared, kind="within-heads")
-    return attention._replace(fixed_within="all heads share the gains of these units")
+    if not is_plain:
+        attention = attention._replace(fixed_within="places may turn these units: the architecture is not known")
+    if gains and heads and is_plain:
+        shared = cut([*attention.queries, *attention.keys], (heads, attention.size), 1)
+        shared += [f"{block}{kind}_norm.{name}:0?" for kind in "qk" for name in ("weight", "bias")]
+        draft.group("qk.{i}", shared, kind="within-heads")
+        return attention._replace(fixed_within="all heads share the gains of these units")
+    draft.stays("all heads share these gains", [f"{prefix}blocks.*.attn.{kind}_norm.*" for kind in "qk"])
+    return attention
+
+
+def _timm_heads(checkpoint: Checkpoint, width: int, gains: tuple[int, ...] | None, is_plain: bool) -> int | None:
+    """Return the number of heads that gains, the configuration or the name of the architecture tell."""
+    stated = checkpoint.number("model_args.num_heads", "num_heads")
+    if gains and gains[0]:
+        return width // gains[0]
+    return stated or (_HEADS.get(width) if is_plain else None)
 
 
 def hf_vit(checkpoint: Checkpoint) -> Draft | None:

@@ -64,8 +64,8 @@ class TowerReader:
         return row.text, bool((wider[:, :length] != tokens).any())
 
     def pieces(self, document: str) -> list[str]:
-        """Return a text as one piece: captions are no running text."""
-        return [document]
+        """Return a text's lines that are not empty: captions are no running text."""
+        return [line.strip() for line in document.split("\n") if line.strip()]
 
     def read_piece(self, piece: str, number: int, seed: Sequence[int]) -> str:
         """Return the text as it is."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import MergeError
 from ..facts import Facts
+from ..left_out import why_without_gradient
 from .job import Job
 from .memory import sums_device
 from .parameters import parameters_of
@@ -45,7 +46,7 @@ def compute_fisher(
         note: Told of convergence and of what is worth knowing; by default the store's notes are added to.
 
     Returns:
-        What the file says of itself.
+        What the file says of itself; ``about["left_out"]`` has the reason for every tensor without information.
 
     Raises:
         UsageError: The options do not go together, or ask of the model or the data what they have not.
@@ -110,6 +111,7 @@ def _facts(
     candidate: Candidate, job: Job, sample: Sample, totals: Totals, way: Way, options: FisherCalibration
 ) -> Facts:
     request = job.request
+    found = {*job.parameters.tensors, *job.parameters.aliases}
     about = {
         "data": dict(sample.about),
         "options": asdict(options),
@@ -126,6 +128,7 @@ def _facts(
         "device": job.subject.device,
         "seed": request.seed,
         "parameters": len(job.parameters.tensors),
+        "left_out": why_without_gradient(candidate.tensors, job.subject.places(), found),
     }
     data_use = "labels" if request.labels == EMPIRICAL else "unlabeled"
     return Facts("fisher", candidate.identity, aliases=job.parameters.aliases, data_use=data_use, about=about)

@@ -89,9 +89,7 @@ def gather(
         sources = stack.enter_context(opened(models))
         reference = stack.enter_context(opened([base]))[0] if base is not None else sources[0]
         inputs = [path for source in (*sources, reference) for path in getattr(source, "files", ())]
-        stores = [
-            stack.enter_context(Store(out, force=force, reuse=True, dtype=dtype, inputs=inputs)) for out in outs
-        ]
+        stores = [stack.enter_context(Store(out, force=force, reuse=True, dtype=dtype, inputs=inputs)) for out in outs]
         merging = Merging(Candidates(sources, reference, weights), off_diagonal, region)
         outcome = Run(reference, options, merging, settings, stores).go(data)
     notes = [note for store in stores for note in store.notes]

@@ -158,6 +158,6 @@ class Run:
 
 
 def _notes(anatomy: Anatomy, kept: frozenset[str]) -> tuple[str, ...]:
-    notes = [f"'{stack.name}': {len(stack.blocks)} blocks, one after the other" for stack in anatomy.stacks]
+    notes = [f"'{stack.name}': {len(stack.blocks)} {stack.unit}, one after the other" for stack in anatomy.stacks]
     notes += [f"from the base: {', '.join(sorted(kept))}"] if kept else []
     return tuple(notes)

@@ -52,6 +52,12 @@ class Stack:
     name: str
     blocks: tuple[Any, ...]
 
+    @property
+    def unit(self) -> str:
+        """What the blocks are: ``blocks``, or ``stages`` with a list of blocks in each, as Swin and ConvNeXt have."""
+        lists = [getattr(block, name, None) for block in self.blocks for name in ("blocks", "layers")]
+        return "stages" if any(hasattr(each, "__len__") for each in lists) else "blocks"
+
     def label(self, number: int) -> str:
         """Return a block's path in the module, for messages."""
         return f"{self.name}.{number}" if self.name else str(number)

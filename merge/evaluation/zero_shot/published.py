@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..configuration import settings_folder
 from ..images import Normalization
+from ..model_name import CONFIG
 
 if TYPE_CHECKING:
     from ..kinds.classification import Classification
@@ -28,8 +30,17 @@ def published_normalization(network: Any, model: ModelName, benchmark: ZeroShot 
         model: Its architecture.
         benchmark: For the place of its data in messages.
     """
-    mean, std = of_folder(Path(model.name)) or _of_family(network, model)
+    mean, std = stated_normalization(model) or _of_family(network, model)
     return Normalization(mean, std, benchmark.where, benchmark.data.where)
+
+
+def stated_normalization(model: ModelName) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    """Return the mean and standard deviation that a model's folder states, or its repository on the hub, or None.
+
+    Raises:
+        MergeError: The repository's settings cannot be fetched.
+    """
+    return of_folder(Path(settings_folder(model, (*FILES, CONFIG))))
 
 
 def of_folder(folder: Path) -> tuple[tuple[float, ...], tuple[float, ...]] | None:

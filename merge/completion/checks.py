@@ -1,0 +1,71 @@
+"""What can be said of a recipe with data before any model runs: what is wrong with it, and what would be computed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..errors import UsageError
+from ..method import Method
+from ..planning.binding import is_pending, is_unaligned
+from ..recipe import Alignment, Merge, Model, Recipe, named
+from ..registry import find_method
+from .options import calibration_options
+from .places import all_models, located, statistics_folder
+
+
+def check_before(recipe: Recipe) -> None:
+    """Refuse what needs no running model to be seen.
+
+    Raises:
+        UsageError: A description of data is wrong or not there, or a merge block by block cannot be one.
+    """
+    from ..calibration.data import read_data
+
+    for model in all_models(recipe.merge):
+        data = model.model.data if isinstance(model.model, Alignment) else model.data
+        if data:
+            read_data(located(data, recipe.folder))
+    for merge in (recipe.merge, *(model.model for model in all_models(recipe.merge) if isinstance(model.model, Merge))):
+        method = find_method(merge.method)
+        if method.sequential:
+            check_sequential(merge, method)
+
+
+def check_sequential(merge: Merge, method: Method) -> None:
+    """Refuse a merge that goes through whole blocks and differs within them, or lacks the base's final norm.
+
+    Raises:
+        UsageError: Saying which.
+    """
+    if merge.layers:
+        what = f"{method.name} goes through whole blocks, so it takes no layer rules"
+        hint = f"vary a merge by {method.merged_by} with its files"
+        raise UsageError(what, where=merge.layers[0].where, hint=hint)
+    if merge.base is None and calibration_options(merge).final_norm == "pretrained":
+        hint = "give --base (base: in a recipe), or --final-norm mean"
+        raise UsageError("the final norm is to be the base's, and there is no base", where=merge.where, hint=hint)
+
+
+def announced(recipe: Recipe) -> list[str]:
+    """Return what would be computed from which data into which file, a line each, in that order."""
+    return list(_announced(recipe.merge, "", recipe))
+
+
+def _announced(merge: Merge, label: str, recipe: Recipe) -> Iterator[str]:
+    kind, folder = find_method(merge.method).statistics, statistics_folder(recipe)
+    for number, model in enumerate(merge.models, start=1):
+        if isinstance(model.model, Merge) and is_pending(model.model):
+            yield from _announced(model.model, f"{label}{number}-", recipe)
+        if is_unaligned(model):
+            yield _line("order of units", model, f"{folder}/permutations-{label}{number}.safetensors")
+        if kind and kind not in model.statistics:
+            yield _line(kind, model, f"{folder}/{kind}-{label}{number}.safetensors")
+
+
+def _line(what: str, model: Model, out: str) -> str:
+    inner = model.model
+    if isinstance(inner, Alignment):
+        data, name = inner.data, str(inner.model.model)
+    else:
+        data, name = model.data, "the nested merge" if isinstance(inner, Merge) else named(model, "")
+    return f"to be computed: {what} of {name}" + (f" from {data}" if data else "") + f" into {out}"
