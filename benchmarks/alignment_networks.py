@@ -1,7 +1,8 @@
 """The networks of ``alignment.py``, and how they are trained on the bundled digits.
 
-The protocol is that of docs/alignment-numbers.md: pixels divided by 16 and standardized, one by one, with the means and
-deviations of the 1257 training images; batches of 128; a learning rate that falls along a cosine; float32 on the CPU.
+The protocol is that of docs/alignment-numbers.md: pixels divided by 16 and standardized with mean and deviation of the
+1257 training images, those of each pixel for perceptrons and those of all pixels for convolutions, which treat all
+alike; batches of 128; a learning rate that falls along a cosine; float32 on the CPU.
 """
 
 from __future__ import annotations
@@ -57,12 +58,17 @@ class Training:
         return f"{self.optimizer} {self.learning_rate:g}{decay}, {self.epochs} epochs"
 
 
-def digits(most: int | None = None) -> Digits:
-    """Return the digits, standardized; of the training images the first ones where there is a limit."""
+def digits(most: int | None = None, *, by_pixel: bool = True) -> Digits:
+    """Return the digits, standardized.
+
+    Args:
+        most: Only so many training images, the first ones.
+        by_pixel: Every pixel by its own mean and deviation, or all by the same.
+    """
     train, test = load_digits("train"), load_digits("test")
     pixels = torch.from_numpy(train.images)
-    mean, deviation = pixels.mean(0), pixels.std(0)
-    scale = torch.where(deviation > 0, deviation, torch.ones(()))
+    mean, deviation = (pixels.mean(0), pixels.std(0)) if by_pixel else (pixels.mean(), pixels.std())
+    scale = torch.where(deviation > 0, deviation, torch.ones(()))  # some pixels are always black
 
     def prepared(images: object, labels: object) -> Images:
         return Images((torch.as_tensor(images) - mean) / scale, torch.as_tensor(labels))

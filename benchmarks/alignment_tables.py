@@ -16,7 +16,7 @@ PAIRS = (
     "sweeps",
 )
 WAYS = ("pair", "by weights", "by inner products", "by correlations", "by weights, repaired midpoint")
-RESNETS = ("pair", "way", "midpoint: accuracy (loss)", "test barrier")
+RESNETS = ("pair", "accuracy A / B", "way", "midpoint: accuracy (loss)", "test barrier")
 MANY = ("four models of width 512, seeds 1 to 4", "accuracy (loss)")
 PLANTED = ("noise", "found from anchors", "found from the order as it is")
 COST = ("models", "wall s", "CPU s", "peak MB beyond libraries", "sweeps")

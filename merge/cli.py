@@ -23,7 +23,16 @@ from .version import __version__
 
 INTERRUPTED = 130
 # Modules of merge.commands that are no commands.
-_HELPERS = {"adjusting", "aligning", "alignment_flags", "calibrating", "flags", "merging", "method"}
+_HELPERS = {
+    "adjusting",
+    "adjusting_request",
+    "aligning",
+    "alignment_flags",
+    "calibrating",
+    "flags",
+    "merging",
+    "method",
+}
 _HELPERS |= {"missing_statistics", "ranges", "search_outcome", "search_request", "searching", "show"}
 _HELPERS |= {"statistics_flags", "strategy", "strategy_flags", "sweep"}
 

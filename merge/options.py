@@ -87,7 +87,7 @@ class Declaration:
 
     def _convert(self, value: object) -> Scalar | None:
         if self.type is float and isinstance(value, numbers.Real) and not isinstance(value, bool):
-            return float(value)  # numpy's numbers as well
+            return _as_float(value)  # numpy's numbers as well
         if self.type is int and isinstance(value, float) and value.is_integer():
             return int(value)
         if isinstance(value, bool) is not (self.type is bool):
@@ -96,7 +96,7 @@ class Declaration:
 
     def _in_range(self, value: float) -> bool:
         return (
-            math.isfinite(value)
+            (isinstance(value, int) or math.isfinite(value))
             and (self.minimum is None or value >= self.minimum)
             and (self.maximum is None or value <= self.maximum)
             and (self.above is None or value > self.above)
@@ -113,6 +113,14 @@ class Declaration:
         words = [{"enum": list(self.words)}] if self.words else []
         found = {"anyOf": [one, listed, *words]} if self.type is float else one
         return found | {"description": f"{self.help} Default: {self.shown_default}."}
+
+
+def _as_float(value: numbers.Real) -> float:
+    """Return a number as a float; infinity for a whole number beyond the largest, which no option takes."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
 
 
 def option(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,7 +96,7 @@ class Section:
 
     def _finite(self, key: str, value: object) -> float:
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not is_number or not abs(float(value)) < float("inf"):  # type: ignore[arg-type]
+        if not is_number or not abs(value) <= sys.float_info.max:  # type: ignore[arg-type]
             raise UsageError(f"'{key}' must be a finite number, not {value!r}", where=self.where(key))
         return float(value)  # type: ignore[arg-type]
 

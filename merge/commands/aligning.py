@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..alignment.expand import expand
 from ..completion.places import location_of
-from ..errors import UsageError
+from ..errors import MergeError, UsageError
 from ..method import Method
+from ..planning.binding import is_pending
 from ..recipe import Alignment, Merge, Recipe
 from .alignment_flags import AlignmentFlags
 from .barrier import render
@@ -37,6 +40,10 @@ def perform_alignment(
 
     if sweep is not None:
         raise UsageError(f"{method.name} takes no --sweep", hint="keep the orders with --emit permutations")
+    if chosen.explain:
+        _explain(recipe, chosen, flags)
+        return
+    _check(recipe, method, chosen)
     merge = expand(
         recipe.merge,
         method,
@@ -45,17 +52,37 @@ def perform_alignment(
         data=chosen.data,
     )
     found = replace(recipe, merge=merge)
-    if chosen.explain:
-        _explain(found, chosen, flags)
-    elif chosen.emit == "permutations":
+    if chosen.emit == "permutations":
         _write_permutations(found, chosen, flags)
     else:
         found = found if chosen.emit == "merged" else _aligned_alone(found)
-        check_before(found, flags)
+        writing = flags if found.evaluate else replace(flags, architecture=None, batch_size=None)
+        with _alike():
+            check_before(found, flags if is_pending(found.merge) else writing)
         if not flags.dry_run:
             found = completed(found, flags, verify=chosen.verify, input_shape=chosen.input_shape)
         more = _curves(found, flags) if found.evaluate and found.report and len(found.merge.models) == 2 else None
-        perform(found, flags if found.evaluate else replace(flags, architecture=None, batch_size=None), more=more)
+        perform(found, writing, more=more)
+
+
+def _check(recipe: Recipe, method: Method, chosen: AlignmentFlags) -> None:
+    models = recipe.merge.models
+    if len(models) < method.minimum_models:
+        raise UsageError(f"{method.name} merges at least {method.minimum_models} models, but one was given")
+    if chosen.emit == "aligned" and any(model.options for model in models):
+        raise UsageError("--emit aligned averages nothing, so that weights mean nothing", hint="leave --weights out")
+
+
+@contextmanager
+def _alike() -> Iterator[None]:
+    """Say of models with other tensors what can be done about it: nothing."""
+    try:
+        yield
+    except MergeError as error:
+        if not error.hint or not any(flag in error.hint for flag in ("--missing", "--mismatch")):
+            raise
+        hint = "models of different widths or depths cannot be aligned"
+        raise type(error)(error.what, where=error.where, hint=hint) from None
 
 
 def _alignment(recipe: Recipe) -> Alignment:
@@ -100,7 +127,8 @@ def _explain(recipe: Recipe, chosen: AlignmentFlags, flags: MergeFlags) -> None:
     from ..checkpoints.resolve import open_checkpoint
     from ..completion.grouping import find_groups
 
-    alignment = _alignment(recipe)
+    first = recipe.merge.models[0]
+    alignment = Alignment(first, first, groups=chosen.groups)
     source = open_checkpoint(location_of(alignment.to, recipe.folder))
     try:
         found = find_groups(source, alignment, recipe, _computing(chosen, flags))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..plan import Plan
-from .adjusting import adjust, declare, parameters, take
+from .adjusting import adjust
+from .adjusting_request import declare, parameters, take
 
 PANEL = "After merging"
 

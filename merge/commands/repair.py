@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import UsageError
-from .adjusting import adjust, declare, parameters, take
+from .adjusting import adjust
+from .adjusting_request import declare, parameters, take
 
 PANEL = "After merging"
 _TOWARD = Annotated[

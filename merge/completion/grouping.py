@@ -42,7 +42,7 @@ def find_groups(source: Source, alignment: Alignment, recipe: Recipe, computing:
     """
     from ..alignment.groups_file import read_groups
     from ..alignment.templates import groups_of
-    from ..alignment.validation import check
+    from ..alignment.validation import check, coverage
 
     shapes = {name: tensor.shape for name, tensor in source.tensors.items()}
     traced = _traceable(source, computing)
@@ -58,6 +58,8 @@ def find_groups(source: Source, alignment: Alignment, recipe: Recipe, computing:
         for note in template.notes:
             computing.note(note)
     check(groups, shapes)
+    if traced is None and (bare := coverage(groups, shapes).uncovered):
+        computing.note(f"{len(bare)} tensors are in no group, such as '{bare[0]}'")
     if not groups.groups:
         raise MergeError("no unit of this model may be reordered", where=source.location, hint="--explain says why")
     return Found(groups, shapes, _prove(traced, groups, computing, recipe.seed))

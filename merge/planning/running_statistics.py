@@ -32,7 +32,7 @@ class StatisticsResolver(Resolver):
         every = inputs if len(shares) == len(inputs) else [base, *inputs]
         kept = tuple(share for share, child in zip(shares, every, strict=True) if child is not None)
         children = tuple(child for child in every if child is not None)
-        if len(children) == 1 and isinstance(children[0], Call):
+        if len(children) == 1:
             return children[0]
         weights = kept if len(kept) == len(shares) else share_out(shares, kept)
         key = (bound, children, weights)

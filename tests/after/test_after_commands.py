@@ -237,6 +237,8 @@ def test_refusals_in_one_line(cli, here):
         (reset(cli, "--statistics", file), 2, ("both --data and --statistics",)),
         (cli("bn-reset", "n.st", "-o", "out.st"), 2, ("measures on data", "--data SPEC")),
         (cli("bn-reset", "n.st", "--statistics", file, "--samples", 3, "-o", "out.st"), 2, ("--samples",)),
+        (cli("bn-reset", "n.st", "--statistics", file, "--seed", 3, "-o", "out.st"), 2, ("--seed", "leave it out")),
+        (cli("repair", "n.st", "--statistics", file, "--toward", "n1.st", "-o", "out.st"), 2, ("--toward",)),
         (cli("bn-reset", "n1.st", "--statistics", file, "-o", "out.st"), 1, ("measured on another model than n1.st",)),
         (cli("bn-reset", "p.st", "--statistics", file, "-o", "out.st"), 1, ("another model",)),
         (cli("repair", "n.st", "--statistics", file, "-o", "out.st"), 2, ("holds batch-norm statistics, not repair",)),

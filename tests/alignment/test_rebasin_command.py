@@ -127,6 +127,13 @@ def test_what_is_written_names_all_that_went_in(here, cli):
     assert roles == ["model 1", "model 2 before it is aligned", "permutations of model 2", "model 2"]
 
 
+def test_one_model_can_be_explained(here, cli):
+    save(here / "a.st", state(0))
+    result = cli("rebasin", "a.st", "--explain")
+    assert result.code == 0, result.err
+    assert "2 groups" in result.out
+
+
 def test_a_dry_run_finds_nothing(here, cli):
     for seed, name in enumerate("ab"):
         save(here / f"{name}.st", state(seed))
@@ -137,7 +144,8 @@ def test_a_dry_run_finds_nothing(here, cli):
 
 WIDE = {"fc1.weight": (20, 64), "fc1.bias": (20,), "fc2.weight": (12, 20), "fc2.bias": (12,), "head.weight": (10, 12)}
 REFUSED = {
-    "one model": (("a.st",), 2, "merges at least 2 models"),
+    "one model": (("a.st",), 2, "rebasin merges at least 2 models"),
+    "weights of one": (("a.st", "b.st", "--emit", "aligned", "--weights", "1,2"), 2, "leave --weights out"),
     "a word": (("a.st", "b.st", "--matching", "wheights"), 2, "did you mean 'weights'?"),
     "another word": (("a.st", "b.st", "--emit", "align"), 2, "did you mean 'aligned'?"),
     "aligned of three": (("a.st", "b.st", "c.st", "--emit", "aligned"), 2, "is for two models"),
@@ -147,7 +155,7 @@ REFUSED = {
     "too few orders": (("a.st", "b.st", "c.st", "--permutations", "o.st"), 2, "given 1 times for 2 models"),
     "orders that are a model": (("a.st", "b.st", "--permutations", "c.st"), 1, "holds no permutations"),
     "no groups file": (("a.st", "b.st", "--groups", "g.yaml"), 2, "g.yaml"),
-    "another width": (("a.st", "wide.st"), 1, "fc1"),
+    "another width": (("a.st", "wide.st"), 1, "models of different widths or depths cannot be aligned"),
     "a sweep": (("a.st", "b.st", "--sweep", "weight=0:1:0.5"), 2, "sweep"),
     "a proof of nothing": (("a.st", "b.st", "--verify"), 2, "nothing says how to run the model"),
     "an odd shape": (("a.st", "b.st", "--model", "model.py:Network", "--input-shape", "1by64"), 2, "--input-shape"),

@@ -25,7 +25,7 @@ def test_quick_run_prints_every_table():
     assert len(headings) == 6  # no costs
     assert "python benchmarks/alignment.py --quick" in process.stdout
     assert "3 x 512, adam 0.001, 60 epochs, seeds 1 and 2" in process.stdout
-    assert process.stdout.count("seeds 3 and 4") == 5  # its rows, and what is wanted of it
+    assert process.stdout.count("3 x 512, adam 0.001, 60 epochs, seeds 3 and 4") == 5  # its rows, what is wanted of it
     assert "| planted, noise 0 " in process.stdout
 
 
@@ -131,6 +131,6 @@ def test_verdicts_compare_with_what_is_wanted():
 
     numbers = {name: limit for name, _, limit in wanted()}
     at_the_limit = {row[0]: row[3] for row in verdicts(numbers)}
-    assert at_the_limit["(64, 128): aligned, reset"] == "met"
+    assert at_the_limit["64 / 128, sgd 0.1, weight decay 0.0005, 25 epochs, seeds 3 and 4: aligned, reset"] == "met"
     assert at_the_limit["3 x 128, adam 0.001, 60 epochs, seeds 1 and 2: barrier"] == "NOT met"
     assert set(at_the_limit) == set(numbers)

@@ -57,6 +57,12 @@ CASES = {
     "a policy is a list": (HEAD + "mismatch: [skip]\n", "3:1", "mismatch"),
     "a dtype": (HEAD + "output: {path: x.st, dtype: bf17}\n", "3:22", "bf1"),
     "a size": (HEAD + "output:\n  max_shard_size: big\n", "4:3", "no size"),
+    "an immense weight": (
+        f"merge: soup\nmodels:\n  - {{model: a.st, weight: {'9' * 400}}}\n  - b.st\n",
+        "3:19",
+        "finite",
+    ),
+    "an immense option": (TIES + f"options: {{density: {'9' * 400}}}\n", "4:11", "density must be"),
     "an immense size": (HEAD + f"output:\n  max_shard_size: {'9' * 400}\n", "4:3", "no size"),
     "a seed": (HEAD + "seed: -1\n", "3:1", "seed"),
     "a key twice": (HEAD + "merge: ties\n", "3:1", "duplicate"),
