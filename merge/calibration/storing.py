@@ -138,12 +138,11 @@ class Store:
             fingerprint: As `begin` takes it.
 
         Raises:
-            UsageError: Other statistics stand there, and must not be replaced.
-            MergeError: The file cannot be read.
+            UsageError: Something else stands there, and must not be replaced.
         """
         if not self.out.exists():
             return False
-        if read_header(self.out).metadata.get(FINGERPRINT) == _digest(_as_text(fingerprint)):
+        if _recorded(self.out) == _digest(_as_text(fingerprint)):
             self._replaces = True
             return True
         if not self._force:
@@ -198,6 +197,14 @@ class Store:
 
 def _as_text(fingerprint: Mapping[str, Any]) -> str:
     return json.dumps(dict(fingerprint), sort_keys=True)
+
+
+def _recorded(path: Path) -> str | None:
+    """Return the fingerprint that a file states; None for a file of another kind, or a broken one."""
+    try:
+        return read_header(path).metadata.get(FINGERPRINT)
+    except MergeError:
+        return None
 
 
 def _digest(text: str) -> str:
