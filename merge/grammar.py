@@ -51,8 +51,7 @@ def _recipe(section: Section, settings: Iterable[str], folder: Path | None) -> R
     if "merge_method" in section.mapping:
         hint = "write `merge: METHOD` in this tool's grammar; `merge new METHOD` prints an example"
         raise UsageError("this is a mergekit recipe, which this version does not read", where=section.name, hint=hint)
-    if "search" in section.mapping:
-        raise UsageError("'search' stands in the place of a number", where=section.where("search"), hint=EXAMPLE)
+    _refuse_search(section)
     place_marks(section)
     section.check_keys(RECIPE_KEYS, ("merge", "models"))
     merge = _merge(section)
@@ -69,6 +68,11 @@ def _recipe(section: Section, settings: Iterable[str], folder: Path | None) -> R
         name=section.text("name", "") if "name" in section.mapping else None,
         folder=folder,
     )
+
+
+def _refuse_search(section: Section) -> None:
+    if "search" in section.mapping:
+        raise UsageError("'search' stands in the place of a number", where=section.where("search"), hint=EXAMPLE)
 
 
 def _merge(section: Section) -> Merge:
@@ -126,6 +130,7 @@ def _model(item: Any, where: str, parent: Section) -> Model:
     section = Section(parent.name, item)
     if "model" not in item:
         return Model(_nested(section, where), {}, where)
+    _refuse_search(section)
     options = _placed(section, but=("model", "data", *KINDS))
     statistics = {kind: section.text(kind, "") for kind in KINDS if kind in item}
     data = section.text("data", "") if "data" in item else None
