@@ -1,8 +1,8 @@
 """The networks of ``alignment.py``, and how they are trained on the bundled digits.
 
-The protocol is that of docs/alignment-numbers.md: pixels divided by 16 and standardized with mean and deviation of the
-1257 training images, those of each pixel for perceptrons and those of all pixels for convolutions, which treat all
-alike; batches of 128; a learning rate that falls along a cosine; float32 on the CPU.
+Pixels are divided by 16 and standardized with mean and deviation of the 1257 training images, those of each pixel for
+perceptrons and those of all pixels for convolutions, which treat all alike; batches of 128; a learning rate that falls
+along a cosine; float32 on the CPU.
 """
 
 from __future__ import annotations
