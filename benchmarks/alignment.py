@@ -2,7 +2,8 @@
 
 Run it from a checkout: ``python benchmarks/alignment.py``. It trains pairs of small networks from different seeds,
 brings the second one's units into the first one's order, and follows the path between them; it plants permutations and
-looks for them; and it measures seconds and memory of matching large models. It prints tables. ``--quick`` trains and matches as little as possible: does everything work?
+looks for them; and it measures seconds and memory of matching large models. It prints tables. ``--quick`` trains and
+matches as little as possible: does everything work?
 """
 
 from __future__ import annotations
