@@ -22,6 +22,7 @@ from .groups import Groups
 from .patterns import LARGEST, PLACEHOLDER, MemberPattern, parse_member
 from .validation import check
 
+FORM = 'such as \'groups: {first: {members: ["fc1.weight:0", "fc1.bias:0", "fc2.weight:1"]}}\''
 _KEYS = ("size", "members", "follows", "kind", "parent")
 
 
@@ -36,7 +37,28 @@ def read_groups(path: Path, shapes: Shapes, name: str | None = None) -> Groups:
     Raises:
         UsageError: With ``file:line:column``: what is no group, or does not fit the checkpoint.
     """
-    return _groups(read_section(path, name or str(path)), shapes)
+    where = name or str(path)
+    check_readable(path, where)
+    return _groups(read_section(path, where), shapes)
+
+
+def check_readable(path: Path, where: str) -> None:
+    """Refuse what is no file of text, before anything is read from it as YAML.
+
+    Raises:
+        UsageError: There is no such file, or it is a folder or binary.
+    """
+    if path.is_dir():
+        raise UsageError("this is a folder, and groups are a YAML file", where=where, hint=FORM)
+    if not path.exists():
+        near = suggest(path.name, (one.name for one in path.parent.glob("*.y*ml")))
+        raise UsageError("there is no such file of groups", where=where, hint=near or FORM)
+    try:
+        path.read_text("utf-8")
+    except UnicodeDecodeError:
+        raise UsageError("this is a binary file, and groups are YAML text", where=where, hint=FORM) from None
+    except OSError as error:
+        raise UsageError(f"the file of groups cannot be read: {error.strerror}", where=where) from None
 
 
 def parse_groups(text: str, shapes: Shapes, name: str) -> Groups:

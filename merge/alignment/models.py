@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..errors import MergeError, UsageError
+from ..errors import UsageError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from ..evaluation.candidate import Candidate
     from ..evaluation.model_name import ModelName
+    from ..evaluation.networks import ImageNetwork
     from .derive.trace import Inputs
 
 BATCH = 2
-SHAPE_HINT = "give the shape of its inputs, such as --input-shape 1x64"
+SIDE = 224  # of the images that most published models were trained on
+SHAPE_HINT = "give its inputs' shape with the batch: --input-shape 2x3x224x224 for images, 2x64 for rows of features"
 
 
 class Traceable(NamedTuple):
@@ -32,16 +34,22 @@ class Traceable(NamedTuple):
     inputs: Inputs
 
 
-def traceable(candidate: Candidate, model: str | None, input_shape: Sequence[int] | None = None) -> Traceable:
+def traceable(
+    candidate: Candidate,
+    model: str | None,
+    input_shape: Sequence[int] | None = None,
+    note: Callable[[str], None] = lambda text: None,
+) -> Traceable:
     """Build the network of a checkpoint, with inputs as its configuration says: a few tokens, two images.
 
     Args:
         candidate: The checkpoint.
         model: Its architecture by ``--model``; None: the ``config.json`` beside the weights.
         input_shape: Shape of the inputs with the batch, where neither configuration nor class says it.
+        note: Told what nothing says and what is taken instead.
 
     Raises:
-        UsageError: Nothing says what architecture it has, or what it reads.
+        UsageError: Nothing says what architecture it has, or what it reads; or it reads no inputs of this shape.
         MergeError: The checkpoint does not fit its architecture.
     """
     from ..evaluation.networks import check_model, choose_model
@@ -49,45 +57,59 @@ def traceable(candidate: Candidate, model: str | None, input_shape: Sequence[int
     check_model(model, None)
     architecture = choose_model(candidate, model, None)
     if architecture.kind == "open_clip":
-        return _open_clip(candidate, architecture, input_shape)
+        from .open_clip_models import of_open_clip
+
+        return of_open_clip(candidate, architecture, input_shape) or _images(candidate, architecture, input_shape)
+    if architecture.kind == "file":
+        from .own_models import of_own_class
+
+        return of_own_class(candidate, architecture, input_shape)
     if architecture.kind in ("folder", "hf"):
         from .transformers_models import of_transformers
 
-        return of_transformers(candidate, architecture) or _images(candidate, architecture, input_shape)
-    return _images(candidate, architecture, input_shape)
+        found = of_transformers(candidate, architecture)
+        if found is not None and input_shape is not None:
+            raise UsageError(
+                "--input-shape is for images and numbers, and this model reads texts", where=candidate.name
+            )
+        return found or _images(candidate, architecture, input_shape, note)
+    return _images(candidate, architecture, input_shape, note)
 
 
-def _images(candidate: Candidate, architecture: ModelName, input_shape: Sequence[int] | None) -> Traceable:
-    """Return a network that reads images, or whatever a class of the user's own reads."""
+def _images(
+    candidate: Candidate,
+    architecture: ModelName,
+    input_shape: Sequence[int] | None,
+    note: Callable[[str], None] = lambda text: None,
+) -> Traceable:
+    """Return a network that reads images."""
     from ..calibration.feeds.placing import places_in
     from ..evaluation.networks import build_network
 
     network = build_network(candidate, architecture)
     names = network.names(True) if callable(network.names) else network.names
     places = places_in(network.module, names, candidate.tensors)
-    if hasattr(network.module, "example_inputs") and input_shape is None:
-        return Traceable(network.module, places, _examples(network.module, candidate.name))
-    numbers = example_numbers(input_shape or _image_shape(network, candidate.name))
-    module = network.module if architecture.kind == "file" else calling(network.module, network.outputs)
-    return Traceable(module, places, (numbers,))
+    shape = _image_shape(network, input_shape, candidate.name)
+    if shape is None:
+        shape = (BATCH, network.expects.channels or 3, SIDE, SIDE)
+        note(f"nothing says what size of images {network.architecture} reads: it is run on {_times(shape)}")
+    return Traceable(calling(network.module, network.outputs), places, (example_numbers(shape),))
 
 
-def _examples(module: Any, where: str) -> tuple[Tensor, ...]:
-    """Return what a class of the user's own says it reads."""
-    import torch
+def _image_shape(network: ImageNetwork, given: Sequence[int] | None, where: str) -> Sequence[int] | None:
+    """Return the shape of two images, None where nothing says their size. Raises UsageError for a shape of others."""
+    channels, size = network.expects.channels, network.expects.size
+    if given is None:
+        return (BATCH, channels or 3, *size) if size else None
+    wanted = (BATCH, channels or 3, *(size or (SIDE, SIDE)))
+    if len(given) != len(wanted) or (channels is not None and given[1] != channels):
+        what = f"{network.architecture} reads images, [batch, channels, height, width], not {_times(given)}"
+        raise UsageError(what, where=where, hint=f"such as --input-shape {_times(wanted)}")
+    return given
 
-    examples = module.example_inputs()
-    found = tuple(examples) if isinstance(examples, list | tuple) else (examples,)
-    if not found or not all(isinstance(one, torch.Tensor) for one in found):
-        raise UsageError("example_inputs() must give a tensor, or several", where=where, hint=SHAPE_HINT)
-    return found
 
-
-def _image_shape(network: Any, where: str) -> tuple[int, ...]:
-    expects = network.expects
-    if expects.size is None:
-        raise UsageError(f"nothing says what {network.architecture} reads", where=where, hint=SHAPE_HINT)
-    return (BATCH, expects.channels or 3, *expects.size)
+def _times(shape: Sequence[int]) -> str:
+    return "x".join(map(str, shape))
 
 
 def example_numbers(shape: Sequence[int]) -> Tensor:
@@ -132,38 +154,3 @@ def calling(module: Any, call: Callable[..., Any]) -> Any:
 
     Calling.__name__ = type(module).__name__  # what messages call it
     return Calling().eval()
-
-
-def _open_clip(candidate: Candidate, architecture: ModelName, input_shape: Sequence[int] | None) -> Traceable:
-    """Return both towers where the checkpoint has both, else the image tower."""
-    from ..calibration.feeds.placing import places_in
-    from ..evaluation.networks.open_clip_models import IMAGE_TOWER, create_open_clip, text_names
-    from ..evaluation.networks.weights import load_strictly
-
-    whole = create_open_clip(architecture, where=candidate.name)
-    names = candidate.tensors.keys()
-    if not (text_names(whole) & names and any(name.startswith(IMAGE_TOWER) for name in names)):
-        return _images(candidate, architecture, input_shape)
-    load_strictly(whole, candidate.tensors, architecture.label, where=candidate.name)
-    places = places_in(whole, {name: name for name in names}, candidate.tensors)
-    size = whole.visual.image_size
-    pixels = example_numbers(input_shape or (BATCH, 3, *((size, size) if isinstance(size, int) else size)))
-    return Traceable(calling(whole, lambda *inputs: _features(whole(*inputs))), places, (pixels, _texts(whole)))
-
-
-def _features(outputs: Any) -> tuple[Any, Any]:
-    """Return the features of images and of texts; what follows is their scale."""
-    if isinstance(outputs, Mapping):
-        return outputs["image_features"], outputs["text_features"]
-    return outputs[0], outputs[1]
-
-
-def _texts(whole: Any) -> Tensor:
-    """Return tokens of the length that a text tower takes; the largest one is where a text ends."""
-    towers: list[Any] = [whole, getattr(whole, "text", None)]
-    for tower in towers:
-        if hasattr(tower, "context_length") and hasattr(tower, "vocab_size"):
-            tokens = numbered_tokens(tower.vocab_size - 1, tower.context_length, [0])
-            tokens[:, -1] = tower.vocab_size - 1
-            return tokens
-    raise MergeError(f"nothing says what texts {type(whole).__name__} reads")

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from .permutations import Orders
+
     Outputs = Sequence[Tensor]
 
 SINGLY = 32  # groups that are tried one by one; more are tried in parts
@@ -38,23 +40,33 @@ class ChangedError(MergeError):
 
 @dataclass
 class Trial:
-    """A module whose units are moved, and what it gives when they are not."""
+    """A module whose units are moved, and what it gives when they are not.
+
+    Attributes:
+        orders: Orders of groups that are to be proven; None: the groups are, by random ones.
+    """
 
     places: Mapping[str, Tensor]
     groups: Groups
     run: Callable[[], Outputs]
     seed: int
     tolerance: float
+    orders: Orders | None = None
     expected: Outputs = ()
     differences: dict[tuple[str, ...], float] = field(default_factory=dict)
 
     def passes(self, names: Sequence[str]) -> bool:
         """Move groups, all others staying, and tell whether the outputs stay as they are."""
-        orders = {name: random_order(self.groups.groups[name], self.groups, self.seed) for name in names}
+        orders = {name: self._order(name) for name in names}
         shapes = {name: tuple(tensor.shape) for name, tensor in self.places.items()}
         with moved(self.places, axis_indices(self.groups, orders, shapes)):
             self.differences[tuple(names)] = found = difference(self.expected, self.run())
         return found <= self.tolerance
+
+    def _order(self, name: str) -> NDArray[np.int64]:
+        if self.orders is not None:
+            return self.orders[name]
+        return random_order(self.groups.groups[name], self.groups, self.seed)
 
     def check(self, names: Sequence[str]) -> None:
         """Move groups at once. Raises ChangedError that names the group that changes the outputs."""

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import MergeError
 from .groups import Group, Groups
-from .trials import ChangedError, Trial, difference, parts
+from .running import expected_outputs, runner
+from .trials import ChangedError, Trial, parts
 from .validation import check
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from .derive.trace import Inputs
-    from .trials import Outputs
+    from .permutations import Orders
 
     Precision = Literal["float32", "float64"]
 
@@ -74,38 +75,80 @@ def verify_groups(
         MergeError: A group changes the outputs (named), does not fit the tensors, or moves one that the model lacks;
             or nothing can be proven since the outputs are not finite, all zero, or never the same.
     """
-    check_members(groups, places)
+    return _proven(module, Trial(places, groups, list, seed, 0), run, precision, parts(list(groups.groups), seed))
+
+
+def verify_orders(
+    module: Any,
+    places: Mapping[str, Tensor],
+    groups: Groups,
+    orders: Orders,
+    run: Callable[[], Any] | Inputs,
+    seed: int = 0,
+    precision: Precision | None = None,
+) -> Proof:
+    """Bring the units of a model into given orders, all at once, and see that the outputs stay the same.
+
+    Where they do not, the groups that change them are sought. As in `verify_groups`, the weights are changed first.
+
+    Args:
+        module: A torch module; it runs in evaluation mode.
+        places: Its parameters and buffers by the names that the groups call them by.
+        groups: What the orders belong to.
+        orders: By group; a group that is absent stays as it is.
+        run: As for `verify_groups`.
+        seed: Of the changed weights.
+        precision: As for `verify_groups`.
+
+    Returns:
+        The proof.
+
+    Raises:
+        MergeError: As `verify_groups`.
+    """
+    trial = Trial(places, groups, list, seed, 0, orders)
+    return _proven(module, trial, run, precision, [[name for name in groups.groups if name in orders]])
+
+
+def _proven(
+    module: Any,
+    trial: Trial,
+    run: Callable[[], Any] | Inputs,
+    precision: Precision | None,
+    trials: Sequence[Sequence[str]],
+) -> Proof:
+    """Try in float32, and what looks like rounding there in float64, unless a precision is asked for."""
+    check_members(trial.groups, trial.places)
     try:
-        return _proof(module, places, groups, run, seed, precision or "float32")
+        return _proof(module, trial, run, precision or "float32", trials)
     except ChangedError as error:
         if precision is not None or callable(run) or error.change > ROUNDING:
             raise
         refusal = error
     try:
-        return _proof(module, places, groups, run, seed, "float64")
+        return _proof(module, trial, run, "float64", trials)
     except MergeError:
         raise refusal from None
 
 
 def _proof(
     module: Any,
-    places: Mapping[str, Tensor],
-    groups: Groups,
+    trial: Trial,
     run: Callable[[], Any] | Inputs,
-    seed: int,
     precision: Precision,
+    trials: Sequence[Sequence[str]],
 ) -> Proof:
     import torch
 
     from .derive.trace import evaluating
     from .perturbing import perturbed
 
-    trial = Trial(places, groups, _runner(module, run, precision), seed, TOLERANCES[precision])
-    with torch.no_grad(), evaluating(module), perturbed(module, seed, getattr(torch, precision)):
-        trial.expected = _expected(trial.run, trial.tolerance)
-        for names in parts(list(groups.groups), seed):
+    trial = replace(trial, run=runner(module, run, precision), tolerance=TOLERANCES[precision], differences={})
+    with torch.no_grad(), evaluating(module), perturbed(module, trial.seed, getattr(torch, precision)):
+        trial.expected = expected_outputs(trial.run, trial.tolerance)
+        for names in trials:
             trial.check(names)
-    return Proof(trial.differences, trial.tolerance, precision, seed)
+    return Proof(trial.differences, trial.tolerance, precision, trial.seed)
 
 
 def check_members(groups: Groups, places: Mapping[str, Tensor]) -> None:
@@ -136,42 +179,3 @@ def _check_tied(group: Group, places: Mapping[str, Tensor], names: Mapping[int, 
             if (other, *how) not in moved:
                 what = f"group '{group.name}' moves '{tensor}' but not '{other}', which is the same tensor"
                 raise MergeError(what, hint="both names must be members, or neither")
-
-
-def _runner(module: Any, run: Callable[[], Any] | Inputs, precision: str) -> Callable[[], Outputs]:
-    """Return what runs a module and gives its outputs as a sequence of tensors."""
-    import torch
-
-    from .derive.trace import forget, plain_attention, single
-
-    def cast(tensor: Tensor) -> Tensor:
-        return tensor.to(getattr(torch, precision)) if tensor.is_floating_point() else tensor
-
-    def given() -> Outputs:
-        if callable(run):
-            found = run()
-        elif isinstance(run, Mapping):
-            found = module(**{name: cast(tensor) for name, tensor in run.items()})
-        else:
-            found = module(*map(cast, run))
-        found = single(found)
-        return [found] if isinstance(found, torch.Tensor) else list(found)
-
-    def run_plainly() -> Outputs:
-        forget(module)
-        with plain_attention():
-            return given()
-
-    return run_plainly
-
-
-def _expected(run: Callable[[], Outputs], tolerance: float) -> Outputs:
-    """Return the outputs before anything moves. Raises MergeError when they prove nothing."""
-    outputs = run()
-    if not outputs or any(not bool(one.isfinite().all()) for one in outputs):
-        raise MergeError("the model's outputs are not finite, so that nothing can be proven about groups")
-    if any(float(one.abs().max()) == 0 for one in outputs):
-        raise MergeError("the model's outputs are zero, so that nothing can be proven about groups")
-    if difference(outputs, run()) > tolerance:
-        raise MergeError("the model gives other outputs each time, so that nothing can be proven about groups")
-    return outputs

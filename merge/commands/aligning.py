@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..alignment.expand import expand
+from ..alignment.kinds import chosen_kinds
 from ..completion.places import location_of
 from ..errors import MergeError, UsageError
 from ..method import Method
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from .merging import More
 
 CURVE_POINTS = 11
+_OF_AN_OUTPUT = ("keep", "missing", "mismatch", "dtype", "max_shard_size", "report", "resume", "allow_nonfinite")
 
 
 def perform_alignment(
@@ -35,11 +37,13 @@ def perform_alignment(
         UsageError: The flags do not go together.
         MergeError: When anything fails.
     """
+    from ..completion.proving import prove_orders
     from .merging import check_before, perform
     from .missing_statistics import completed
 
     if sweep is not None:
         raise UsageError(f"{method.name} takes no --sweep", hint="keep the orders with --emit permutations")
+    chosen_kinds(str(recipe.merge.calibration.get("only", "")))
     if chosen.explain:
         _explain(recipe, chosen, flags)
         return
@@ -60,6 +64,8 @@ def perform_alignment(
         with _alike():
             check_before(found, flags if is_pending(found.merge) else writing)
         if not flags.dry_run:
+            if chosen.permutations:
+                prove_orders(found, _computing(chosen, flags))
             found = completed(found, flags, verify=chosen.verify, input_shape=chosen.input_shape)
         more = _curves(found, flags) if found.evaluate and found.report and len(found.merge.models) == 2 else None
         perform(found, writing, more=more)
@@ -69,8 +75,9 @@ def _check(recipe: Recipe, method: Method, chosen: AlignmentFlags) -> None:
     models = recipe.merge.models
     if len(models) < method.minimum_models:
         raise UsageError(f"{method.name} merges at least {method.minimum_models} models, but one was given")
-    if chosen.emit == "aligned" and any(model.options for model in models):
-        raise UsageError("--emit aligned averages nothing, so that weights mean nothing", hint="leave --weights out")
+    if chosen.emit != "merged" and any(model.options for model in models):
+        what = f"--emit {chosen.emit} averages nothing, so that weights mean nothing"
+        raise UsageError(what, hint="leave --weights out")
 
 
 @contextmanager
@@ -128,7 +135,7 @@ def _explain(recipe: Recipe, chosen: AlignmentFlags, flags: MergeFlags) -> None:
     from ..completion.grouping import find_groups
 
     first = recipe.merge.models[0]
-    alignment = Alignment(first, first, groups=chosen.groups)
+    alignment = Alignment(first, first, recipe.merge.calibration, groups=chosen.groups)
     source = open_checkpoint(location_of(alignment.to, recipe.folder))
     try:
         found = find_groups(source, alignment, recipe, _computing(chosen, flags))
@@ -140,13 +147,30 @@ def _explain(recipe: Recipe, chosen: AlignmentFlags, flags: MergeFlags) -> None:
 
 def _write_permutations(recipe: Recipe, chosen: AlignmentFlags, flags: MergeFlags) -> None:
     from ..completion.aligning import find_orders
+    from ..completion.checks import order_line
+    from .merging import check_before
 
     out = recipe.output.path
     if out is None:
         raise UsageError("there is no output path", hint="give -o FILE for the permutations")
+    _check_nothing_is_merged(recipe, flags)
+    with _alike():
+        check_before(recipe, replace(flags, dry_run=True))  # all but the output, which is no checkpoint
+    if flags.dry_run:
+        say(order_line(recipe.merge.models[1], str(out)), flags)
+        return
     (document,) = find_orders([_alignment(recipe)], recipe, _computing(chosen, flags), [out])
     if flags.json_:
         say_json(document)
+
+
+def _check_nothing_is_merged(recipe: Recipe, flags: MergeFlags) -> None:
+    """Refuse flags that shape a merged output, where only orders are written."""
+    given = {"--base": recipe.merge.base, "--report-benchmark": recipe.evaluate, "--sha256": flags.sha256}
+    given |= {f"--{name.replace('_', '-')}": getattr(flags, name) for name in _OF_AN_OUTPUT}
+    for flag, value in given.items():
+        if value:
+            raise UsageError(f"--emit permutations merges nothing, so that {flag} means nothing", hint="leave it out")
 
 
 def _computing(chosen: AlignmentFlags, flags: MergeFlags) -> Computing:

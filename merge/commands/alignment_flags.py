@@ -28,7 +28,9 @@ ALIGNMENT: dict[str, tuple[Any, Any]] = {
     "verify": _flag(
         bool | None, None, "--verify/--no-verify", text="Prove the groups on the model. (where one can be built)"
     ),
-    "input_shape": _flag(str | None, None, "--input-shape", text="Input of a class without example_inputs(): 1x64."),
+    "input_shape": _flag(
+        str | None, None, "--input-shape", text="Shape of what the model reads, with the batch: 2x3x224x224, 2x64."
+    ),
 }
 
 
@@ -57,6 +59,7 @@ def take_alignment(values: dict[str, Any], models: int) -> AlignmentFlags:
         raise UsageError(f"--emit must be one of {', '.join(EMITTED)}, not '{chosen.emit}'", hint=hint)
     if chosen.emit != "merged" and models != 2:
         raise UsageError(f"--emit {chosen.emit} is for two models, and {models} are given")
-    if chosen.permutations and (chosen.groups or chosen.data or chosen.emit == "permutations"):
+    finds = chosen.groups or chosen.data or chosen.explain
+    if chosen.permutations and (finds or chosen.emit == "permutations"):
         raise UsageError("--permutations gives the orders, so that nothing is left to find", hint="leave it out")
     return chosen

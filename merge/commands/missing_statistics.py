@@ -26,7 +26,7 @@ def completed(
         recipe: The recipe.
         flags: The common flags.
         verify: Whether groups of units are proven; None: where a model can be built.
-        input_shape: Input of a class that has no ``example_inputs()``.
+        input_shape: Shape of what the model reads, with the batch; None: as the model says.
 
     Raises:
         MergeError: When anything fails.

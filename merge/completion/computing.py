@@ -20,7 +20,7 @@ class Computing:
         resume: Whether an unfinished run is continued.
         note: Told what happens.
         verify: Whether groups of units are proven on the running model; None: where one can be built.
-        input_shape: Input of a class that has no ``example_inputs()``, such as ``1x64``.
+        input_shape: Shape of what the model reads, with the batch, such as ``2x64``; None: as the model says.
     """
 
     settings: Settings

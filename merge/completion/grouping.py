@@ -41,32 +41,45 @@ def find_groups(source: Source, alignment: Alignment, recipe: Recipe, computing:
         MergeError: The model cannot be traced, or the groups change what it computes.
     """
     from ..alignment.groups_file import read_groups
-    from ..alignment.templates import groups_of
+    from ..alignment.kinds import check_kinds
     from ..alignment.validation import check, coverage
 
     shapes = {name: tensor.shape for name, tensor in source.tensors.items()}
-    traced = _traceable(source, computing)
-    if alignment.groups:
+    groups = None
+    if alignment.groups:  # before anything is built, since files have mistakes
         groups = read_groups(Path(located(alignment.groups, recipe.folder)), shapes, alignment.groups)
-    elif traced is not None:
-        from ..alignment.derive import derive_groups
-
-        groups = derive_groups(traced.module, traced.places, traced.inputs)
-    else:
-        template = groups_of(source)
-        groups = template.groups
-        for note in template.notes:
-            computing.note(note)
+    traced = runnable(source, computing)
+    groups = groups or _known(source, traced, computing)
     check(groups, shapes)
     if traced is None and (bare := coverage(groups, shapes).uncovered):
         computing.note(f"{len(bare)} tensors are in no group, such as '{bare[0]}'")
     if not groups.groups:
         raise MergeError("no unit of this model may be reordered", where=source.location, hint="--explain says why")
+    check_kinds(str(alignment.options.get("only", "")), groups, alignment.where)
     return Found(groups, shapes, _prove(traced, groups, computing, recipe.seed))
 
 
-def _traceable(source: Source, computing: Computing) -> Traceable | None:
-    """Return a model that can be run; None where nothing says how to build it."""
+def _known(source: Source, traced: Traceable | None, computing: Computing) -> Groups:
+    """Return the groups of a model that is traced, or of a known family."""
+    if traced is not None:
+        from ..alignment.derive import derive_groups
+
+        return derive_groups(traced.module, traced.places, traced.inputs, source.location)
+    from ..alignment.templates import groups_of
+
+    template = groups_of(source)
+    for note in template.notes:
+        computing.note(note)
+    return template.groups
+
+
+def runnable(source: Source, computing: Computing) -> Traceable | None:
+    """Return a model that can be run; None where nothing says how to build it.
+
+    Raises:
+        UsageError: That is so, and a proof is asked for; or nothing says what the model reads.
+        MergeError: The checkpoint does not fit its architecture.
+    """
     from ..alignment.models import traceable
     from ..evaluation.candidate import read_candidate
     from ..evaluation.model_name import has_configuration
@@ -78,14 +91,15 @@ def _traceable(source: Source, computing: Computing) -> Traceable | None:
             raise UsageError("nothing says how to run the model", where=source.location, hint=hint)
         return None
     shape = _shape(computing.input_shape) if computing.input_shape else None
-    return traceable(read_candidate(source, source.location), computing.settings.model, shape)
+    return traceable(read_candidate(source, source.location), computing.settings.model, shape, computing.note)
 
 
 def _shape(text: str) -> list[int]:
-    """Turn ``1x64`` into numbers. Raises UsageError for anything else."""
+    """Turn ``2x64`` into numbers. Raises UsageError for anything else."""
     parts = text.lower().split("x")
     if not all(part.isdecimal() and int(part) > 0 for part in parts):
-        raise UsageError(f"--input-shape must be like 1x64, not '{text}'")
+        hint = "the batch goes first: 2x3x224x224 for two images, 2x64 for two rows of features"
+        raise UsageError(f"--input-shape must be whole numbers with x between them, not '{text}'", hint=hint)
     return [int(part) for part in parts]
 
 

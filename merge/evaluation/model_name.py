@@ -22,7 +22,7 @@ class ModelName:
     Attributes:
         kind: Whose architecture it is.
         name: Folder or file of Python code as a path, or a name of the hub, of timm or of open_clip.
-        detail: The hub's revision, or the class in the file; else empty.
+        detail: The hub's revision, the class in the file, or for a folder of timm's ``config.json``; else empty.
         label: As the user wrote it.
         where: Who wrote it, for messages: ``--model``, or the place in a benchmark file.
     """

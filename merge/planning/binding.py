@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from ..alignment.declared import AlignmentOptions
+from ..alignment.declared import AlignmentOptions, check_together
+from ..alignment.kinds import chosen_kinds
 from ..errors import UsageError, suggest
 from ..method import Method
 from ..options import Declaration, check_name
@@ -82,8 +83,7 @@ def leaves(bound: Bound) -> Iterator[int]:
 
 def is_seeded(merge: Merge) -> bool:
     """Tell whether any method of a recipe draws random numbers, or data for statistics still to be computed."""
-    models = [*merge.models, *([merge.base] if merge.base is not None else [])]
-    nested = [model.model for model in models if isinstance(model.model, Merge)]
+    nested = [model.model for model in merge.parts.values() if isinstance(model.model, Merge)]
     names = [merge.method, *(name for name, _ in merge.then)]
     return is_pending(merge) or any(find_method(name).seeded for name in names) or any(map(is_seeded, nested))
 
@@ -162,6 +162,8 @@ def _bind_alignment(model: Model, alignment: Alignment, opener: Opens) -> int:
     if alignment.permutations and (given or alignment.groups or alignment.data):
         what = "the order is given by permutations, so that nothing is left to find"
         raise UsageError(what, where=alignment.where, hint="leave the other options out")
+    check_together(given, alignment.where)
+    chosen_kinds(str(given.get("only", "")), place_of(alignment.options, "only", alignment.where))
     by_data = given.get("matching") == "activations"
     if by_data is not bool(alignment.data) and not alignment.permutations:
         what = "needs data" if by_data else "takes no data"
@@ -213,10 +215,11 @@ def _instead(method: Method, kind: str | None) -> str:
 
 def is_pending(merge: Merge) -> bool:
     """Tell whether statistics, or orders of units, are still to be found for a merge or for one nested in it."""
-    nested = [model.model for model in merge.models if isinstance(model.model, Merge)]
+    parts = merge.parts.values()
+    nested = [model.model for model in parts if isinstance(model.model, Merge)]
     kind = find_method(merge.method).statistics
     unlearned = bool(kind) and any(kind not in model.statistics for model in merge.models)
-    return unlearned or any(map(is_pending, nested)) or any(map(is_unaligned, merge.models))
+    return unlearned or any(map(is_pending, nested)) or any(map(is_unaligned, parts))
 
 
 def is_unaligned(model: Model) -> bool:

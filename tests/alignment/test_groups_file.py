@@ -174,7 +174,7 @@ def test_a_tensor_that_one_block_lacks_is_named_by_its_number() -> None:
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="cannot read the file"):
+    with pytest.raises(UsageError, match="there is no such file of groups"):
         read_groups(tmp_path / "groups.yaml", VIT)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 
 import pytest
 import torch
@@ -29,6 +30,43 @@ class Described(Net):
 class Branching(Described):
     def forward(self, x):
         return super().forward(x) if x.sum() > 0 else x
+class Failing(Net):
+    def example_inputs(self):
+        raise OSError("no example")
+class Wordy(Net):
+    def example_inputs(self):
+        return "2x6"
+class Odd(Net):
+    def example_inputs(self):
+        return torch.zeros(2, 5)
+class Sequences(Net):
+    def example_inputs(self):
+        return torch.randn(2, 4, 6)
+    def forward(self, x):
+        return super().forward(x).mean(1)
+class Named(Sequences):
+    def example_inputs(self):
+        return {"scale": torch.rand(2, 1), "x": torch.randn(2, 4, 6)}
+    def forward(self, x, scale):
+        return super().forward(x) * scale
+class Ordered(Named):
+    def example_inputs(self):
+        return [torch.randn(2, 4, 6), torch.rand(2, 1)]
+class Sized(Net):
+    image_size, channels = (2, 3), 1
+    def forward(self, x):
+        return super().forward(x.flatten(1))
+"""
+TOKENS = """
+import torch
+class Tokens(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.words, self.last = torch.nn.Embedding(7, 8), torch.nn.Linear(8, 3)
+    def example_inputs(self):
+        return torch.arange(12).reshape(2, 6) % 7, torch.ones(2, 6, dtype=torch.bool)
+    def forward(self, tokens, mask):
+        return self.last((self.words(tokens) * mask.unsqueeze(-1)).sum(1).relu())
 """
 
 
@@ -139,18 +177,114 @@ def test_a_class_of_the_users_own(tmp_path, name, shape):
     }
 
 
-def test_a_class_that_does_not_say_what_it_reads(tmp_path):
-    (tmp_path / "own.py").write_text(OWN)
+def own_candidate(folder):
+    (folder / "own.py").write_text(OWN)
     tensors = {"first.weight": torch.randn(8, 6), "first.bias": torch.randn(8)}
-    save_file(tensors | {"last.weight": torch.randn(3, 8), "last.bias": torch.randn(3)}, tmp_path / "a.safetensors")
-    candidate = locate(str(tmp_path / "a.safetensors")).load()
-    with pytest.raises(UsageError, match="--input-shape 1x64"):
-        traceable(candidate, f"{tmp_path / 'own.py'}:Net")
+    save_file(tensors | {"last.weight": torch.randn(3, 8), "last.bias": torch.randn(3)}, folder / "a.safetensors")
+    return locate(str(folder / "a.safetensors")).load()
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "shapes"),
+    [
+        ("Sequences", None, [(2, 4, 6)]),
+        ("Sequences", (3, 5, 6), [(3, 5, 6)]),
+        ("Named", None, [(2, 1), (2, 4, 6)]),
+        ("Ordered", None, [(2, 4, 6), (2, 1)]),
+        ("Sized", None, [(2, 1, 2, 3)]),
+    ],
+)
+def test_a_class_that_reads_something_else_than_images(tmp_path, name, shape, shapes):
+    own_candidate(tmp_path)
+    groups, found = groups_of(tmp_path / "a.safetensors", f"{tmp_path / 'own.py'}:{name}", shape)
+    inputs = found.inputs.values() if isinstance(found.inputs, dict) else found.inputs
+    assert [tuple(one.shape) for one in inputs] == shapes
+    assert moved(groups) == {"first.weight", "first.bias", "last.weight"}
+
+
+def test_a_class_that_reads_tokens_and_a_mask(tmp_path):
+    (tmp_path / "own.py").write_text(TOKENS)
+    tensors = {"words.weight": torch.randn(7, 8), "last.weight": torch.randn(3, 8), "last.bias": torch.randn(3)}
+    save_file(tensors, tmp_path / "a.safetensors")
+    groups, found = groups_of(tmp_path / "a.safetensors", f"{tmp_path / 'own.py'}:Tokens")
+    assert [one.dtype for one in found.inputs] == [torch.int64, torch.bool]
+    assert moved(groups) == {"words.weight", "last.weight"}
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "message"),
+    [
+        ("Failing", None, r"own\.py: example_inputs\(\) fails: OSError: no example"),
+        ("Wordy", None, r"example_inputs\(\) must give a tensor, several in a tuple"),
+        ("Odd", None, r"Odd does not run on 2x5: .*example_inputs\(\) must give what forward\(\) takes"),
+        ("Net", (6, 2), r"Net does not run on 6x2: .*shape with the batch: --input-shape"),
+        ("Net", None, r"nothing says what Net reads .*--input-shape .*example_inputs\(\) in the class"),
+    ],
+)
+def test_a_class_that_does_not_say_what_it_reads(tmp_path, name, shape, message):
+    candidate = own_candidate(tmp_path)
+    with pytest.raises(UsageError, match=message) as error:
+        traceable(candidate, f"{tmp_path / 'own.py'}:{name}", shape)
+    assert "--groups" not in str(error.value)
+
+
+def test_where_a_trace_breaks_is_said_in_one_line(tmp_path, capfd, caplog):
+    candidate = own_candidate(tmp_path)
     found = traceable(candidate, f"{tmp_path / 'own.py'}:Branching")
-    with pytest.raises(MergeError, match=r"a\.safetensors: .* cannot be traced \(own\.py, line 14\)"):
+    place = r"Branching cannot be traced \(own\.py, line 14: return super\(\)\.forward\(x\) if x\.sum\(\) > 0 else x\)"
+    with pytest.raises(MergeError, match=rf"a\.safetensors: {place}: .*depends on the values .*--groups FILE"):
         derive_groups(*found, where="a.safetensors")
-    with pytest.raises(MergeError, match="cannot be traced"):
-        derive_groups(*traceable(candidate, f"{tmp_path / 'own.py'}:Net", (2, 5)))
+    assert capfd.readouterr() == ("", "")
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def make_resnet(folder):
+    from transformers import ResNetConfig, ResNetForImageClassification
+
+    sizes = {"embedding_size": 8, "hidden_sizes": [8, 12], "depths": [1, 2], "layer_type": "basic", "num_labels": 3}
+    ResNetForImageClassification(ResNetConfig(**sizes)).save_pretrained(folder)
+
+
+def test_images_of_a_size_that_nothing_says(tmp_path):
+    make_resnet(tmp_path)
+    candidate, notes = locate(str(tmp_path)).load(), []
+    assert tuple(traceable(candidate, None, note=notes.append).inputs[0].shape) == (2, 3, 224, 224)
+    assert notes == [
+        "nothing says what size of images ResNetForImageClassification reads: it is run on 2x3x224x224",
+    ]
+    groups, found = groups_of(tmp_path, None, (1, 3, 48, 48))
+    assert tuple(found.inputs[0].shape) == (1, 3, 48, 48)
+    assert "embedder.embedder.convolution.weight" in {name.removeprefix("resnet.") for name in moved(groups)}
+    (tmp_path / "preprocessor_config.json").write_text('{"size": {"shortest_edge": 64}}')
+    found = traceable(candidate, None, note=notes.append)
+    assert tuple(found.inputs[0].shape) == (2, 3, 64, 64)
+    assert len(notes) == 1
+
+
+@pytest.mark.parametrize("shape", [(3, 64, 64), (2, 1, 64, 64), (1, 64)])
+def test_a_shape_of_no_images(tmp_path, shape):
+    make_resnet(tmp_path)
+    message = r"reads images, \[batch, channels, height, width\], not .*--input-shape 2x3x224x224"
+    with pytest.raises(UsageError, match=message):
+        traceable(locate(str(tmp_path)).load(), None, shape)
+
+
+def test_a_shape_for_texts_is_refused(tmp_path):
+    folder = tiny_language_models.save(tiny_language_models.make_llama(), tmp_path)
+    with pytest.raises(UsageError, match="this model reads texts"):
+        traceable(locate(str(folder)).load(), None, (2, 8))
+
+
+def test_a_folder_of_timm(tmp_path):
+    import timm
+    from timm.models import save_for_hf
+
+    options = {"depth": 2, "img_size": 32, "embed_dim": 24, "num_heads": 2}
+    module = timm.create_model("test_vit", num_classes=4, **options)
+    save_for_hf(module, str(tmp_path), model_args=options, safe_serialization=True)
+    groups, found = groups_of(tmp_path)
+    assert tuple(found.inputs[0].shape) == (2, 3, 32, 32)
+    assert {"heads.0", "heads.1"} <= set(groups.groups)
 
 
 def test_a_checkpoint_that_does_not_fit_its_architecture(tmp_path):

@@ -13,7 +13,7 @@ from torch import nn
 from merge.alignment.derive import derive_groups
 from merge.alignment.groups import Group, Groups, Member
 from merge.alignment.trials import random_order
-from merge.alignment.verify import verify_groups
+from merge.alignment.verify import verify_groups, verify_orders
 from merge.errors import MergeError, UsageError
 from tests.alignment.architectures import MAKERS, llama, perceptron, places
 
@@ -248,3 +248,17 @@ def test_random_orders_move_something_and_are_drawn_for_each_unit_of_the_parent(
     assert orders.shape == (2, 5)
     assert np.array_equal(np.sort(orders), np.tile(np.arange(5), (2, 1)))
     assert not np.array_equal(orders[0], orders[1])
+
+
+def test_orders_that_keep_the_function_are_proven_and_others_are_refused_by_name():
+    module, here, groups, inputs = derived(perceptron())
+    before = {name: tensor.clone() for name, tensor in here.items()}
+    orders = {name: random_order(group, groups, 1) for name, group in groups.groups.items()}
+    proof = verify_orders(module, here, groups, orders, inputs)
+    assert list(proof.differences) == [tuple(groups.groups)]
+    assert 0 < proof.largest <= 1e-5
+    wrong = with_group(groups, group_of("classes", Member("4.weight", 0, (3,)), Member("4.bias", 0, (3,))))
+    with pytest.raises(MergeError, match="group 'classes' changes what the model computes"):
+        verify_orders(module, here, wrong, {**orders, "classes": np.array([1, 2, 0])}, inputs)
+    assert verify_orders(module, here, wrong, orders, inputs).largest <= 1e-5  # without an order, classes stay
+    assert all(torch.equal(here[name], tensor) for name, tensor in before.items())

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import traceback
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +21,9 @@ if TYPE_CHECKING:
 
 # What objects call their predictions; other tensors in them, such as all hidden states, are not what is preserved.
 PREDICTIONS = ("logits", "image_embeds", "text_embeds")
+
+DATA_DEPENDENT = "data-dependent"  # how torch calls a step that goes by values
+SHOWN = 80  # characters of the line where a trace broke
 
 
 def single(outputs: Any) -> Any:
@@ -60,11 +66,10 @@ def trace(module: Any, inputs: Inputs, where: str | None = None) -> Any:
 
     args, kwargs = ((), dict(inputs)) if isinstance(inputs, Mapping) else (tuple(inputs), {})
     try:
-        with torch.no_grad(), plain_attention(), evaluating(module):
+        with torch.no_grad(), plain_attention(), evaluating(module), _quiet():
             return torch.export.export(Predicting(), args, kwargs, strict=False)
     except Exception as error:  # torch's tracer and the model's own code may raise anything
-        first_line = str(error).strip().partition("\n")[0] or type(error).__name__
-        what = f"{type(module).__name__} cannot be traced{_broke_at(error)}: {first_line}"
+        what = f"{type(module).__name__} cannot be traced{_broke_at(error)}: {_reason(error)}"
         raise MergeError(what, where=where, hint=GROUPS_FILE) from error
 
 
@@ -103,10 +108,35 @@ def forget(module: Any) -> None:
     module.eval()
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Hold back what torch prints of a graph that it cannot finish: the error says where it broke."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with redirect_stderr(StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
+def _reason(error: BaseException) -> str:
+    """Return why a trace broke, in a line."""
+    first_line = str(error).strip().partition("\n")[0] or type(error).__name__
+    if DATA_DEPENDENT not in first_line:
+        return first_line
+    return "what happens there depends on the values that are read, and a trace knows their shapes alone"
+
+
 def _broke_at(error: BaseException) -> str:
     """Return the last line of code outside torch that led to an error."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_models(frame.filename)]
-    return f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+    if not frames:
+        return ""
+    last = frames[-1]
+    code = f": {last.line[:SHOWN]}" if last.line else ""
+    return f" ({Path(last.filename).name}, line {last.lineno}{code})"
 
 
 def _is_models(filename: str) -> bool:

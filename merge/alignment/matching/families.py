@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from ...errors import UsageError, suggest
 from ..groups import Group, Groups, Member
+from ..kinds import check_kinds
 from ..permutations import identity
 from .moving import common_sizes, on_tensor
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Note = Callable[[str], None]
-KINDS = ("residual", "heads", "within-heads", "mlp", "other")
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,7 @@ def families(groups: Groups, only: str = "", note: Note | None = None) -> list[F
         note: Told why a group stays as it is.
 
     Raises:
-        UsageError: There is no such kind.
+        UsageError: There is no such kind, or no group of it.
     """
     active = _active(groups, only, note or (lambda text: None))
     outer = dict.fromkeys(groups.groups[name].parent or name for name in groups.groups if name in active)
@@ -105,20 +104,13 @@ def families(groups: Groups, only: str = "", note: Note | None = None) -> list[F
 
 
 def _active(groups: Groups, only: str, note: Note) -> set[str]:
-    kinds = _kinds(only)
+    kinds = check_kinds(only, groups)
     found = {name for name, group in groups.groups.items() if group.kind in kinds and group.size > 1}
     for name in sorted(found):
         if reason := _why_not(groups.groups[name], groups):
             note(f"'{name}' stays as it is: {reason}")
             found.discard(name)
     return found
-
-
-def _kinds(only: str) -> set[str]:
-    kinds = {word.strip() for word in only.split(",") if word.strip()}
-    for kind in sorted(kinds - set(KINDS)):
-        raise UsageError(f"there is no kind of groups '{kind}'", hint=suggest(kind, KINDS) or ", ".join(KINDS))
-    return kinds or set(KINDS)
 
 
 def _why_not(group: Group, groups: Groups) -> str | None:

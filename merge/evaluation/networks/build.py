@@ -6,7 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import UsageError
-from ..model_name import FORMS, ModelName, folder_name, has_configuration, is_open_clip_folder, parse_model_name
+from ..model_name import (
+    CONFIG,
+    OPEN_CLIP_CONFIG,
+    ModelName,
+    folder_name,
+    has_configuration,
+    is_open_clip_folder,
+    parse_model_name,
+)
 
 if TYPE_CHECKING:
     from ..candidate import Candidate
@@ -23,7 +31,9 @@ def choose_model(candidate: Candidate, override: str | None, named: ModelName | 
 
     Raises:
         UsageError: Nothing says it, or what says it has another form.
+        MergeError: It is on the hub and cannot be fetched, or its configuration cannot be read.
     """
+    override = override or candidate.model
     if override is not None:
         return _checked(parse_model_name(override, "--model"), candidate)
     if candidate.folder is not None and has_configuration(candidate.folder):
@@ -60,25 +70,33 @@ def build_network(candidate: Candidate, model: ModelName) -> ImageNetwork:
         UsageError: There is no such architecture.
         MergeError: The checkpoint does not fit it.
     """
-    from ..configuration import read_configuration
+    from ..configuration import read_configuration, settings_folder
     from .open_clip_models import build_open_clip
     from .own_class import build_own
+    from .preprocessor import published_size
     from .timm_models import build_timm
     from .transformers_models import build_transformers
 
     builders = {"timm": build_timm, "open_clip": build_open_clip, "file": build_own}
     if model.kind in builders:
         return builders[model.kind](model, candidate.tensors, where=candidate.name)
-    return build_transformers(read_configuration(model), candidate.tensors, where=candidate.name)
+    published = published_size(Path(settings_folder(model, (CONFIG,))))
+    return build_transformers(read_configuration(model), candidate.tensors, where=candidate.name, published=published)
 
 
 def _checked(model: ModelName, candidate: Candidate) -> ModelName:
-    """Return the name, of open_clip for a folder whose weights are open_clip's."""
-    if model.kind != "folder":
+    """Return the name, of open_clip or timm for a folder or a model of the hub that is theirs."""
+    from ..configuration import settings_folder
+    from .timm_folder import is_timm_folder, timm_folder
+
+    if model.kind not in ("folder", "hf"):
         return model
-    folder = Path(model.name)
-    if not has_configuration(folder):
-        raise UsageError(f"'{model.label}' has no config.json", where=model.where, hint=f"give {FORMS}")
-    if is_open_clip_folder(folder, candidate.tensors):
+    folder = Path(settings_folder(model, (CONFIG, OPEN_CLIP_CONFIG)))
+    if model.kind == "folder" and not has_configuration(folder):
+        from ..class_hint import hint_for
+
+        what = f"'{model.label}' has no config.json"
+        raise UsageError(what, where=model.where, hint=hint_for(folder, model.label))
+    if model.kind == "folder" and is_open_clip_folder(folder, candidate.tensors):
         return ModelName("open_clip", model.name, "", model.label, model.where)
-    return model
+    return timm_folder(folder, model) if is_timm_folder(folder) else model

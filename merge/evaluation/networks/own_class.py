@@ -105,7 +105,7 @@ def _example(module: Any, model: ModelName) -> Tensor | None:
         raise UsageError(f"example_inputs() fails: {_first_line(error)}", where=model.name) from error
     first = example[0] if isinstance(example, list | tuple) and example else example
     if not isinstance(first, torch.Tensor) or first.ndim not in (2, IMAGE_DIMENSIONS):
-        what = "example_inputs() must give [n, channels, height, width] or [n, features]"
+        what = "to be run on images, example_inputs() must give [n, channels, height, width] or [n, features]"
         raise UsageError(what, where=model.name)
     return first
 

@@ -17,8 +17,16 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def build_transformers(config: Any, tensors: Mapping[str, Tensor], *, where: str) -> ImageNetwork:
+def build_transformers(
+    config: Any, tensors: Mapping[str, Tensor], *, where: str, published: tuple[int, int] | None = None
+) -> ImageNetwork:
     """Build what a configuration describes.
+
+    Args:
+        config: The configuration.
+        tensors: Of the checkpoint.
+        where: The model, for messages.
+        published: Height and width that the model's preprocessor makes.
 
     Raises:
         MergeError: There is no such architecture, or the tensors do not fit.
@@ -30,7 +38,7 @@ def build_transformers(config: Any, tensors: Mapping[str, Tensor], *, where: str
         module,
         partial(_logits if classifies else _features, module, pixel_input, where),
         classifies,
-        _image_format(module.config),
+        _image_format(module, published),
         lambda lenient: trace_names(partial(build, config, where=where), tensors, where=where, lenient=lenient),
     )
 
@@ -69,11 +77,20 @@ def _patches(module: Any, pixels: Tensor) -> dict[str, Tensor]:
     }
 
 
-def _image_format(config: Any) -> ImageFormat:
+def _image_format(module: Any, published: tuple[int, int] | None) -> ImageFormat:
+    """Return what a model takes; of one that takes images of any size, the size that its preprocessor makes."""
+    config = module.config
     vision = getattr(config, "vision_config", config)  # CLIPForImageClassification keeps the whole configuration
     size = getattr(vision, "image_size", None)
     if config.model_type in SIGLIP2:  # it takes any number of patches; the largest square that it was trained for
         size = isqrt(vision.num_patches) * vision.patch_size
     if isinstance(size, int):
         size = (size, size)
+    if published is not None and not _has_positions(module):
+        size = published
     return ImageFormat(channels=getattr(vision, "num_channels", 3), size=tuple(size) if size else None)
+
+
+def _has_positions(module: Any) -> bool:
+    """Tell whether a model has an embedding for each position, and so takes one size of images."""
+    return any("position" in name for name in module.state_dict()) or module.config.model_type in SIGLIP2
