@@ -8,7 +8,9 @@ from typing import Any, NotRequired
 from typing_extensions import TypedDict
 
 from .after.document import MeasuredDocument
+from .alignment.document import AlignmentRow
 from .ledger_document import LedgerDocument
+from .search.line_document import BarrierDocument
 
 
 class PlannedModel(TypedDict):
@@ -84,6 +86,8 @@ class MergeDocument(TypedDict):
     sha256: dict[str, str]
     statistics: NotRequired[LedgerDocument]
     measured: NotRequired[MeasuredDocument]
+    alignments: NotRequired[list[AlignmentRow]]
+    barrier: NotRequired[BarrierDocument]  # with --report and --report-benchmark, of models that were aligned
 
 
 class TensorSummary(TypedDict):
@@ -174,12 +178,6 @@ def _calibration() -> Any:
     return CalibrationDocument
 
 
-def _barrier() -> Any:
-    from .search.line_document import BarrierDocument
-
-    return BarrierDocument
-
-
 DOCUMENTS: dict[str, Callable[[], Any]] = {
     "plan": lambda: PlanDocument,
     "merge": lambda: MergeDocument,
@@ -188,6 +186,6 @@ DOCUMENTS: dict[str, Callable[[], Any]] = {
     "verify": lambda: VerifyDocument,
     "eval": _evaluation,
     "report": _report,
-    "barrier": _barrier,
+    "barrier": lambda: BarrierDocument,
     "calibrate": _calibration,
 }

@@ -177,6 +177,9 @@ def _hash_lines(hashes: dict[str, str], out: Path) -> list[str]:
 
 def as_json(plan: Plan, written: Written) -> dict[str, Any]:
     """Return what a merging command prints with ``--json``."""
+    from .alignment.recorded import alignments
+
+    found = {"statistics": ledger(plan, written.outcome), "alignments": alignments(plan.sources, plan.roles)}
     return {
         "out": str(written.out),
         "output_id": written.outcome.output_id,
@@ -193,4 +196,4 @@ def as_json(plan: Plan, written: Written) -> dict[str, Any]:
         "notes": written.notes,
         "seconds": round(written.seconds, 3),
         "sha256": written.sha256,
-    } | ({"statistics": found} if (found := ledger(plan, written.outcome)) else {})
+    } | {name: value for name, value in found.items() if value}

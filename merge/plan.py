@@ -320,15 +320,15 @@ def _role_of_statistics(bound: Bound, number: int) -> str:
 
 def _roles_of_alignments(merge: Merge, opener: Opener) -> Iterator[tuple[int, str]]:
     """Yield the role of everything that aligned models are made from."""
-    for number, model in enumerate(merge.models, start=1):
+    for name, model in merge.parts.items():
         if isinstance(model.model, Merge):
             yield from _roles_of_alignments(model.model, opener)
         elif isinstance(model.model, Alignment):
-            alignment = model.model
-            yield opener.positions[id(alignment.model)], f"model {number} before it is aligned"
-            yield opener.positions[id(alignment.to)], f"what model {number} is aligned to"
+            alignment, role = model.model, "the base" if name == "base" else f"model {name}"
+            yield opener.positions[id(alignment.model)], f"{role} before it is aligned"
+            yield opener.positions[id(alignment.to)], f"what {role} is aligned to"
             if alignment.permutations:
-                yield opener.positions[id(alignment.permutations)], f"permutations of model {number}"
+                yield opener.positions[id(alignment.permutations)], f"permutations of {role}"
 
 
 def folder_beside(plan: Plan) -> Path | None:

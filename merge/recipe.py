@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -110,6 +110,17 @@ class Merge:
     then: tuple[tuple[str, Mapping[str, OptionValue]], ...] = ()
     where: str | None = None
     calibration: Mapping[str, OptionValue] = field(default_factory=dict)
+
+    @property
+    def parts(self) -> dict[str, Model]:
+        """The models by their numbers, counted from 1, and ``base``, where there is one."""
+        numbered = {str(number): model for number, model in enumerate(self.models, start=1)}
+        return numbered | ({"base": self.base} if self.base is not None else {})
+
+    def with_parts(self, parts: Mapping[str, Model]) -> Merge:
+        """Return the merge with other models and another base, under the names that `parts` gives them."""
+        models = tuple(parts[str(number)] for number in range(1, len(self.models) + 1))
+        return replace(self, models=models, base=parts.get("base"))
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 
 import pytest
@@ -22,17 +23,52 @@ def short(monkeypatch):
 def test_it_writes_two_models_and_their_class_and_says_what_is_next(short, tmp_path, capsys):
     folder = tmp_path / "my demo"
     run_independent(folder)
-    assert sorted(path.name for path in folder.iterdir()) == ["a.st", "b.st", "model.py"]
+    assert sorted(path.name for path in folder.iterdir()) == ["a.st", "b.st", "config.json", "model.py"]
     a, b = (load_file(folder / name) for name in ("a.st", "b.st"))
     assert {name: tensor.shape for name, tensor in a.items()} == {name: tensor.shape for name, tensor in b.items()}
     assert not torch.equal(a["second.weight"], b["second.weight"])
     printed = capsys.readouterr().out
     commands = [shlex.split(line) for line in printed.splitlines() if line.startswith("  merge ")]
-    assert [words[1] for words in commands] == ["rebasin", "rebasin", "barrier"]
-    model = f"{folder / 'model.py'}:DigitsNetwork"
     out = str(folder / "out.st")
-    assert commands[0] == ["merge", "rebasin", str(folder / "a.st"), str(folder / "b.st"), "--model", model, "-o", out]
-    assert commands[2][commands[2].index("--aligned") + 1] == commands[1][-1]
+    wanted = ["merge", "rebasin", str(folder / "a.st"), str(folder / "b.st"), "--model", str(folder), "-o", out]
+    assert commands == [[*wanted, "--report-benchmark", "digits", "--report", str(folder / "report")]]
+
+
+def test_what_it_says_is_next_runs_and_the_report_shows_the_path_before_and_after(short, tmp_path, capsys, cli):
+    run_independent(tmp_path / "demo")
+    printed = capsys.readouterr().out
+    result = cli(*shlex.split(printed.splitlines()[-1])[1:])
+    assert result.code == 0, result.err
+    found = json.loads((tmp_path / "demo" / "report" / "results.json").read_text())
+    assert [curve["name"] for curve in found["barrier"]["curves"]] == ["naive", "aligned"]
+    naive, aligned = (
+        next(row["value"] for row in curve["barriers"] if (row["metric"], row["definition"]) == ("loss", "linear"))
+        for curve in found["barrier"]["curves"]
+    )
+    assert aligned < naive
+    page = (tmp_path / "demo" / "report" / "report.html").read_text()
+    assert "naive, digits (test)" in page
+    assert "aligned, digits (test)" in page
+
+
+def test_the_folder_in_place_of_the_class_is_told_the_class(short, tmp_path, cli):
+    folder = tmp_path / "demo"
+    run_independent(folder)
+    (folder / "broken.py").write_text("class (")
+    (folder / "config.json").unlink()
+    given = ("--model", str(folder), "--benchmark", "digits")
+    result = cli("eval", str(folder / "a.st"), *given)
+    assert result.code == 2
+    assert f"did you mean {folder}/model.py:DigitsNetwork?" in result.err
+
+
+def test_a_configuration_stands_for_the_class_and_runs_nothing_of_the_folder(short, tmp_path, cli):
+    folder = tmp_path / "demo"
+    run_independent(folder)
+    (folder / "model.py").write_text("raise SystemExit('this was run')")
+    for given in ((), ("--model", str(folder))):
+        result = cli("eval", str(folder / "a.st"), "--benchmark", "digits", *given)
+        assert result.code == 0, result.err
 
 
 def test_the_class_beside_the_models_evaluates_them(short, tmp_path, cli):

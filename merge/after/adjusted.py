@@ -16,7 +16,7 @@ from ..checkpoints.target import OUR_KEY
 from ..errors import MergeError, UsageError
 from ..options import Options
 from ..plan import Plan, make_copy_plan
-from ..planning.adjustment import COMMANDS, MODEL, STATISTICS, Adjustment
+from ..planning.adjustment import COMMANDS, MEASURED, MODEL, SCALED, STATISTICS, Adjustment
 from ..planning.rows import Row
 from ..program import Call, Input, Statistic
 from ..recipe import Recipe
@@ -25,6 +25,20 @@ from .rescaling import Rescaling
 from .wording import remarks_of, warnings_of
 
 _REPLACED = (MEAN, VARIANCE, COUNT)
+
+
+def make_untouched_plan(model: str, recipe: Recipe) -> Plan:
+    """Plan a copy of a model, bit for bit.
+
+    Args:
+        model: The checkpoint.
+        recipe: Its output and folder.
+
+    Raises:
+        MergeError: The model is no sound checkpoint.
+    """
+    plan = make_copy_plan(model, recipe)
+    return replace(plan, rows=[row._replace(reason="") for row in plan.rows])  # nothing is cast
 
 
 def make_adjusted_plan(command: str, model: str, statistics: str, recipe: Recipe) -> Plan:
@@ -40,7 +54,7 @@ def make_adjusted_plan(command: str, model: str, statistics: str, recipe: Recipe
         MergeError: The file is none of the model's.
         UsageError: It is of another kind, or something is not there.
     """
-    plan = make_copy_plan(model, recipe)
+    plan = make_untouched_plan(model, recipe)
     try:
         opened = open_checkpoint(statistics, relative_to=recipe.folder)
         adjustment = Adjustment(command, _facts(command, opened), opened.location)
@@ -103,7 +117,7 @@ def _rows(rows: list[Row], opened: FileCheckpoint, facts: Facts) -> Iterator[Row
 
 
 def _replaced(row: Row, found: TensorInfo) -> Row:
-    return row._replace(expression=Input(STATISTICS), tensors=(None, found), reason="measured on data")
+    return row._replace(expression=Input(STATISTICS), tensors=(None, found), reason=MEASURED)
 
 
 def _rescaled(row: Row, found: TensorInfo, facts: Facts) -> Row:
@@ -113,7 +127,7 @@ def _rescaled(row: Row, found: TensorInfo, facts: Facts) -> Row:
         action="merge",
         expression=call,
         tensors=(*row.tensors, None),
-        reason="scaled to the goal's activations",
+        reason=SCALED,
         asides=((STATISTICS, found),),
     )
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from .declared import ResetOptions
 
 KIND = "batch-norm"
+NOT_RUN = "it did not run, or not by torch's function batch_norm"
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def _count(batches: int) -> Tensor:
 
 
 def _reason(layer: str, owners: Mapping[str, str]) -> str:
-    return "it did not run" if layer in owners else "without a place of its own in the network"
+    return NOT_RUN if layer in owners else "without a place of its own in the network"
 
 
 def compute_batch_norm(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..calibration.intercepting import Arguments
 from ..calibration.masks import Masks
-from ..errors import UsageError
+from ..errors import MergeError, UsageError
 from .channel_sums import ChannelSums
 from .observer import Handlers, State
 
@@ -58,7 +58,7 @@ class BatchStatistics:
         buffers = {layer: places[f"{layer}{MEAN}"].data_ptr() for layer in layers_in(places)}
         self._layers: dict[int, str] = {}
         self.owners = {layer: self._layers.setdefault(buffer, layer) for layer, buffer in buffers.items()}
-        self.sums = ChannelSums(where)
+        self._where, self.sums = where, ChannelSums(where)
 
     def handlers(self) -> Handlers:
         """Return what stands in for torch's function."""
@@ -84,6 +84,9 @@ class BatchStatistics:
         if layer is None:
             return function(*args, **kwargs)
         inputs = given["input"]
+        if inputs.numel() == inputs.shape[1]:
+            what = f"'{layer}' has to normalize a batch with no more than 1 value per channel"
+            raise MergeError(what, where=self._where, hint="give more data, or a larger --batch-size")
         normalized = function(**given | {"running_mean": None, "running_var": None, "training": True})
         self.sums.add(layer, inputs.movedim(1, -1).reshape(-1, inputs.shape[1]))
         return normalized

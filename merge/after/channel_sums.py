@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 from ..errors import MergeError
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+MOST_AT_ONCE = 1 << 21  # entries
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,17 @@ class Moments:
 
 
 def moments_of(rows: Tensor) -> Moments:
-    """Return the moments of rows [values, channels] of any floating type."""
+    """Return the moments of rows [values, channels] of any floating type.
+
+    Rows become float64 a part at a time: those of a first convolution may be hundreds of megabytes.
+    """
+    import torch
+
+    parts = torch.split(rows, max(1, MOST_AT_ONCE // rows.shape[1]))
+    return reduce(Moments.merged, map(_moments_of_part, parts))
+
+
+def _moments_of_part(rows: Tensor) -> Moments:
     rows = rows.double()
     mean = rows.mean(0)
     return Moments(len(rows), mean, (rows - mean).square().sum(0))

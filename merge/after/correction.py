@@ -27,15 +27,16 @@ class Correction(NamedTuple):
     shift: Tensor
 
 
-def goal_of(moments: Sequence[Moments]) -> Goal:
-    """Return the average of several models' means and standard deviations.
+def goal_of(moments: Sequence[Moments], shares: Sequence[float] | None = None) -> Goal:
+    """Return the average of several models' means and standard deviations, by shares that sum to 1, or equal ones.
 
     As in the original, standard deviations are averaged; variances would give a larger one.
     """
     import torch
 
-    mean = torch.stack([found.mean for found in moments]).mean(0)
-    deviation = torch.stack([found.variance.sqrt() for found in moments]).mean(0)
+    weights = moments[0].mean.new_tensor(shares or [1 / len(moments)] * len(moments))
+    mean = weights @ torch.stack([found.mean for found in moments])
+    deviation = weights @ torch.stack([found.variance.sqrt() for found in moments])
     return Goal(mean, deviation.square())
 
 

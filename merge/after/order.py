@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..errors import MergeError
+from .toward import unlike
 
 if TYPE_CHECKING:
     from ..evaluation.candidate import Candidate
@@ -24,19 +24,18 @@ class Nearness:
         self._weights = [name for name, one in model.tensors.items() if one.is_floating_point() and one.ndim > 1]
         self._sum = {name: model.tensors[name].float() * 0 for name in self._weights}
 
-    def add(self, other: Candidate) -> dict[str, str]:
-        """Add one of the others and return its name and content id.
+    def add(self, other: Candidate, share: float) -> dict[str, str]:
+        """Add one of the others, by its share, and return its name and content id.
 
         Raises:
             MergeError: It lacks a weight, or has one of another shape.
         """
         for name in self._weights:
             found = other.tensors.get(name)
-            if found is None or found.shape != self._model.tensors[name].shape:
-                shape = "absent" if found is None else list(found.shape)
-                what = f"'{name}' is {shape}, and {list(self._model.tensors[name].shape)} in {self._model.name}"
-                raise MergeError(what, where=other.name, hint="give the models that were averaged")
-            self._sum[name] += found.float()
+            wanted = self._model.tensors[name].shape
+            if found is None or found.shape != wanted:
+                raise unlike(name, wanted, self._model.name, found if found is None else found.shape, other.name)
+            self._sum[name] += share * found.float()
         return {"model": other.name, "content_id": other.identity}
 
     def cosine(self) -> float:

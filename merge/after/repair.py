@@ -2,9 +2,9 @@ r"""REPAIR: the activations of an average brought back to those of the models th
 
 Jordan et al. 2023, "REPAIR: REnormalizing Permuted Activations for Interpolation Repair", arXiv:2211.08403. Averaging
 units that are only partly alike makes their activations vary less, layer after layer. For the output y of every linear
-and convolutional layer, before the activation function, with a and b the endpoints and m the average of them:
+and convolutional layer, before the activation function, with a and b the endpoints and m = (1 - w) a + w b:
 
-    goal:   mean = (mean_a + mean_b) / 2,    std = (std_a + std_b) / 2
+    goal:   mean = (1 - w) mean_a + w mean_b,    std = (1 - w) std_a + w std_b
     y'  =   goal_mean + (y - mean_m) sqrt((goal_std^2 + eps) / (std_m^2 + eps)),    eps = 1e-5
 
 As in the original code, standard deviations are averaged, not variances, and the average's own statistics are found in
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from ..calibration.subject import Sample, Subject
 
 KIND = "repair"
+NOT_MET = "no weight of a linear or convolutional layer that ran"
 
 
 @dataclass(frozen=True)
@@ -56,12 +57,12 @@ class Endpoints:
     odd: Mapping[str, str]
 
 
-def look_at(found: Sequence[PreActivations]) -> Endpoints:
-    """Return what the endpoints give as goals."""
+def look_at(found: Sequence[PreActivations], shares: Sequence[float] | None = None) -> Endpoints:
+    """Return what the endpoints give as goals, by their shares in the average; None: equal ones."""
     first = found[0]
     odd = {name: why for one in found for name, why in one.layers.odd.items()}
     shared = [name for name in first.layers.met if name not in odd and all(name in one.sums.moments for one in found)]
-    goals = {name: goal_of([one.sums.moments[name] for one in found]) for name in shared}
+    goals = {name: goal_of([one.sums.moments[name] for one in found], shares) for name in shared}
     return Endpoints({name: first.layers.met[name] for name in shared}, goals, odd)
 
 
@@ -136,4 +137,4 @@ def _folded(corrections: Mapping[Layer, Correction]) -> dict[str, Tensor]:
 def _left_out(tensors: Mapping[str, Tensor], kept: set[str], odd: Mapping[str, str]) -> dict[str, str]:
     """Return why a matrix or filter of the checkpoint stays as it is."""
     matrices = [name for name, tensor in tensors.items() if tensor.is_floating_point() and tensor.ndim > 1]
-    return {name: odd.get(name, "never multiplied by as a whole") for name in matrices if name not in kept}
+    return {name: odd.get(name, NOT_MET) for name in matrices if name not in kept}

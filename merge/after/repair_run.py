@@ -29,6 +29,7 @@ def compute_repair(
     store: Store,
     *,
     toward: Sequence[Location],
+    shares: Sequence[float],
 ) -> Facts:
     """Measure what corrects an average of models, and write it to a file.
 
@@ -39,6 +40,7 @@ def compute_repair(
         settings: Device, seed, items at a time; told of progress.
         store: Keeps sums so far, and writes the file in the end.
         toward: The models that it is of, or others in the same order of units.
+        shares: Theirs in the average, with the sum 1.
 
     Returns:
         What the file says of itself.
@@ -50,11 +52,12 @@ def compute_repair(
     subject = data.subject(model, settings)
     sample = data.sample(subject, options.samples, options.draw, settings)
     nearness = Nearness(model)
-    identities = [nearness.add(location.load()) for location in toward]
-    about = {"toward": identities, "nearness": nearness.cosine()}
+    identities = [nearness.add(location.load(), share) for location, share in zip(toward, shares, strict=True)]
+    about = {"toward": identities, "shares": list(shares), "nearness": nearness.cosine()}
     fingerprint = fingerprint_of(KIND, model, subject, sample, options, settings) | about
     passes = Passes(settings, store, store.begin(fingerprint))
-    endpoints = look_at([_measured(number, one, data, options, settings, passes) for number, one in enumerate(toward)])
+    ends = [_measured(number, one, data, options, settings, passes) for number, one in enumerate(toward)]
+    endpoints = look_at(ends, shares)
     found = repair(subject, sample, model.tensors, endpoints, passes)
     facts = _facts(fingerprint, found)
     store.finish(found.tensors, facts)

@@ -3,42 +3,62 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ..calibration.facts import Facts
-from ..planning.adjustment import Adjustment
+from ..planning.adjustment import MEASURED, SCALED, Adjustment
 from ..planning.rows import Row
 from .batch_norm_layers import MEAN
 from .order import SAME_ORDER
+
+FEW = 32  # items with which a mean over them is still far from certain
+MOST_NAMED = 3
 
 
 def layers_of(rows: Iterable[Row]) -> Counter[str]:
     """Return how many layers are ``reset`` and ``corrected``."""
     found: Counter[str] = Counter()
     for row in rows:
-        found["reset"] += row.action == "copy" and bool(row.reason) and row.name.endswith(MEAN)
-        found["corrected"] += row.action == "merge" and len(row.shape) > 1
+        found["reset"] += row.reason == MEASURED and row.name.endswith(MEAN)
+        found["corrected"] += row.reason == SCALED and len(row.shape) > 1
     return +found
 
 
 def remarks_of(adjustment: Adjustment, rows: Iterable[Row]) -> Iterator[str]:
     """Yield what the card says, a line each."""
     about, counts = adjustment.facts.about, layers_of(rows)
-    words = {"reset": "BatchNorm layers reset", "corrected": "layers corrected"}
-    layers = ", ".join(f"{count} {words[what]}" for what, count in counts.items())
+    words = {"reset": "BatchNorm layer", "corrected": "layer"}
+    layers = ", ".join(f"{count} {words[what]}{'s' * (count != 1)} {what}" for what, count in counts.items())
     data = about.get("data", {})
     where = f" on {data['number']} items of {data['name']}" if {"number", "name"} <= data.keys() else ""
     yield f"{layers}: activations measured{where}"
     if about.get("toward"):
-        yield f"goal: the average of {', '.join(model['model'] for model in about['toward'])}"
+        yield f"goal: {_average([model['model'] for model in about['toward']], about.get('shares', [1]))}"
+
+
+def _left_out(reasons: Mapping[str, str]) -> Iterator[str]:
+    """Yield how many tensors, or BatchNorm layers, stay as before, why, and which."""
+    for reason, count in Counter(reasons.values()).most_common():
+        names = [name for name, why in reasons.items() if why == reason]
+        kind = "layer" if all(name.endswith(MEAN) for name in names) else "tensor"
+        which = ", ".join(name.removesuffix(f".{MEAN}") for name in names[:MOST_NAMED])
+        which += f" and {count - MOST_NAMED} more" if count > MOST_NAMED else ""
+        yield f"{count} {kind}{' stays' if count == 1 else 's stay'} as before: {reason} ({which})"
+
+
+def _average(names: Sequence[str], shares: Sequence[float]) -> str:
+    if len(set(shares)) == 1:
+        return f"the average of {', '.join(names)}"
+    return " + ".join(f"{share:.3g} * {name}" for name, share in zip(names, shares, strict=True))
 
 
 def warnings_of(facts: Facts) -> Iterator[str]:
     """Yield what may be wrong."""
     about = facts.about
-    reasons = Counter(about.get("left_out", {}).values())
-    for reason, count in reasons.most_common():
-        yield f"{count} {'layer stays' if count == 1 else 'layers stay'} as before: {reason}"
+    items = about.get("data", {}).get("number", FEW)
+    if items < FEW:
+        yield f"measured on {items} items only: means and variances of so few are far from those of all data"
+    yield from _left_out(about.get("left_out", {}))
     if about.get("without_bias"):
         count = len(about["without_bias"])
         yield f"{count} {'layer without a bias is' if count == 1 else 'layers without a bias are'} scaled, not shifted"

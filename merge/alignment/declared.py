@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import UsageError
 from ..options import Options, option
+
+# What says how one kind of matching is done, and would be ignored by the other.
+_MATCHING_OF = {"init": "weights", "restarts": "weights", "sweeps": "weights"}
+_MATCHING_OF |= {"metric": "activations", "samples": "activations"}
 
 
 class AlignmentOptions(Options):
@@ -28,3 +36,21 @@ class AlignmentOptions(Options):
         choices=("reference", "mean"),
     )
     samples: int = option(256, "activations: items drawn from the data.", minimum=1)
+
+
+def check_together(given: Mapping[str, Any], where: str | None) -> None:
+    """Refuse options that mean nothing beside each other.
+
+    Args:
+        given: The options that are stated, each checked by itself.
+        where: Where they stand.
+
+    Raises:
+        UsageError: One of them belongs to the other kind of matching.
+    """
+    matching = given.get("matching", AlignmentOptions.declarations["matching"].default)
+    for name in given:
+        wanted = "weights" if (name, given[name]) == ("many", "mean") else _MATCHING_OF.get(name, matching)
+        if wanted != matching:
+            what = f"'{name}' of {given[name]} is for matching by {wanted}, and this is by {matching}"
+            raise UsageError(what, where=where, hint="leave it out")

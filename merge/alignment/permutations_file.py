@@ -42,6 +42,7 @@ class Permutations:
         reference: Content id of the model that stayed; empty where it is not known.
         moved: Content id of the model that was moved.
         about: Whatever else is recorded, as JSON: seeds, sweeps, objective, distance, groups (`MatchReport.document`).
+        fingerprint: A hash of all that the orders depend on; empty where it is not known.
     """
 
     groups: Groups
@@ -49,6 +50,7 @@ class Permutations:
     reference: str = ""
     moved: str = ""
     about: Mapping[str, Any] = field(default_factory=dict)
+    fingerprint: str = ""
 
     def metadata(self) -> dict[str, str]:
         """Return what the file says of itself, as texts."""
@@ -62,6 +64,7 @@ class Permutations:
             "reference": self.reference,
             "moved": self.moved,
             "about": json.dumps(dict(self.about), sort_keys=True),
+            "fingerprint": self.fingerprint,
             "merge.tool": TOOL,
         }
 
@@ -81,10 +84,8 @@ def write_permutations(
         UsageError: The output must not be written.
         MergeError: It cannot be, or an order is none of its group.
     """
-    if path.is_dir():
-        raise UsageError("a folder stands there, and permutations are a single file", where=str(path))
+    check_permutations_target(path, force=force, inputs=inputs)
     _check(permutations, str(path))
-    check_target(path, inputs, is_folder=False, force=force)
     staging = Staging(path, is_folder=False)
     staging.open(resume=False)
     try:
@@ -92,6 +93,30 @@ def write_permutations(
         staging.commit(replace=force, sync=True)
     finally:
         staging.close()
+
+
+def check_permutations_target(path: Path, *, force: bool, inputs: Iterable[Path]) -> None:
+    """Refuse an output that must not be written; see `write_permutations`.
+
+    Raises:
+        UsageError: Naming what is in the way.
+    """
+    if path.is_dir():
+        raise UsageError("a folder stands there, and permutations are a single file", where=str(path))
+    check_target(path, inputs, is_folder=False, force=force)
+
+
+def without_times(about: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a matching reports without how long it took, so that the same orders give the same file."""
+    kept = {name: value for name, value in about.items() if name != "seconds"}
+    return {name: without_times(value) if isinstance(value, Mapping) else value for name, value in kept.items()}
+
+
+def digest(fingerprint: str) -> str:
+    """Return a hash of a text."""
+    import xxhash
+
+    return xxhash.xxh3_128_hexdigest(fingerprint.encode())
 
 
 def _write(path: Path, permutations: Permutations) -> None:
@@ -135,7 +160,8 @@ def _read(source: FileCheckpoint, where: str) -> Permutations:
     about = _json(metadata, "about", where)
     if not isinstance(about, dict):
         raise MergeError("'about' in the metadata is no JSON object", where=where)
-    found = Permutations(groups, orders, metadata.get("reference", ""), metadata.get("moved", ""), about)
+    reference, moved, fingerprint = (metadata.get(name, "") for name in ("reference", "moved", "fingerprint"))
+    found = Permutations(groups, orders, reference, moved, about, fingerprint)
     _check(found, where)
     return found
 

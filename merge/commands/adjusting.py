@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import execute
-from ..plan import Plan, make_copy_plan
+from ..errors import MergeError
+from ..plan import Plan
 from ..plan_view import plan_as_json, render_plan
 from ..planning.adjustment import COMMANDS
 from .adjusting_request import DEFAULT_BATCH, Request
@@ -50,15 +52,29 @@ def adjust(request: Request, measure: Measure, check: Callable[[Plan], None] = l
         file = _measured(request, measure)
     flags = replace(request.flags, architecture=None, batch_size=None)
     plan = make_adjusted_plan(request.command, request.model, str(file), request.recipe)
-    perform(plan.recipe, flags, plan, lambda out: _told(plan, flags))
+    with _types_stay(request.model):
+        perform(plan.recipe, flags, plan, lambda out: _told(plan, flags))
+
+
+@contextmanager
+def _types_stay(model: str) -> Iterator[None]:
+    """Say of numbers that do not fit the checkpoint's type what can be done where the type cannot be chosen."""
+    try:
+        yield
+    except MergeError as error:
+        if not error.hint or "--dtype" not in error.hint:
+            raise
+        hint = f"make it wider first: merge cast {model} --dtype float32 -o WIDER"
+        raise type(error)(error.what, where=error.where, hint=hint) from None
 
 
 def _check(request: Request, check: Callable[[Plan], None]) -> None:
     """Check everything that can be known before the model is run; show the plan where that is all that was asked."""
+    from ..after.adjusted import make_untouched_plan
     from ..calibration.data import read_data
     from ..reports import check_directory
 
-    plan = make_copy_plan(request.model, request.recipe)
+    plan = make_untouched_plan(request.model, request.recipe)
     try:
         check(plan)
         read_data(request.data or "")

@@ -9,7 +9,7 @@ import typer
 
 from ..errors import UsageError, suggest
 from .flags import go_offline
-from .show import Speech, say, say_json
+from .show import Speech, say, say_json, warn
 
 if TYPE_CHECKING:
     from ..search.line import LineChoice
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     Run = tuple[str | None, str, int, int]  # architecture, device, items at a time, seed
 
 PANEL = "Evaluation"
+AVERAGED = (
+    "{} BatchNorm statistics are averaged on the line and fit no model on it, which alone looks like a barrier: "
+    "--reset-data SPEC measures them anew"
+)
 
 
 def command(
@@ -64,7 +68,7 @@ def command(
     run = (model, device, batch_size, seed)
     choice = LineChoice(points, aligned, layers, barrier, _resetting(reset_data, reset_samples, run))
     speech = Speech(json_, quiet)
-    document = _explore(a, b, benchmark, choice, report, run, quiet or json_)
+    document = _explore(a, b, benchmark, choice, report, run, speech)
     say(render(document), speech)
     if json_:
         say_json(dict(document))
@@ -94,7 +98,7 @@ def _explore(
     choice: LineChoice,
     report: Path | None,
     run: Run,
-    quiet: bool,
+    speech: Speech,
 ) -> BarrierDocument:
     from ..evaluation.assess import Progress
     from ..evaluation.device import choose_device
@@ -103,7 +107,7 @@ def _explore(
     from ..progress import items_bar
     from ..reports import check_directory, describe_environment, write_report
     from ..reports.folders import gathering
-    from ..search.line import explore, layer_names, two_models
+    from ..search.line import averaged_statistics, explore, layer_names, two_models
 
     benchmarks = read_benchmarks(specs)
     if report is not None:
@@ -112,6 +116,8 @@ def _explore(
         models = choice.evaluations(len(layer_names(members)))
         if choice.reset is not None:
             choice.reset.check((row.name for row in members.rows), a)
+        elif averaged := averaged_statistics(members):
+            warn(AVERAGED.format(averaged), speech)
     if choice.aligned is not None:
         with two_models(a, choice.aligned):
             pass
@@ -119,7 +125,8 @@ def _explore(
     with gathering(report) as made:
         settings = Settings(run[0], choose_device(run[1]), run[2], run[3], advance=progress, output=made)
         tasks = [(one, one.prepare(settings)) for one in benchmarks]
-        with items_bar(models * sum(task.n for _, task in tasks), "barrier", quiet=quiet) as progress.advance:
+        total = models * sum(task.n for _, task in tasks)
+        with items_bar(total, "barrier", quiet=speech.quiet or speech.json_) as progress.advance:
             document = explore(a, b, tasks, choice)
         if report is not None:
             facts = {"title": "Barrier", "barrier": dict(document), "environment": describe_environment()}

@@ -15,7 +15,7 @@ PANEL = "Checkpoints"
 
 
 def command(
-    model: Annotated[str, typer.Argument(help="A checkpoint file or folder.", metavar="MODEL")],
+    model: Annotated[str, typer.Argument(help="A checkpoint file or folder, or a bundle.", metavar="MODEL")],
     values: Annotated[
         bool, typer.Option("--values/--no-values", help="Read the weights for norms and extremes.")
     ] = True,
@@ -23,8 +23,16 @@ def command(
     traceback: Annotated[bool, typer.Option("--traceback", help="Show where an error came from.")] = False,
 ) -> None:
     """Show a checkpoint's tensors, types, norms and metadata."""
+    from ..bundles.document import is_bundle
+    from ..checkpoints.resolve import local_path
     from ..inspection import inspect
 
+    if is_bundle(local_path(model)):
+        from ..bundles.describing import describe_bundle, render_description
+
+        described = describe_bundle(model)
+        say_json(described) if json_ else typer.echo(printable(render_description(described)))
+        return
     found = inspect(model, values=values)
     say_json(found) if json_ else typer.echo(_render(found))
 

@@ -112,7 +112,7 @@ def _recipe(method: Method, flags: Any, values: dict[str, Any]) -> Recipe:
     }
     declared = method.options.declarations
     per_model = {
-        name: _split(declared[name], given.pop(name), len(locations))
+        name: split_values(declared[name], given.pop(name), len(locations))
         for name in list(given)
         if declared[name].per_model
     }
@@ -135,8 +135,12 @@ def _recipe(method: Method, flags: Any, values: dict[str, Any]) -> Recipe:
     )
 
 
-def _split(option: Declaration, text: str, models: int) -> list[Any]:
-    """Turn ``0.7,0.3`` into one checked value per model."""
+def split_values(option: Declaration, text: str, models: int) -> list[Any]:
+    """Turn ``0.7,0.3`` into one checked value per model.
+
+    Raises:
+        UsageError: There are too many or too few, or one is wrong.
+    """
     parts = text.split(",")
     if option.shared and len(parts) == 1:
         parts *= models

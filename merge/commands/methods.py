@@ -6,9 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
+from ..bundles.rule import Rule
+from ..bundles.rules import find_rule, rule_names
 from ..method import Method
 from ..options import Declaration
-from ..registry import find_method, usable_methods
+from ..registry import canonical, find_method, usable_methods
 from .show import Speech, render_columns, say_json, warn
 
 PANEL = "Recipes"
@@ -19,26 +21,33 @@ def command(
     json_: Annotated[bool, typer.Option("--json", help="Print machine-readable output.")] = False,
 ) -> None:
     """List the methods, or one method's options."""
-    found, problems = ([find_method(name)], []) if name else usable_methods()
+    methods, problems = ([], []) if name else usable_methods()
+    found: list[Method | Rule] = [_find(name)] if name else [*methods, *map(find_rule, rule_names())]
     for problem in problems:
         warn(problem, Speech(json_))
     if json_:
-        say_json([describe_method(method) for method in found])
+        say_json([describe_method(one) if isinstance(one, Method) else describe_rule(one) for one in found])
     elif name:
         typer.echo(_describe(found[0]))
     else:
-        typer.echo(render_columns([HEADINGS, *(facts(method) for method in found)]))
+        typer.echo(render_columns([HEADINGS, *(facts(one) for one in found)]))
+
+
+def _find(name: str) -> Method | Rule:
+    """Return the method or rule of a name. Raises UsageError, with a suggestion, for an unknown one."""
+    return find_rule(name) if canonical(name) in rule_names() else find_method(name)
 
 
 HEADINGS = ("method", "models", "base", "data", "paper", "what it is")
 _BASE = {"task_vectors": "needed", "base_and_weights": "needed", "either": "optional", "weights": "-"}
 
 
-def facts(method: Method) -> tuple[str, ...]:
-    """Return the line of a method in the table of methods; see `HEADINGS`."""
+def facts(method: Method | Rule) -> tuple[str, ...]:
+    """Return the line of a method, or of a rule, in the table of methods; see `HEADINGS`."""
     least, most = method.minimum_models, method.maximum_models
     count = str(least) if least == most else f"{least}-{most}" if most else f"{least}+"
-    return method.name, count, _BASE[method.takes], method.data_use, method.paper or "-", method.summary
+    base = _BASE[method.takes] if isinstance(method, Method) else "-"
+    return method.name, count, base, method.data_use, method.paper or "-", method.summary
 
 
 def describe_method(method: Method) -> dict[str, Any]:
@@ -58,6 +67,21 @@ def describe_method(method: Method) -> dict[str, Any]:
     }
 
 
+def describe_rule(rule: Rule) -> dict[str, Any]:
+    """Return a rule's declaration as plain data."""
+    return {
+        "name": rule.name,
+        "summary": rule.summary,
+        "writes": "bundle",
+        "data_use": rule.data_use,
+        "paper": rule.paper,
+        "seeded": rule.seeded,
+        "models": [rule.minimum_models, rule.maximum_models],
+        "roles": list(rule.roles),
+        "options": [_describe_option(option) for option in rule.options.declarations.values()],
+    }
+
+
 def _describe_option(option: Declaration) -> dict[str, Any]:
     return {
         "name": option.name,
@@ -71,12 +95,12 @@ def _describe_option(option: Declaration) -> dict[str, Any]:
     }
 
 
-def _describe(method: Method) -> str:
-    """Return the method's source note (paper and formula) and its options."""
+def _describe(method: Method | Rule) -> str:
+    """Return the source note (paper and formula) of a method or rule, and its options."""
     import inspect
 
     lines = [inspect.getmodule(type(method)).__doc__ or "", "Options:"]
-    computing = list(method.calibration.declarations.values())
+    computing = list(method.calibration.declarations.values()) if isinstance(method, Method) else []
     for option in [*method.options.declarations.values(), *computing]:
         lines += ["Options of computing statistics from data:"] if computing[:1] == [option] else []
         facts = ", ".join(part for part in (f"default {option.shown_default}", option.range) if part)

@@ -6,12 +6,14 @@ from typing import Annotated
 
 import typer
 
-from ..recipe_template import recipe_template
-from ..registry import find_method
+from ..bundles.rules import find_rule, rule_names
+from ..recipe_template import recipe_template, rule_template
+from ..registry import canonical, find_method
 
 PANEL = "Recipes"
 
 
 def command(name: Annotated[str, typer.Argument(help="The method.", metavar="METHOD")]) -> None:
     """Print a commented recipe for a method."""
-    typer.echo(recipe_template(find_method(name)), nl=False)
+    text = rule_template(find_rule(name)) if canonical(name) in rule_names() else recipe_template(find_method(name))
+    typer.echo(text, nl=False)

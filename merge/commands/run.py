@@ -13,6 +13,7 @@ import typer
 from ..errors import UsageError
 from ..grammar import read_recipe
 from ..recipe import Recipe
+from ..registry import canonical
 from .flags import COMMON, MergeFlags, parse_policy, signature, take_common
 
 PANEL = "Recipes"
@@ -20,6 +21,8 @@ PANEL = "Recipes"
 
 def command(**values: Any) -> None:
     """Merge as a YAML recipe says; flags win over the recipe."""
+    from .bundle_recipe import bundle_of_recipe
+    from .bundling import perform_bundle
     from .merging import perform
     from .ranges import split_ranges
     from .sweep import perform_ranges
@@ -32,10 +35,18 @@ def command(**values: Any) -> None:
         raise UsageError("--json prints one document, so it takes one recipe", hint="run them one by one")
     plain, ranges = split_ranges(settings or ())
     for path in paths:
-        if ranges:
+        if not ranges and _writes_bundle(found := _read(path, plain, flags)):
+            perform_bundle(*bundle_of_recipe(found, flags))
+        elif ranges:
             perform_ranges(partial(_read, path, plain, flags), ranges, flags)
         else:
-            perform(_read(path, plain, flags), flags)
+            perform(found, flags)
+
+
+def _writes_bundle(recipe: Recipe) -> bool:
+    from ..bundles.rules import rule_names
+
+    return canonical(recipe.merge.method) in rule_names()
 
 
 def _read(path: Path, settings: Sequence[str], flags: MergeFlags, more: Sequence[str] = ()) -> Recipe:

@@ -13,22 +13,38 @@ PANEL = "Checkpoints"
 
 
 def command(
-    out: Annotated[str, typer.Argument(help="The output of a merge.", metavar="OUT")],
+    out: Annotated[str, typer.Argument(help="The output of a merge, or a bundle.", metavar="OUT")],
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = "auto",
     threads: Annotated[int | None, typer.Option("--threads", help="Workers.", min=1)] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print machine-readable output on stdout.")] = False,
     traceback: Annotated[bool, typer.Option("--traceback", help="Show where an error came from.")] = False,
 ) -> None:
     """Repeat a merge from its inputs and compare every tensor."""
+    from ..bundles.document import is_bundle
+    from ..checkpoints.resolve import local_path
     from ..engine import RunSettings
     from ..verify import verify
 
-    found = verify(out, RunSettings(device, threads))
     speech = Speech(json_)
+    if is_bundle(local_path(out)):
+        _verify_bundle(out, speech)
+        return
+    found = verify(out, RunSettings(device, threads))
     say(_render(found), speech)
     for location in found["changed_inputs"] if found["repeats"] else ():
         warn(f"input changed since, though the output repeats: {location}", speech)
     if json_:
+        say_json(found)
+    if not found["repeats"]:
+        raise typer.Exit(1)
+
+
+def _verify_bundle(out: str, speech: Speech) -> None:
+    from ..bundles.describing import render_verification, verify_bundle
+
+    found = verify_bundle(out)
+    say(render_verification(found), speech)
+    if speech.json_:
         say_json(found)
     if not found["repeats"]:
         raise typer.Exit(1)

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..alignment.declared import AlignmentOptions
+from ..alignment.permutations_file import (
+    Permutations,
+    check_permutations_target,
+    digest,
+    read_permutations,
+    without_times,
+    write_permutations,
+)
 from ..checkpoints.resolve import open_checkpoint
-from ..errors import UsageError
+from ..errors import MergeError, UsageError
 from ..planning.binding import is_unaligned
 from ..recipe import Alignment, Merge, Model, Recipe
 from .grouping import Found, find_groups
-from .places import located, location_of, statistics_folder
+from .matching import Matching
+from .places import location_of, statistics_folder
 
 if TYPE_CHECKING:
     from ..alignment.matching import Matched
@@ -32,17 +40,17 @@ class Aligning:
 
     def align(self, merge: Merge, label: str) -> Merge:
         """Return a merge whose aligned models all name the file of their order."""
-        places = [number for number, model in enumerate(merge.models) if is_unaligned(model)]
-        if not places:
+        parts = merge.parts
+        waiting = {name: alignment_of(model) for name, model in parts.items() if is_unaligned(model)}
+        if not waiting:
             return merge
-        models = list(merge.models)
-        outs = [statistics_folder(self._recipe) / f"permutations-{label}{number + 1}.safetensors" for number in places]
-        alignments = [alignment_of(models[number]) for number in places]
-        find_orders(alignments, self._recipe, self._computing, outs)
-        for number, alignment, out in zip(places, alignments, outs, strict=True):
+        folder = statistics_folder(self._recipe)
+        outs = [folder / f"permutations-{label}{name}.safetensors" for name in waiting]
+        find_orders(list(waiting.values()), self._recipe, self._computing, outs, reuse=True)
+        for (name, alignment), out in zip(waiting.items(), outs, strict=True):
             found = Alignment(alignment.model, alignment.to, permutations=str(out), where=alignment.where)
-            models[number] = replace(models[number], model=found)
-        return replace(merge, models=tuple(models))
+            parts[name] = replace(parts[name], model=found)
+        return merge.with_parts(parts)
 
 
 def alignment_of(model: Model) -> Alignment:
@@ -53,36 +61,84 @@ def alignment_of(model: Model) -> Alignment:
 
 
 def find_orders(
-    alignments: Sequence[Alignment], recipe: Recipe, computing: Computing, outs: Sequence[Path]
+    alignments: Sequence[Alignment], recipe: Recipe, computing: Computing, outs: Sequence[Path], *, reuse: bool = False
 ) -> list[Document]:
     """Find the orders of models that are aligned to one and the same model, and write them.
 
+    Args:
+        alignments: What is aligned.
+        recipe: The recipe that they stand in.
+        computing: How models are run.
+        outs: Where each order goes.
+        reuse: Whether files with these very orders, which an earlier run has left, are taken as they are.
+
+    Returns:
+        For each, where its order is, and what is known of it.
+
     Raises:
-        UsageError: They are aligned to different models, or nothing says which units belong together.
+        UsageError: They are aligned to different models, nothing says which units belong together, or a file is in the
+            way.
         MergeError: The models do not fit each other, or the groups are wrong.
     """
-    from ..alignment.permutations_file import Permutations, write_permutations
-
     first = alignments[0]
-    for other in alignments[1:]:
-        if (other.to.model, other.options, other.groups) != (first.to.model, first.options, first.groups):
-            hint = "align them in merges of their own"
-            raise UsageError("models of one merge are aligned in one way", where=other.where, hint=hint)
+    _check_one_way(alignments)
     with ExitStack() as stack:
         reference = stack.enter_context(_opened(first.to, recipe))
         sources = [stack.enter_context(_opened(alignment.model, recipe)) for alignment in alignments]
-        found = find_groups(reference, first, recipe, computing)
-        matched = _match(reference, sources, found, first, recipe, computing)
-        proof = _proof(found)
         inputs = [path for source in (reference, *sources) for path in getattr(source, "files", ())]
+        for out in outs:
+            check_permutations_target(out, force=computing.force or reuse, inputs=inputs)
+        found = find_groups(reference, first, recipe, computing)
+        matching = Matching(reference, sources, found, first, recipe, computing)
+        identities = [_identity(source) for source in (reference, *sources)]
+        fingerprints = [digest(text) for text in matching.fingerprints(identities)]
+        if reuse and (known := _known(outs, fingerprints, force=computing.force)):
+            computing.note(f"the orders are there already: {', '.join(map(str, outs))}")
+            return known
         documents = []
-        for out, one, source in zip(outs, matched, sources, strict=True):
-            about = one.report.document() | {"groups_from": found.groups.origin} | proof
-            kept = Permutations(found.groups, one.orders, _identity(reference), _identity(source), about)
-            write_permutations(out, kept, force=computing.force, inputs=inputs)
-            computing.note(_summary(one, source, out))
-            documents.append({"permutations": str(out), **about})
+        for number, one in enumerate(matching.run()):
+            about = one.report.document() | {"groups_from": found.groups.origin} | _proof(found)
+            identity, facts = identities[number + 1], without_times(about)
+            kept = Permutations(found.groups, one.orders, identities[0], identity, facts, fingerprints[number])
+            write_permutations(outs[number], kept, force=computing.force or reuse)
+            computing.note(_summary(one, sources[number], outs[number]))
+            documents.append({"permutations": str(outs[number]), **about})
     return documents
+
+
+def _check_one_way(alignments: Sequence[Alignment]) -> None:
+    """Refuse alignments of one merge that differ in more than the model."""
+    ways = [(one.to.model, dict(one.options), one.groups, one.data) for one in alignments]
+    for way, other in zip(ways, alignments, strict=True):
+        if way != ways[0]:
+            hint = "align them in merges of their own"
+            raise UsageError("models of one merge are aligned in one way", where=other.where, hint=hint)
+
+
+def _known(outs: Sequence[Path], fingerprints: Sequence[str], *, force: bool) -> list[Document] | None:
+    """Return what files say that hold these very orders already, or None unless all of them are there.
+
+    Raises:
+        UsageError: Something else stands there, and must not be replaced.
+    """
+    known = [_recorded(out) if out.exists() else None for out in outs]
+    same = [
+        kept is not None and kept.fingerprint == fingerprint
+        for kept, fingerprint in zip(known, fingerprints, strict=True)
+    ]
+    for out, is_same in zip(outs, same, strict=True):
+        if out.exists() and not is_same and not force:
+            raise UsageError("other orders stand there", where=str(out), hint="--force replaces them")
+    if not all(same):
+        return None
+    return [{"permutations": str(out), **kept.about} for out, kept in zip(outs, known, strict=True) if kept]
+
+
+def _recorded(path: Path) -> Permutations | None:
+    try:
+        return read_permutations(path)
+    except MergeError:
+        return None
 
 
 @contextmanager
@@ -94,45 +150,6 @@ def _opened(model: Model, recipe: Recipe) -> Iterator[Source]:
         source.close()
 
 
-def _match(
-    reference: Source,
-    sources: Sequence[Source],
-    found: Found,
-    alignment: Alignment,
-    recipe: Recipe,
-    computing: Computing,
-) -> Sequence[Matched]:
-    options = AlignmentOptions(**_checked(alignment.options))
-    if options.matching == "activations":
-        return [_by_activations(reference, one, found, alignment, options, recipe, computing) for one in sources]
-    from ..alignment.matching import CheckpointReader, match_many
-
-    readers = [CheckpointReader(source) for source in (reference, *sources)]
-    return match_many(readers, found.groups, options, recipe.seed, note=computing.note)
-
-
-def _by_activations(
-    reference: Source,
-    source: Source,
-    found: Found,
-    alignment: Alignment,
-    options: AlignmentOptions,
-    recipe: Recipe,
-    computing: Computing,
-) -> Matched:
-    """Run both models over the same data."""
-    from ..alignment.matching import CheckpointReader, match_activations
-    from ..calibration.data import read_data
-    from ..evaluation.candidate import read_candidate
-
-    data = read_data(located(alignment.data or "", recipe.folder))
-    settings = replace(computing.settings, seed=recipe.seed)
-    first, second = (data.subject(read_candidate(one, one.location), settings) for one in (reference, source))
-    sample = data.sample(first, options.samples, "random", settings)
-    readers = CheckpointReader(reference), CheckpointReader(source)
-    return match_activations((first, second), sample, readers, found.groups, options, settings, note=computing.note)
-
-
 def _proof(found: Found) -> Document:
     if found.proof is None:
         return {"proof": None}
@@ -141,16 +158,12 @@ def _proof(found: Found) -> Document:
     return {"proof": kept}
 
 
-def _checked(given: Mapping[str, Any]) -> dict[str, Any]:
-    declared = AlignmentOptions.declarations
-    return {name: declared[name].check(value, None) for name, value in given.items()}
-
-
 def _identity(source: Source) -> str:
-    """Return the content id that a checkpoint states of itself, if it does."""
-    from ..checkpoints.target import OUR_KEY
+    """Return the content id of a checkpoint, by reading it."""
+    from ..content_id import checkpoint_id, tensor_digests
 
-    return source.metadata.get(OUR_KEY, "")
+    tensors = source.tensors.values()
+    return checkpoint_id(tensors, tensor_digests(tensors, source.read_into))
 
 
 def _summary(matched: Matched, source: Source, out: Path) -> str:

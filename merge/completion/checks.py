@@ -53,13 +53,18 @@ def announced(recipe: Recipe) -> list[str]:
 
 def _announced(merge: Merge, label: str, recipe: Recipe) -> Iterator[str]:
     kind, folder = find_method(merge.method).statistics, statistics_folder(recipe)
-    for number, model in enumerate(merge.models, start=1):
+    for number, model in merge.parts.items():
         if isinstance(model.model, Merge) and is_pending(model.model):
             yield from _announced(model.model, f"{label}{number}-", recipe)
         if is_unaligned(model):
-            yield _line("order of units", model, f"{folder}/permutations-{label}{number}.safetensors")
-        if kind and kind not in model.statistics:
+            yield order_line(model, f"{folder}/permutations-{label}{number}.safetensors")
+        if model is not merge.base and kind and kind not in model.statistics:
             yield _line(kind, model, f"{folder}/{kind}-{label}{number}.safetensors")
+
+
+def order_line(model: Model, out: str) -> str:
+    """Return what would be found of an aligned model, and where it would go."""
+    return _line("order of units", model, out)
 
 
 def _line(what: str, model: Model, out: str) -> str:

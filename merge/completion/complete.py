@@ -48,10 +48,8 @@ def items_of(recipe: Recipe) -> int | None:
 
 def _complete(merge: Merge, label: str, learning: Learning, aligning: Aligning) -> Resolved:
     """Return a merge of which nothing is missing; what is nested in it comes first."""
-    models = tuple(
-        _inner(model, f"{label}{number}-", learning, aligning) for number, model in enumerate(merge.models, start=1)
-    )
-    merge = aligning.align(replace(merge, models=models), label)
+    parts = {name: _inner(model, f"{label}{name}-", learning, aligning) for name, model in merge.parts.items()}
+    merge = aligning.align(merge.with_parts(parts), label)
     if not is_pending(merge):
         return Resolved(merge)
     method = find_method(merge.method)

@@ -39,8 +39,8 @@ def location_of(model: Model, folder: Path | None) -> str:
 
 
 def all_models(merge: Merge) -> Iterator[Model]:
-    """Yield the models of a merge and of all those nested in it."""
-    for model in merge.models:
+    """Yield the models of a merge, its base among them, and of all those nested in it."""
+    for model in merge.parts.values():
         yield model
         if isinstance(model.model, Merge):
             yield from all_models(model.model)

@@ -5,10 +5,8 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from .run import check_empty, say
+from .run import BENCHMARK, check_empty, say
 from .strangers import (
-    CLASS,
-    MODEL_FILE,
     NAMES,
     accuracy,
     average,
@@ -25,7 +23,8 @@ def run_independent(directory: Path, *, seed: int = 0) -> None:
     Training sees the 1257 training images only; the accuracies that are printed are those on the 540 held-out ones.
 
     Args:
-        directory: Made if it is not there. Holds ``a.st``, ``b.st`` and ``model.py`` afterwards.
+        directory: Made if it is not there. Holds ``a.st``, ``b.st``, ``model.py`` and a configuration
+            afterwards.
         seed: The networks' seeds are twice this one and the next.
 
     Raises:
@@ -34,10 +33,12 @@ def run_independent(directory: Path, *, seed: int = 0) -> None:
     import torch
 
     from ..evaluation.data import load_digits
+    from ..evaluation.networks.demo_folder import write_demo_configuration
 
     check_empty(directory)
     directory.mkdir(parents=True, exist_ok=True)
     network = write_model_file(directory)
+    write_demo_configuration(directory)
     train, test = load_digits("train"), load_digits("test")
     images, labels = torch.from_numpy(train.images), torch.from_numpy(train.labels)
     held_out = torch.from_numpy(test.images), torch.from_numpy(test.labels)
@@ -55,19 +56,10 @@ def run_independent(directory: Path, *, seed: int = 0) -> None:
 def _next(directory: Path) -> str:
     """Return what to run next, ready to be pasted."""
     a, b = (str(directory / name) for name in NAMES)
-    model = f"{directory / MODEL_FILE}:{CLASS}"
-    merged, aligned, report = (str(directory / name) for name in ("out.st", "b-aligned.st", "barrier"))
-    commands = [
-        ["rebasin", a, b, "--model", model, "-o", merged],
-        ["rebasin", a, b, "--model", model, "--emit", "aligned", "-o", aligned],
-        ["barrier", a, b, "--aligned", aligned, "--model", model, "--benchmark", "digits", "--report", report],
-    ]
-    lines = ["", "Bring the units of b into the order of a, and average both:", f"  {_line(commands[0])}", ""]
-    lines += [
-        "Keep b in its new order, and look at the path from a to it:",
-        *(f"  {_line(one)}" for one in commands[1:]),
-    ]
-    return "\n".join(lines)
+    merged, report = (str(directory / name) for name in ("out.st", "report"))
+    command = ["rebasin", a, b, "--model", str(directory), "-o", merged, "--report-benchmark", BENCHMARK, "--report", report]
+    told = "Bring the units of b into the order of a and average both; the report shows the path before and after:"
+    return f"\n{told}\n  {_line(command)}"
 
 
 def _line(arguments: list[str]) -> str:

@@ -7,15 +7,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ..errors import MergeError
 from ..progress import items_bar
 from ..reports.environment import peak_memory
+from .language.task import LanguageTask
+from .locate import BundleLocation, Location
 from .results import NO_DATA_USED, Ensemble, Evaluation
-from .task import Benchmark, ScoringTask, Settings, Task
+from .task import Benchmark, Settings, Task
 
 if TYPE_CHECKING:
-    from .candidate import Candidate
-    from .locate import Location
     from .outcome import Outcome
 
 
@@ -39,20 +38,52 @@ def assess(
     quiet: bool,
 ) -> dict[str, Assessed]:
     """Evaluate the models, and their ensemble if one is asked for."""
+    from .ensemble import make_ensemble
+
     progress = Progress()
     task = benchmark.prepare(replace(settings, advance=progress))
     assessed: dict[str, Assessed] = {}
-    with items_bar(task.n * len(models), benchmark.name, quiet=quiet) as progress.advance:
+    passes = sum(_passes(location, task) for location in models.values())
+    with items_bar(task.n * passes, benchmark.name, quiet=quiet) as progress.advance:
         for name, location in models.items():
-            started = time.monotonic()
-            candidate = location.load()
-            outcome = task.evaluate(candidate)
-            seconds = time.monotonic() - started
-            used = _data_use(candidate, outcome)
-            assessed[name] = Assessed(outcome, candidate.identity, seconds, used, peak_memory())
+            if isinstance(location, BundleLocation):
+                assessed |= _assess_bundle(location, task, settings=replace(settings, advance=progress))
+            else:
+                assessed[name] = _assess_one(location, task)
     if ensemble:
-        assessed[f"ensemble({ensemble})"] = _ensemble(assessed, benchmark, task, ensemble)
+        given = {name: assessed[name] for name in models}
+        assessed[f"ensemble({ensemble})"] = make_ensemble(given, models, benchmark, task, ensemble)
     return assessed
+
+
+def _passes(location: Location, task: Task) -> int:
+    """Return how often all items are counted for a model: experts of a mixture of language models count too."""
+    several = isinstance(location, BundleLocation) and isinstance(task, LanguageTask)
+    return 1 + len(location.bundle.members) if several and isinstance(location, BundleLocation) else 1
+
+
+def _assess_one(location: Location, task: Task) -> Assessed:
+    started = time.monotonic()
+    candidate = location.load()
+    outcome = task.evaluate(candidate)
+    seconds = time.monotonic() - started
+    used = joined_use(candidate.data_use, outcome)
+    return Assessed(outcome, candidate.identity, seconds, used, peak_memory())
+
+
+def _assess_bundle(location: BundleLocation, task: Task, settings: Settings) -> dict[str, Assessed]:
+    """Return the bundle under its name, and under longer names what its rule puts beside it; the time is for all."""
+    bundle = location.bundle
+    started = time.monotonic()
+    outcomes = bundle.rule.evaluate(bundle, task, settings)
+    seconds = time.monotonic() - started
+    found = {}
+    for name, outcome in outcomes.items():
+        row = f"{location.name} ({name})" if name else location.name
+        cost = (0.0, None) if name else (seconds, peak_memory())
+        identity = f"{bundle.identity} ({name})" if name else bundle.identity
+        found[row] = Assessed(outcome, identity, cost[0], joined_use(bundle.data_use, outcome), cost[1])
+    return found
 
 
 @dataclass
@@ -66,25 +97,10 @@ class Progress:
         self.advance(items)
 
 
-def _data_use(candidate: Candidate, outcome: Outcome) -> str:
+def joined_use(of_weights: str, outcome: Outcome) -> str:
     """Return which data the weights were found with, and which the evaluation itself consumed beyond its labels."""
-    used = {*candidate.data_use.split(", "), outcome.details.get("data_use", NO_DATA_USED)} - {NO_DATA_USED}
+    used = {*of_weights.split(", "), outcome.details.get("data_use", NO_DATA_USED)} - {NO_DATA_USED}
     return ", ".join(sorted(used)) or NO_DATA_USED
-
-
-def _ensemble(assessed: Mapping[str, Assessed], benchmark: Benchmark, task: Task, kind: Ensemble) -> Assessed:
-    from .ensemble import Average
-
-    average = Average(kind, [])
-    if not isinstance(task, ScoringTask):
-        raise MergeError(f"a benchmark of kind '{benchmark.kind}' has no ensemble of outputs", where=benchmark.name)
-    for name, one in assessed.items():
-        assert one.outcome.logits is not None  # noqa: S101 -- a scoring task gives logits
-        average.add(one.outcome.logits, name)
-    used = {use for one in assessed.values() for use in one.data_use.split(", ")} - {NO_DATA_USED}
-    # Its heads and files are those of its members, which have rows of their own.
-    outcome = task.score(average.logits(), average.name)
-    return Assessed(outcome, average.name, 0.0, ", ".join(sorted(used)) or NO_DATA_USED)
 
 
 def add_rows(evaluation: Evaluation, assessed: Mapping[str, Assessed], benchmark: Benchmark, seed: int) -> None:

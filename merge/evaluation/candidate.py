@@ -24,6 +24,7 @@ class Candidate:
         tensors: Every tensor of the checkpoint by name; not to be changed.
         folder: Where ``config.json`` and the tokenizer lie, or None for a bare file.
         identity: Content id, the same that merges record.
+        model: Its architecture, where what it belongs to says that; ``--model`` goes first.
         data_use: Which data its weights were found with, as its merge recorded: ``none``, ``held-out`` …
     """
 
@@ -32,6 +33,7 @@ class Candidate:
     folder: Path | None
     identity: str
     data_use: str = "none"
+    model: str | None = None
 
 
 def read_candidate(source: Source, name: str) -> Candidate:

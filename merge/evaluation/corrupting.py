@@ -1,7 +1,8 @@
 """``corruption`` and ``corruptions`` of a benchmark file: the same images under noise, blur, weather and compression.
 
 ``corruption: {name: fog, severity: 3}`` lays one over a benchmark's images. ``corruptions: {names: …, severities: …}``
-adds to the clean benchmark one more for every corruption and severity, called ``digits/fog/3``.
+adds to the clean benchmark one more for every corruption and severity, called ``digits/fog/3``. With ``names:
+medmnist-c`` these are the corruptions of MedMNIST-C, read from its own files.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from typing import Any, cast
 from ..errors import UsageError, suggest
 from ..section import Section
 from .data.shared import Shared
-from .data_source import Corruption, DataSource
+from .data_source import Corruption, DataSource, PublishedCorruption
 from .task import Benchmark
 
 KEYS = ("corruption", "corruptions")
 ALL = "all"
+PUBLISHED = "medmnist-c"
 
 
 def take_corruptions(section: Section) -> tuple[Section, tuple[Corruption, ...]]:
@@ -47,7 +49,8 @@ def lay_over(benchmark: Benchmark, corruptions: Sequence[Corruption], where: str
         raise UsageError(f"a benchmark of kind '{benchmark.kind}' has no images to corrupt", where=where)
     if corruptions[0].benchmark is None:
         return [_with_data(benchmark, benchmark.name, replace(data, corruption=corruptions[0]))]
-    data = replace(data, shared=Shared(users=1 + len(corruptions)))
+    if not isinstance(corruptions[0], PublishedCorruption):
+        data = replace(data, shared=Shared(users=1 + len(corruptions)))
     named = {f"{benchmark.name}/{one.name}/{one.severity}": one for one in corruptions}
     laid = [
         _with_data(benchmark, name, replace(data, corruption=one._replace(benchmark=benchmark.name)))
@@ -78,12 +81,22 @@ def _read_several(section: Section) -> list[Corruption]:
 
     given = section.section("corruptions")
     given.check_keys(("names", "severities"), required=("names", "severities"))
-    names = [_name(*item) for item in _listed(given, "names", NAMES)]
+    published = given.mapping["names"] == PUBLISHED
+    names = _published(section, given) if published else [_name(*item) for item in _listed(given, "names", NAMES)]
     severities = [_severity(*item) for item in _listed(given, "severities", SEVERITIES)]
     for key, values in (("names", names), ("severities", severities)):
         if len({*values}) < len(values) or not values:
             raise UsageError(f"'{key}' is empty or repeats itself", where=given.where(key))
-    return [Corruption(name, severity, "") for name in names for severity in severities]
+    kind = PublishedCorruption if published else Corruption
+    return [kind(name, severity, "") for name in names for severity in severities]
+
+
+def _published(section: Section, given: Section) -> list[str]:
+    """Return the corruptions that MedMNIST-C has of the benchmark's data."""
+    from .data.medmnist_c import corruptions_of
+
+    text = section.section("data").text("path", "-") if "data" in section.mapping else "-"
+    return [*corruptions_of(text, given.where("names"))]
 
 
 def _listed(given: Section, key: str, known: Sequence[Any]) -> list[tuple[Any, str]]:

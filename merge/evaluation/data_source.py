@@ -8,17 +8,18 @@ from typing import Literal, NamedTuple
 
 from ..errors import UsageError
 from ..section import Section
+from .data.medimeta import medimeta_folder
 from .data.medmnist import medmnist_file, medmnist_names
 from .data.opening import check_installed, saved_split
 from .data.shared import Shared
 from .hub import is_hub_id
 from .resizing import Resizing, read_resizing
 
-Form = Literal["npz", "digits", "medmnist", "folder", "saved", "parquet", "hub"]
+Form = Literal["npz", "digits", "medmnist", "medimeta", "folder", "saved", "parquet", "hub"]
 TABLES: tuple[Form, ...] = ("saved", "parquet", "hub")
 KEYS = ("path", "split", "images", "labels")
 # Which forms have which key besides; a key that a form would ignore is refused.
-MORE_KEYS: dict[Form, tuple[str, ...]] = dict.fromkeys((*TABLES, "folder"), ("size", "resize")) | {
+MORE_KEYS: dict[Form, tuple[str, ...]] = dict.fromkeys((*TABLES, "folder", "medimeta"), ("size", "resize")) | {
     "hub": ("size", "resize", "config", "files"),
 }
 WHOLE = "all"  # the split of data that has no splits
@@ -36,6 +37,12 @@ class Corruption(NamedTuple):
     name: str
     severity: int
     benchmark: str | None = None
+
+
+class PublishedCorruption(Corruption):
+    """One whose images MedMNIST-C publishes, so that they are read instead of made."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True)
@@ -106,7 +113,9 @@ def read_data_source(section: Section, folder: Path) -> DataSource:
 
 
 def _check_keys(data: Section, form: Form) -> None:
-    of_form = {key for key in KEYS if form != "folder" or key not in ("images", "labels")} | {*MORE_KEYS.get(form, ())}
+    without_arrays = form in ("folder", "medimeta")
+    of_form = {key for key in KEYS if not without_arrays or key not in ("images", "labels")}
+    of_form |= {*MORE_KEYS.get(form, ())}
     for key in data.mapping:
         if key not in of_form:
             hint = f"keys of this form: {', '.join(sorted(of_form))}"
@@ -133,6 +142,8 @@ def _find(text: str, folder: Path, where: str) -> tuple[Path | None, Form]:
         raise UsageError(f"unknown bundled data '{text}'", where=where, hint="there is builtin:digits")
     if kind == "medmnist":
         return medmnist_file(name, where), "medmnist"
+    if kind == "medimeta":
+        return medimeta_folder(name, where), "medimeta"
     if kind == "hub":
         if not is_hub_id(name):
             raise UsageError(f"'{name}' is no id of a data set", where=where, hint="write hub:org/name@revision")
@@ -150,7 +161,7 @@ def _find_local(text: str, folder: Path, where: str) -> tuple[Path | None, Form]
         return path, "npz"
     if is_hub_id(text) and not path.suffix:
         return None, "hub"
-    hint = "an npz file, a folder, parquet files, hub:org/name, medmnist:NAME or builtin:digits"
+    hint = "an npz file, a folder, parquet files, hub:org/name, medmnist:NAME, medimeta:ID or builtin:digits"
     raise UsageError(f"no such data file: {text}", where=where, hint=hint)
 
 

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..errors import MergeError
+from ..errors import MergeError, UsageError
+from .assess import Assessed
+from .language.task import LanguageTask
+from .results import NO_DATA_USED
 from .scoring import log_softmax
+from .task import ScoringTask
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from .locate import Location
+    from .outcome import Outcome
     from .results import Ensemble
+    from .task import Benchmark, Task
 
 
 @dataclass
@@ -46,3 +54,44 @@ class Average:
         assert self.total is not None  # noqa: S101 -- evaluate() asks after at least one member
         mean = self.total / len(self.members)
         return mean if self.kind == "logits" else np.log(np.maximum(mean, np.finfo(np.float64).tiny))
+
+
+def make_ensemble(
+    assessed: Mapping[str, Assessed], models: Mapping[str, Location], benchmark: Benchmark, task: Task, kind: Ensemble
+) -> Assessed:
+    """Return what the models give together.
+
+    Args:
+        assessed: What each gave alone, in order; logits of classifiers are averaged from these.
+        models: Where they are: language models are run side by side, all of them in memory.
+        benchmark: The benchmark.
+        task: With its data.
+        kind: Whether logits or probabilities are averaged.
+
+    Raises:
+        MergeError: The models do not fit one another.
+        UsageError: A benchmark of this kind has no outputs that could be averaged.
+    """
+    used = {use for one in assessed.values() for use in one.data_use.split(", ")} - {NO_DATA_USED}
+    joined = ", ".join(sorted(used)) or NO_DATA_USED
+    name = f"ensemble({kind})"
+    if isinstance(task, ScoringTask):
+        average = Average(kind, [])
+        for model, one in assessed.items():
+            assert one.outcome.logits is not None  # noqa: S101 -- a scoring task gives logits
+            average.add(one.outcome.logits, model)
+        # Its heads and files are those of its members, which have rows of their own.
+        return Assessed(task.score(average.logits(), average.name), name, 0.0, joined)
+    if isinstance(task, LanguageTask):
+        return Assessed(_of_language(models, task, kind), name, 0.0, joined)
+    what = f"a benchmark of kind '{benchmark.kind}' has no ensemble of outputs"
+    raise UsageError(what, where=benchmark.name)
+
+
+def _of_language(models: Mapping[str, Location], task: LanguageTask, kind: Ensemble) -> Outcome:
+    from ..bundles.evaluating.mixed import mixture_of
+    from ..bundles.rules import find_rule
+
+    networks = [task.model(location.load()) for location in models.values()]
+    options = find_rule("moe").resolve({"combine": kind}, [{}] * len(networks))
+    return task.run(mixture_of(networks, options, f"ensemble({kind})"), None)

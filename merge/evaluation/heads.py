@@ -138,9 +138,9 @@ def read_head(
 
 
 def _read_file(head: Head, scale: float | None, device: str) -> FixedHead:
-    from ..api import load
+    from ..api import load_tensors
 
-    tensors = load(head.path)
+    tensors = load_tensors(head.path)
     if head.name not in tensors:
         hint = suggest(head.name, tensors) or f"there are: {', '.join(sorted(tensors))}"
         raise UsageError(f"no tensor '{head.name}' in {head.path.name}", where=head.where, hint=hint)

@@ -11,6 +11,7 @@ from ..errors import MergeError, UsageError
 from .memory import free_memory
 
 if TYPE_CHECKING:
+    from ..bundles.bundle import Bundle
     from ..plan import Plan
     from ..recipe import Recipe
     from .candidate import Candidate
@@ -33,14 +34,19 @@ def locate(name: str) -> Location:
     """Find a model by what headers alone can tell.
 
     Args:
-        name: A safetensors file, a folder, an id on the hub (``org/name@revision``, also after ``hf:``), or a recipe.
+        name: A safetensors file, a folder, a bundle, an id on the hub (``org/name@revision``, also after ``hf:``), or a recipe.
 
     Raises:
         UsageError: There is nothing of that name.
         MergeError: What is there is neither a sound checkpoint nor a recipe.
     """
+    from ..bundles.document import is_bundle
+    from ..checkpoints.resolve import local_path
+
     if Path(name).suffix in RECIPE_SUFFIXES:
         return RecipeLocation.from_file(name)
+    if is_bundle(local_path(name)):
+        return BundleLocation.open(name)
     return CheckpointLocation(name, _local(name))
 
 
@@ -61,6 +67,26 @@ class CheckpointLocation:
             return read_candidate(source, self.name)
         finally:
             source.close()
+
+
+@dataclass(frozen=True)
+class BundleLocation:
+    """Several checkpoints and the rule that joins them when they run."""
+
+    name: str
+    bundle: Bundle
+
+    @classmethod
+    def open(cls, name: str) -> BundleLocation:
+        """Open a bundle's folder, so that whatever is wrong with it is said before anything runs."""
+        from ..bundles.bundle import open_bundle
+
+        return cls(name, open_bundle(name))
+
+    def load(self) -> Candidate:
+        """Refuse: there is no one checkpoint. Raises UsageError."""
+        hint = "name the checkpoints that its merge.json lists"
+        raise UsageError("this is a bundle of several checkpoints, and one is wanted", where=self.name, hint=hint)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from .locate import Location
+from .locate import BundleLocation, Location
 from .memory import free_memory
 
 if TYPE_CHECKING:
@@ -58,4 +58,7 @@ def remember(locations: Mapping[str, Location], benchmarks: int) -> Mapping[str,
         return locations
     free = free_memory()
     room = Room(None if free is None else free // SHARE)
-    return {name: Remembered(location, room) for name, location in locations.items()}
+    return {
+        name: location if isinstance(location, BundleLocation) else Remembered(location, room)
+        for name, location in locations.items()
+    }

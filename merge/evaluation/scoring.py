@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import MergeError
+from .area_under_curve import AUC, area_under_curve
 from .images import batches
 from .outcome import Outcome
 
@@ -34,7 +35,7 @@ def run(
 
     def checked(pixels: Tensor) -> Tensor:
         logits = classifier.logits(pixels)
-        _check_classes(logits, data, classifier.name)
+        check_classes(logits, data, classifier.name)
         return logits
 
     return collect(checked, classifier.expects, data, normalization, settings)
@@ -68,8 +69,23 @@ def collect(
     return collected
 
 
-def score(logits: NDArray[np.floating], labels: NDArray[np.int64], *, head: str, notes: Sequence[str] = ()) -> Outcome:
-    """Compare logits [n, classes] with labels [n]; the lowest class wins among equals. ``notes`` are on the data."""
+def score(
+    logits: NDArray[np.floating],
+    labels: NDArray[np.int64],
+    *,
+    head: str,
+    notes: Sequence[str] = (),
+    more: Sequence[str] = (),
+) -> Outcome:
+    """Compare logits [n, classes] with labels [n]; the lowest class wins among equals.
+
+    Args:
+        logits: Class scores.
+        labels: Class numbers.
+        head: What gave the logits.
+        notes: On the data.
+        more: Metrics besides those that are always reported.
+    """
     import numpy as np
 
     from .calibration import calibration_bins
@@ -83,6 +99,8 @@ def score(logits: NDArray[np.floating], labels: NDArray[np.int64], *, head: str,
     measures = [accuracy(correct), loss(losses), per_class_accuracy(correct, labels), calibration_error(bins)]
     if logits.shape[1] > TOP:
         measures.append(top_accuracy(logits, labels, TOP))
+    if AUC in more and (area := area_under_curve(log_probabilities, labels)):
+        measures.append(area)
     details = {"head": head, "classes": class_counts(correct, labels), "calibration": bins, "notes": list(notes)}
     return Outcome(tuple(measures), correct, logits=logits, details=details)
 
@@ -97,7 +115,8 @@ def log_softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
     return shifted
 
 
-def _check_classes(logits: Tensor, data: ImageSet, model: str) -> None:
+def check_classes(logits: Tensor, data: ImageSet, model: str) -> None:
+    """Raise MergeError unless there are logits [n, classes] for every label of the data."""
     if logits.ndim != 2:
         raise MergeError(f"logits have shape {list(logits.shape)}; [images, classes] is expected", where=model)
     classes, highest = logits.shape[1], int(data.labels.max())

@@ -9,6 +9,7 @@ from ..errors import MergeError
 
 COMMANDS = {"bn-reset": "batch-norm", "repair": "repair"}  # with the kind of statistics that each takes
 MODEL, STATISTICS = 0, 1  # positions of both among the plan's sources
+MEASURED, SCALED = "measured on data", "scaled to the goal's activations"  # why a tensor is not what it was
 
 
 @dataclass(frozen=True)

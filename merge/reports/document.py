@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .chapters.alignment import alignment
 from .chapters.barrier import barrier
 from .chapters.coefficients import coefficients
 from .chapters.comparisons import comparisons
@@ -28,7 +29,7 @@ from .warnings import warnings
 # How good it is, how that was reached, what happened inside, and how to make it again.
 CHAPTERS = (
     *(overview, results, comparisons, retention, corruption),
-    *(greedy, learned, coefficients, search, weights, statistics, barrier, layers),
+    *(greedy, learned, coefficients, search, weights, statistics, alignment, barrier, layers),
     making,
 )
 

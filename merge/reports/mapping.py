@@ -7,6 +7,7 @@ from typing import Any
 from typing_extensions import NotRequired, TypedDict  # noqa: UP035 -- pydantic reads these on every Python
 
 from ..after.document import MeasuredDocument
+from ..alignment.document import AlignmentRow
 from ..evaluation.results import AverageRow, ComparisonRow, CorruptionRow, DetailRow, ResultRow, RetentionRow, TimingRow
 from ..ledger_document import LedgerDocument
 from ..search.line_document import BarrierDocument
@@ -55,6 +56,7 @@ class ReportDocument(TypedDict, total=False):
     learned: LearnedBlock
     coefficients: CoefficientsBlock
     weights: list[WeightRow]
+    alignments: list[AlignmentRow]
     barrier: BarrierDocument
     layers: list[LayerRow]
     layers_measured_from: str  # the base | the output

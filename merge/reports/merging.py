@@ -46,7 +46,7 @@ def report_merge(
             ],
             "merge": {"output": found["out"], "recipe": dict(recipe), "data_use": data_use}
             | {key: found[key] for key in done if found[key]},
-            **({"statistics": found["statistics"]} if "statistics" in found else {}),
+            **{part: found[part] for part in ("statistics", "alignments") if part in found},
             "environment": describe_environment(),
             "run": {"seconds": found["seconds"]} | ({"peak_memory_bytes": memory} if memory else {}),
         },

@@ -27,7 +27,9 @@ def _merged(report: Mapping[str, Any]) -> list[str]:
         return []
     bases = sum(model.get("name") == "base" for model in inputs)
     count = sum(is_model(model.get("name", "")) for model in inputs)
-    text = f"{count} model{'s' * (count != 1)}{' and their base' if bases else ''} merged by {_method(report, recipe)}"
+    text = f"{count} model{'s' * (count != 1)}{' and their base' if bases else ''}"
+    text += ", their units brought into one order," if report.get("alignments") else ""
+    text += f" merged by {_method(report, recipe)}"
     if "seconds" in merge and "bytes_written" in merge:
         text += f" in {seconds(merge['seconds'])}, {size(merge['bytes_written'])} written"
     return [f"{text}."]

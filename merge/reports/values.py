@@ -8,7 +8,7 @@ from typing import Any
 from .page import Cell
 
 # Metrics that are shares of something, shown in percent; the others have units of their own.
-SHARES = frozenset({"calibration_error", "acc", "acc_norm", "exact_match"})
+SHARES = frozenset({"auc", "calibration_error", "acc", "acc_norm", "exact_match"})
 NOTHING = "-"
 NO_BREAK = "\N{NO-BREAK SPACE}"  # a unit stays on the line of its number
 

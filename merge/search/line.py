@@ -63,6 +63,8 @@ def explore(a: str, b: str, tasks: Sequence[tuple[Benchmark, Task]], choice: Lin
         document["reset"] = choice.reset.facts
     for name, other, reset in choice.lines(b):
         with two_models(a, other) as members:
+            if choice.reset is None and (averaged := averaged_statistics(members)):
+                document["averaged"] = averaged
             document["curves"] += [_curve(members, name, _name(other), *pair, choice.points, reset) for pair in tasks]
             if choice.layers and name == NAIVE:
                 document["layers"] += [row for pair in tasks for row in _layers(members, *pair)]
@@ -82,6 +84,11 @@ def two_models(a: str, b: str | Model) -> Iterator[Members]:
         yield Members(plan)
     finally:
         plan.close()
+
+
+def averaged_statistics(members: Members) -> int:
+    """Return how many BatchNorm statistics a line averages, which fit no model on it."""
+    return sum(row.action == "average" for row in members.rows)
 
 
 def _name(model: str | Model) -> str:

@@ -59,4 +59,5 @@ class BarrierDocument(TypedDict):
     definition: str  # the one that is printed first
     curves: list[Curve]
     layers: list[LayerBarrier]
+    averaged: NotRequired[int]  # how many BatchNorm statistics are averaged on the line, and not measured anew
     reset: NotRequired[dict[str, Any]]  # on which data BatchNorm statistics were measured anew: name, samples, seed

@@ -41,6 +41,24 @@ class Plain(nn.Module):
         return torch.zeros(1, 64)
 
 
+class Instance(Normed):
+    def __init__(self):
+        super().__init__()
+        self.instance = nn.InstanceNorm2d(1, track_running_stats=True)
+
+    def forward(self, pixels):
+        return super().forward(self.instance(pixels))
+
+
+class Flat(Plain):
+    def __init__(self):
+        super().__init__()
+        self.norm, self.token = nn.BatchNorm1d(64), nn.Parameter(torch.zeros(1, 64))
+
+    def forward(self, pixels):
+        return super().forward(self.norm(pixels) + self.token)
+
+
 class Unused(Normed):
     def __init__(self):
         super().__init__()
@@ -48,7 +66,7 @@ class Unused(Normed):
 """
 _space: dict[str, Any] = {}
 exec(compile(MODEL_FILE, "networks", "exec"), _space)
-Normed, Plain, Unused = _space["Normed"], _space["Plain"], _space["Unused"]
+Normed, Plain, Unused, Instance, Flat = (_space[name] for name in ("Normed", "Plain", "Unused", "Instance", "Flat"))
 
 
 def made(kind: type[nn.Module], seed: int) -> Any:

@@ -13,7 +13,7 @@ import torch
 from command_line import assert_refused, contents
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from small_networks import MODEL_FILE, Normed, Plain, Unused, made, pixels, write
+from small_networks import MODEL_FILE, Flat, Instance, Normed, Plain, Unused, made, pixels, write
 
 from merge.schema import SCHEMAS
 
@@ -132,6 +132,7 @@ def test_a_dry_run_reads_headers_only(cli, here):
     result = reset(cli, "--dry-run")
     assert result.code == 0
     assert "batch-norm statistics will be measured on images.npz" in result.out
+    assert "cast" not in result.out
     assert json.loads(reset(cli, "--dry-run", "--json").out)["counts"] == {"copy": 15, "skip": 0}
     assert contents(here) == before
 
@@ -143,9 +144,61 @@ def test_a_layer_that_does_not_run_is_told(cli, here):
     )
     assert result.code == 0
     assert (result.out, result.err) == ("", "")
-    assert "1 layer stays as before: it did not run" in (here / "out.st.md").read_text()
+    assert (
+        "1 layer stays as before: it did not run, or not by torch's function batch_norm (spare)"
+        in (here / "out.st.md").read_text()
+    )
     before, after = load_file("unused.st"), load_file("out.st")
     assert torch.equal(before["spare.running_mean"], after["spare.running_mean"])
+
+
+def test_a_norm_that_is_no_batch_norm_is_not_counted_and_keeps_its_statistics(cli, here):
+    write(made(Instance, 1), here / "instance.st")
+    given = ("--data", "images.npz", "--model", "networks.py:Instance", "-o", "out.st")
+    result = cli("bn-reset", "instance.st", *given, "--json")
+    assert json.loads(result.out)["measured"]["layers"] == {"reset": 2}
+    assert "1 layer stays as before: it did not run, or not by torch's function batch_norm (instance)" in result.err
+    before, after = load_file("instance.st"), load_file("out.st")
+    assert torch.equal(before["instance.running_mean"], after["instance.running_mean"])
+
+
+def test_statistics_that_were_no_numbers_are_measured_like_others(cli, here):
+    state = load_file("n.st")
+    state["bn1.running_mean"][0], state["bn1.running_var"][:2] = float("nan"), float("inf")
+    save_file(state, here / "broken.st")
+    for model, out in (("n.st", "out.st"), ("broken.st", "mended.st")):
+        result = reset(cli, model=model, out=out)
+        assert result.code == 0, result.err
+    whole, mended = load_file("out.st"), load_file("mended.st")
+    assert all(torch.equal(whole[name], mended[name]) for name in whole)
+
+
+def few_images(here: Path, count: int) -> str:
+    np.savez(here / "few.npz", images=(pixels(count)[:, 0] * 255).byte().numpy())
+    return "few.npz"
+
+
+def test_few_items_are_warned_of_and_one_is_refused_where_there_is_no_variance(cli, here):
+    result = reset(cli, "--data", few_images(here, 3))
+    assert result.code == 0, result.err
+    assert "measured on 3 items only: means and variances of so few are far from those of all data" in result.err
+    assert "items only" not in reset(cli, out="many.st").err
+    write(made(Flat, 1), here / "flat.st")
+    given = ("--data", few_images(here, 1), "--model", "networks.py:Flat", "-o", "flat-out.st")
+    assert_refused(cli("bn-reset", "flat.st", *given), 1, "no more than 1 value per channel", "'norm.'", "more data")
+    assert not [name for name in contents(here) if name.startswith("flat-out")]
+
+
+def test_statistics_too_large_for_the_type_are_told_what_helps(cli, here):
+    network = made(Normed, 3)
+    with torch.no_grad():
+        network.conv2.weight.mul_(20000)
+    write(network, here / "half.st", torch.float16)
+    result = reset(cli, model="half.st")
+    assert_refused(result, 1, "'bn2.running_var' is beyond the largest F16", "merge cast half.st --dtype float32")
+    assert not (here / "out.st").exists()
+    assert cli("cast", "half.st", "--dtype", "float32", "-o", "wider.st").code == 0
+    assert reset(cli, "--force", model="wider.st").code == 0
 
 
 def interrupted(monkeypatch: pytest.MonkeyPatch, after: int) -> None:
@@ -213,6 +266,57 @@ def test_repair_toward_more_models_and_a_folder_as_output(cli, here):
     assert (here / "folder.statistics" / "repair.safetensors").is_file()
 
 
+def goals(here: Path, *shares: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return mean and deviation that the first layer's outputs shall have, by hand."""
+    rows = torch.from_numpy(np.load(here / "images.npz")["images"]).flatten(1).double() / 255
+    ends = [load_file(here / f"p{number}.st") for number in (1, 2)]
+    outputs = [rows @ end["first.weight"].double().T + end["first.bias"].double() for end in ends]
+    mean = sum(share * one.mean(0) for share, one in zip(shares, outputs, strict=True))
+    return mean, sum(share * one.std(0) for share, one in zip(shares, outputs, strict=True))
+
+
+def test_repair_of_an_average_by_weights_is_toward_the_same_weights(cli, here):
+    assert cli("soup", "p1.st", "p2.st", "--weights", "3,1", "-o", "w.st").code == 0
+    result = repair(cli, "--weights", "3,1", "--report", "report", model="w.st")
+    assert result.code == 0, result.err
+    assert "goal: 0.75 * p1.st + 0.25 * p2.st" in result.out
+    text = (here / "report" / "report.md").read_text()
+    assert "brought to the average of p1.st (75.00 %) and p2.st (25.00 %)" in text.replace("\N{NO-BREAK SPACE}", " ")
+    rows = torch.from_numpy(np.load("images.npz")["images"]).flatten(1).double() / 255
+    after = load_file("out.st")
+    outputs = rows @ after["first.weight"].double().T + after["first.bias"].double()
+    mean, deviation = goals(here, 0.75, 0.25)
+    assert torch.allclose(outputs.mean(0), mean, atol=1e-6)
+    assert torch.allclose(outputs.std(0), deviation, rtol=1e-3)
+    assert not torch.allclose(outputs.mean(0), goals(here, 0.5, 0.5)[0], atol=1e-3)
+    assert cli("verify", "out.st").code == 0
+
+
+@pytest.mark.parametrize("weights", ["1", "1,2,3", "1,x", "-1,2", "0,0", "nan,1", "1,inf", ""])
+def test_weights_that_are_none_are_refused(cli, here, weights):
+    assert_refused(repair(cli, "--weights", weights), 2, "--weights")
+
+
+def test_an_output_never_replaces_a_model_of_toward(cli, here):
+    before = (here / "p1.st").read_bytes()
+    for more in ((), ("--dry-run",)):
+        assert_refused(repair(cli, "--force", *more, out="p1.st"), 2, "p1.st", "the output is one of the inputs")
+    assert (here / "p1.st").read_bytes() == before
+
+
+def test_models_that_do_not_fit_are_refused_by_their_headers(cli, here):
+    assert_refused(repair(cli, "--toward", "n1.st", "--dry-run"), 1, "n1.st", "'first.weight' is absent", "in p.st")
+
+
+def test_tensors_that_are_no_layer_are_named(cli, here):
+    for seed in (1, 2):
+        write(made(Flat, seed), here / f"f{seed}.st")
+    assert cli("soup", "f1.st", "f2.st", "-o", "f.st").code == 0
+    result = repair(cli, model="f.st", kind="Flat")
+    assert result.code == 0, result.err
+    assert "1 tensor stays as before: no weight of a linear or convolutional layer that ran (token)" in result.err
+
+
 def test_models_in_another_order_are_warned_of(cli, here):
     save_file({name: -one for name, one in load_file("p.st").items()}, here / "far.st")
     result = repair(cli, model=here / "far.st")
@@ -239,6 +343,7 @@ def test_refusals_in_one_line(cli, here):
         (cli("bn-reset", "n.st", "--statistics", file, "--samples", 3, "-o", "out.st"), 2, ("--samples",)),
         (cli("bn-reset", "n.st", "--statistics", file, "--seed", 3, "-o", "out.st"), 2, ("--seed", "leave it out")),
         (cli("repair", "n.st", "--statistics", file, "--toward", "n1.st", "-o", "out.st"), 2, ("--toward",)),
+        (cli("repair", "n.st", "--statistics", file, "--weights", "1,2", "-o", "out.st"), 2, ("--weights",)),
         (cli("bn-reset", "n1.st", "--statistics", file, "-o", "out.st"), 1, ("measured on another model than n1.st",)),
         (cli("bn-reset", "p.st", "--statistics", file, "-o", "out.st"), 1, ("another model",)),
         (cli("repair", "n.st", "--statistics", file, "-o", "out.st"), 2, ("holds batch-norm statistics, not repair",)),

@@ -8,7 +8,7 @@ import torch
 from small_networks import Normed, Plain, Unused, made, pixels
 from torch import nn
 
-from merge.after.batch_norm import measure
+from merge.after.batch_norm import NOT_RUN, measure
 from merge.after.batch_norm_layers import check_has_layers, layers_in
 from merge.after.passes import Passes
 from merge.calibration.feeds.in_memory import sample_from_tensors, subject_from_module
@@ -42,6 +42,39 @@ def test_one_batch_gives_what_torch_gives():
     found = measured(made(Normed, 0), images).tensors
     for name, wanted in by_torch(made(Normed, 0), images, 50).items():
         assert torch.allclose(found[name].float(), wanted, rtol=1e-5, atol=1e-6), name
+
+
+def timm_layer(channels):
+    from timm.layers import BatchNormAct2d
+
+    return BatchNormAct2d(channels)
+
+
+KINDS = {
+    "vectors": (nn.BatchNorm1d, (40, 3)),
+    "sequences": (nn.BatchNorm1d, (10, 3, 5)),
+    "images": (nn.BatchNorm2d, (10, 3, 4, 5)),
+    "volumes": (nn.BatchNorm3d, (10, 3, 2, 3, 2)),
+    "one image": (nn.BatchNorm2d, (1, 3, 4, 5)),
+    "several machines": (nn.SyncBatchNorm, (10, 3, 4, 5)),
+    "with an activation": (timm_layer, (10, 3, 4, 5)),
+    "without momentum": (lambda channels: nn.BatchNorm2d(channels, momentum=None), (10, 3, 4, 5)),
+    "without weights": (lambda channels: nn.BatchNorm2d(channels, affine=False), (10, 3, 4, 5)),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_layer_gets_mean_and_unbiased_variance(kind):
+    make, shape = KINDS[kind]
+    network = nn.Sequential(make(3))
+    network[0].running_mean.fill_(7)
+    inputs = torch.randn(shape, generator=torch.Generator().manual_seed(0)) * 3 + 1
+    for size in (shape[0], 4):
+        found = measured(network, inputs, size).tensors
+        values = inputs.double().numpy().swapaxes(0, 1).reshape(3, -1)
+        assert np.allclose(found["0.running_mean"], values.mean(1), rtol=1e-6)
+        assert np.allclose(found["0.running_var"], values.var(1, ddof=1), rtol=1e-6)
+    assert torch.equal(network[0].running_mean, torch.full((3,), 7.0))
 
 
 def test_several_equal_batches_come_close_to_torchs_mean_of_batches():
@@ -91,7 +124,7 @@ def test_batches_are_counted_where_the_checkpoint_counts_them():
 
 def test_a_layer_that_does_not_run_keeps_its_own():
     found = measured(made(Unused, 0), pixels())
-    assert found.left_out == {"spare.running_mean": "it did not run"}
+    assert found.left_out == {"spare.running_mean": NOT_RUN}
     assert not any(name.startswith("spare") for name in found.tensors)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from merge.after.channel_sums import ChannelSums
+from merge.after.channel_sums import ChannelSums, moments_of
 from merge.after.passes import even_size
 from merge.errors import MergeError
 
@@ -20,6 +20,20 @@ def test_any_cut_into_batches_gives_mean_and_unbiased_variance_of_all(size):
     assert found.count == 100
     assert torch.allclose(found.mean, rows.double().mean(0), rtol=1e-14)
     assert torch.allclose(found.variance, rows.double().var(0), rtol=1e-9)
+
+
+def test_rows_are_taken_a_part_at_a_time_with_the_same_outcome(monkeypatch):
+    rows = torch.randn(100, 3, generator=torch.Generator().manual_seed(0)) + 5
+    whole = moments_of(rows)
+    monkeypatch.setattr("merge.after.channel_sums.MOST_AT_ONCE", 20)
+    doubled = []
+    plain = torch.Tensor.double
+    monkeypatch.setattr(torch.Tensor, "double", lambda self: doubled.append(self) or plain(self))
+    parts = moments_of(rows)
+    assert max(map(len, doubled)) == 6
+    assert parts.count == whole.count == 100
+    assert torch.allclose(parts.mean, whole.mean, rtol=1e-14)
+    assert torch.allclose(parts.variance, whole.variance, rtol=1e-13)
 
 
 def test_no_rows_are_nothing_and_a_single_one_has_no_variance():

@@ -13,6 +13,9 @@ import torch
 from checkpoint_files import load, save
 from command_line import ROOT, assert_refused
 
+from merge.alignment.groups import Group, Groups, Member
+from merge.alignment.permutations_file import Permutations, write_permutations
+
 PAGE = (ROOT / "docs" / "alignment.md").read_text("utf-8")
 COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL) for line in block.strip().splitlines()]
 GROUPS, RECIPE = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
@@ -30,7 +33,26 @@ class Network(torch.nn.Module):
 
     def forward(self, pixels):
         return self.head(torch.relu(self.fc2(torch.relu(self.fc1(pixels)))))
+
+
+class Branching(Network):
+    def forward(self, pixels):
+        return super().forward(pixels) if pixels.sum() < 1 else pixels
+
+
+class Normed(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.norm, self.head = torch.nn.Linear(64, 16), torch.nn.BatchNorm1d(16), torch.nn.Linear(16, 10)
+
+    def example_inputs(self):
+        return (torch.zeros(2, 64),)
+
+    def forward(self, pixels):
+        return self.head(torch.relu(self.norm(self.first(pixels))))
 """
+NORMED = {"first.weight": (16, 64), "first.bias": (16,), "norm.weight": (16,), "norm.bias": (16,)}
+NORMED |= {"norm.running_mean": (16,), "norm.running_var": (16,), "head.weight": (10, 16), "head.bias": (10,)}
 
 
 def state(seed: int, dtype: torch.dtype = torch.float32) -> dict[str, torch.Tensor]:
@@ -54,6 +76,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("page")
     for seed, name in enumerate("abc"):
         save(folder / f"{name}.st", state(seed))
+    for seed, name in enumerate(("n1", "n2")):
+        generator = torch.Generator().manual_seed(seed)
+        tensors = {name: torch.rand(shape, generator=generator) for name, shape in NORMED.items()}
+        save(folder / f"{name}.st", tensors | {"norm.num_batches_tracked": torch.tensor(7)})
     (folder / "model.py").write_text(SOURCE)
     (folder / "groups.yaml").write_text(GROUPS)
     (folder / "aligned.yaml").write_text(RECIPE)
@@ -62,6 +88,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         np.savez(folder / f"{name}.npz", images=images, labels=np.arange(80) % 10)
         (folder / f"{name}.yaml").write_text(f"name: {name}\nkind: classification\ndata: {{path: {name}.npz}}\n")
     return folder
+
+
+def test_every_command_of_the_page_is_in_a_block_that_is_run():
+    assert not re.findall(r"^[ \t]+merge .*", PAGE, re.MULTILINE)
+    assert {command.split()[1] for command in COMMANDS} >= {"rebasin", "barrier", "bn-reset", "repair", "verify", "run"}
 
 
 @pytest.mark.parametrize("number", range(len(COMMANDS)), ids=lambda number: COMMANDS[number][:70])
@@ -108,6 +139,105 @@ def test_a_recipe_is_the_same_merge(here, cli):
         assert all(torch.equal(found[tensor], wanted[tensor]) for tensor in wanted)
 
 
+def noisy(model: dict[str, torch.Tensor], seed: int) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return {name: tensor + 0.05 * torch.randn(tensor.shape, generator=generator) for name, tensor in model.items()}
+
+
+BASE = "{align: base.st, to: a.st}"
+
+
+@pytest.mark.parametrize("base", [BASE, f"{{merge: soup, models: [{BASE}, {BASE}]}}"])
+def test_a_base_is_aligned_too(here, cli, base):
+    """Task vectors are differences from the base: one in another order of units would make them worthless."""
+    first, ordered, other = state(0), noisy(state(0), 1), noisy(state(0), 2)
+    save(here / "a.st", first)
+    save(here / "base.st", shuffled(ordered))
+    save(here / "b.st", shuffled(other))
+    models = "models: [a.st, {align: b.st, to: a.st}]"
+    (here / "r.yaml").write_text(f"merge: task-arithmetic\nbase: {base}\n{models}\noutput: out.st\n")
+    dry = cli("run", "r.yaml", "--dry-run")
+    assert "order of units of base.st" in dry.out + dry.err
+    result = cli("run", "r.yaml", "--json")
+    assert result.code == 0, result.err
+    found = load(here / "out.st")
+    for name, tensor in found.items():
+        torch.testing.assert_close(tensor, first[name] + other[name] - ordered[name], atol=1e-5, rtol=0)
+    assert cli("verify", "out.st").code == 0
+    if "merge" not in base:
+        assert "permutations of the base" in [one["role"] for one in json.loads(result.out)["inputs"]]
+
+
+def two_models(folder: Path) -> None:
+    for seed, name in enumerate("ab"):
+        save(folder / f"{name}.st", state(seed))
+
+
+def test_orders_of_an_earlier_run_are_used_again(here, cli):
+    """So a merge that was killed, or failed, after its orders were found can simply be run again."""
+    two_models(here)
+    assert cli("rebasin", "a.st", "b.st", "-o", "out.st").code == 0
+    order, wanted = here / "out.st.statistics" / "permutations-2.safetensors", (here / "out.st").read_bytes()
+    found = order.read_bytes()
+    for more in ((), ("--resume",)):
+        (here / "out.st").unlink()
+        result = cli("rebasin", "a.st", "b.st", "-o", "out.st", *more)
+        assert result.code == 0, result.err
+        assert "the orders are there already" in result.out + result.err
+        assert (here / "out.st").read_bytes() == wanted
+    assert cli("rebasin", "a.st", "b.st", "-o", "out.st", "--force").code == 0
+    assert order.read_bytes() == found, "no times, and no place, in the file"
+
+
+@pytest.mark.parametrize("more", [("--seed", 5), ("--restarts", 2), ("--only", "mlp"), ("other model",)])
+def test_orders_of_another_run_are_in_the_way(here, cli, more):
+    two_models(here)
+    assert cli("rebasin", "a.st", "b.st", "-o", "out.st").code == 0
+    (here / "out.st").unlink()
+    if more == ("other model",):
+        save(here / "b.st", state(7))
+        more = ()
+    assert_refused(cli("rebasin", "a.st", "b.st", "-o", "out.st", "--quiet", *more), 2, "other orders stand there")
+    assert cli("rebasin", "a.st", "b.st", "-o", "out.st", "--force", *more).code == 0
+
+
+def test_a_foreign_file_beside_orders_that_are_missing_is_kept(here, cli):
+    two_models(here)
+    save(here / "c.st", state(2))
+    foreign = here / "out.st.statistics" / "permutations-3.safetensors"
+    foreign.parent.mkdir()
+    foreign.write_bytes(b"mine")
+    assert_refused(cli("rebasin", "a.st", "b.st", "c.st", "-o", "out.st", "--quiet"), 2, "other orders stand there")
+    assert foreign.read_bytes() == b"mine"
+
+
+def test_models_of_one_merge_are_aligned_over_the_same_data(here, cli):
+    two_models(here)
+    options = "to: a.st, options: {matching: activations}"
+    models = ", ".join(f"{{align: b.st, data: {data}.npz, {options}}}" for data in ("digits", "other"))
+    (here / "r.yaml").write_text(f"merge: soup\nmodels: [a.st, {models}]\noutput: out.st\n")
+    for name in ("digits", "other"):
+        np.savez(here / name, images=np.zeros((4, 8, 8), np.uint8))
+    assert_refused(cli("run", "r.yaml", "--quiet"), 2, "models of one merge are aligned in one way")
+
+
+def test_a_file_of_orders_in_the_way_is_said_before_anything_is_done(here, cli):
+    two_models(here)
+    (here / "p.st").write_bytes(b"mine")
+    result = cli("rebasin", "a.st", "b.st", "--emit", "permutations", "-o", "p.st")
+    assert_refused(result, 2, "p.st: the output exists")
+    assert "plain chain" not in result.err
+    assert (here / "p.st").read_bytes() == b"mine"
+
+
+def test_a_dry_run_of_orders_writes_nothing(here, cli):
+    two_models(here)
+    result = cli("rebasin", "a.st", "b.st", "--emit", "permutations", "-o", "p.st", "--dry-run")
+    assert result.code == 0, result.err
+    assert "to be computed: order of units of b.st into p.st" in result.out + result.err
+    assert not (here / "p.st").exists()
+
+
 def test_the_shipped_recipe_and_the_printed_one_run(here, cli):
     for seed, name in enumerate("ab"):
         save(here / f"{name}.st", state(seed))
@@ -143,9 +273,26 @@ def test_a_dry_run_finds_nothing(here, cli):
 
 
 WIDE = {"fc1.weight": (20, 64), "fc1.bias": (20,), "fc2.weight": (12, 20), "fc2.bias": (12,), "head.weight": (10, 12)}
+BRANCHING = "model.py:Branching"
 REFUSED = {
     "one model": (("a.st",), 2, "rebasin merges at least 2 models"),
     "weights of one": (("a.st", "b.st", "--emit", "aligned", "--weights", "1,2"), 2, "leave --weights out"),
+    "weights of orders": (("a.st", "b.st", "--emit", "permutations", "--weights", "1,2"), 2, "leave --weights out"),
+    "a type of orders": (("a.st", "b.st", "--emit", "permutations", "--dtype", "bfloat16"), 2, "--dtype means nothing"),
+    "orders of another width": (("a.st", "wide.st", "--emit", "permutations"), 1, "depths cannot be aligned"),
+    "a metric of weights": (("a.st", "b.st", "--metric", "inner"), 2, "is for matching by activations"),
+    "samples of weights": (("a.st", "b.st", "--samples", "5"), 2, "is for matching by activations"),
+    "restarts of activations": (
+        ("a.st", "b.st", "--matching", "activations", "--data", "digits", "--restarts", "2"),
+        2,
+        "is for matching by weights",
+    ),
+    "a mean of activations": (
+        ("a.st", "b.st", "c.st", "--matching", "activations", "--data", "digits", "--many", "mean"),
+        2,
+        "'many' of mean is for matching by weights",
+    ),
+    "orders explained": (("a.st", "b.st", "--permutations", "o.st", "--explain"), 2, "nothing is left to find"),
     "a word": (("a.st", "b.st", "--matching", "wheights"), 2, "did you mean 'weights'?"),
     "another word": (("a.st", "b.st", "--emit", "align"), 2, "did you mean 'aligned'?"),
     "aligned of three": (("a.st", "b.st", "c.st", "--emit", "aligned"), 2, "is for two models"),
@@ -154,7 +301,29 @@ REFUSED = {
     "orders and more": (("a.st", "b.st", "--permutations", "o.st", "--groups", "g.yaml"), 2, "nothing is left to find"),
     "too few orders": (("a.st", "b.st", "c.st", "--permutations", "o.st"), 2, "given 1 times for 2 models"),
     "orders that are a model": (("a.st", "b.st", "--permutations", "c.st"), 1, "holds no permutations"),
-    "no groups file": (("a.st", "b.st", "--groups", "g.yaml"), 2, "g.yaml"),
+    "no groups file": (("a.st", "b.st", "--groups", "g.yaml"), 2, "g.yaml: there is no such file of groups"),
+    "a misspelt file": (("a.st", "b.st", "--groups", "group.yaml"), 2, "did you mean 'groups.yaml'?"),
+    "a folder of groups": (("a.st", "b.st", "--groups", "folder"), 2, "this is a folder, and groups are a YAML file"),
+    "a checkpoint of groups": (("a.st", "b.st", "--groups", "c.st"), 2, "c.st: this is a binary file, and groups are"),
+    "groups are read first": (
+        ("a.st", "b.st", "--groups", "g.yaml", "--model", BRANCHING),
+        2,
+        "no such file of groups",
+    ),
+    "no kind": (("a.st", "b.st", "--only", "residuals", "--model", BRANCHING), 2, "did you mean 'residual'?"),
+    "no kind to explain": (("a.st", "--only", "nonsense", "--explain"), 2, "one of residual, heads"),
+    "no group of a kind": (("a.st", "b.st", "--only", "mlp,heads"), 2, "no group of kind 'heads' (its groups are mlp)"),
+    "no group of a kind, with a model": (
+        ("a.st", "b.st", "--only", "heads", "--model", "model.py:Network"),
+        2,
+        "this model has no group of kind 'heads'",
+    ),
+    "an odd line of code": (("a.st", "b.st", "--model", BRANCHING), 1, ": return super().forward(pixels) if"),
+    "orders proven on nothing": (
+        ("a.st", "b.st", "--permutations", "o.st", "--verify"),
+        2,
+        "nothing says how to run the model",
+    ),
     "another width": (("a.st", "wide.st"), 1, "models of different widths or depths cannot be aligned"),
     "a sweep": (("a.st", "b.st", "--sweep", "weight=0:1:0.5"), 2, "sweep"),
     "a proof of nothing": (("a.st", "b.st", "--verify"), 2, "nothing says how to run the model"),
@@ -172,7 +341,57 @@ def test_what_does_not_fit_is_refused(here, cli, case):
     save(here / "nan.st", state(1) | {"fc1.weight": torch.full((16, 64), float("nan"))})
     save(here / "odd.st", {"x": torch.randn(3, 5), "z.y": torch.randn(7, 2, 2)})
     (here / "model.py").write_text(SOURCE)
+    (here / "folder").mkdir()
+    (here / "groups.yaml").write_text(GROUPS)
+    write_orders(here / "o.st", {"first": FIRST})
     arguments, code, message = REFUSED[case]
     result = cli("rebasin", *arguments, "-o", "out.st", "--quiet")
     assert_refused(result, code, message)
     assert not (here / "out.st").exists()
+
+
+FIRST_MEMBERS = (("fc1.weight", 0), ("fc1.bias", 0), ("fc2.weight", 1))
+FIRST = Group("first", 16, tuple(Member(name, axis, (16,)) for name, axis in FIRST_MEMBERS), "mlp")
+CLASSES = Group("classes", 10, (Member("head.weight", 0, (10,)), Member("head.bias", 0, (10,))))
+
+
+def write_orders(path: Path, groups: dict[str, Group]) -> None:
+    """Write orders that move every unit by one place."""
+    orders = {name: np.roll(np.arange(group.size), 1) for name, group in groups.items()}
+    write_permutations(path, Permutations(Groups(groups), orders))
+
+
+@pytest.mark.parametrize("emitted", ["merged", "aligned"])
+def test_orders_from_a_file_are_proven_where_the_model_runs(here, cli, emitted):
+    for seed, name in enumerate("ab"):
+        save(here / f"{name}.st", state(seed))
+    (here / "model.py").write_text(SOURCE)
+    write_orders(here / "right.st", {"first": FIRST})
+    write_orders(here / "wrong.st", {"first": FIRST, "classes": CLASSES})
+    apply = ("rebasin", "a.st", "b.st", "--emit", emitted, "-o", "out.st", "--permutations")
+    model = ("--model", "model.py:Network")
+    result = cli(*apply, "wrong.st", *model)
+    assert_refused(result, 1, "wrong.st: group 'classes' changes what the model computes")
+    assert not (here / "out.st").exists()
+    proven = cli(*apply, "right.st", *model)
+    assert proven.code == 0, proven.err
+    assert "b.st in the order of right.st computes the same" in proven.out
+    unproven = cli(*apply, "wrong.st", *model, "--no-verify", "--force")
+    assert unproven.code == 0, unproven.err
+    assert "were not proven on a running model" in unproven.out
+    bare = cli(*apply, "wrong.st", "--force")
+    assert bare.code == 0, bare.err
+    assert "not proven on a running model: give --model for that" in bare.out
+
+
+def test_folders_of_timm_need_nothing_but_themselves(here, cli):
+    import timm
+    from timm.models import save_for_hf
+
+    options = {"depth": 1, "img_size": 32, "embed_dim": 24, "num_heads": 2, "num_classes": 4}
+    for seed, name in enumerate("ab"):
+        torch.manual_seed(seed)
+        save_for_hf(timm.create_model("test_vit", **options), name, model_args=options, safe_serialization=True)
+    result = cli("rebasin", "a", "b", "-o", "out")
+    assert result.code == 0, result.err
+    assert "groups proven" in result.out

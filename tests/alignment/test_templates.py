@@ -218,6 +218,21 @@ def test_rotary_places_leave_no_trace_in_names() -> None:
     assert difference(module, lambda module: run(module, (IMAGES,)), groups, list(groups.groups)) < TOLERANCE
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_gains_of_all_heads_at_once_do_not_tell_the_size_of_heads(known: bool) -> None:
+    _, config, state = build("llama-all-heads")
+    gains = {f"model.layers.{layer}.self_attn.{kind}_norm.weight": torch.rand(48) for layer in (0, 1) for kind in "qk"}
+    groups = groups_by_names(shapes_of(state | gains), config if known else None).groups
+    assert set(groups.groups) == {"residual", "mlp.0", "mlp.1"}
+
+
+def test_scales_of_heads_are_not_the_scale_of_both_towers() -> None:
+    """open_clip's cosine attention has a tensor of this name in every block, with a number for each head."""
+    _, config, state = build("open-clip")
+    state["visual.transformer.resblocks.0.attn.logit_scale"] = torch.rand(3, 1, 1)
+    assert "'visual.transformer.resblocks.0.attn.logit_scale' is none of its tensors" in refused(state, config)
+
+
 def test_gains_of_queries_tell_the_size_of_heads() -> None:
     _, config, state = build("qwen3")
     shapes = shapes_of(state)

@@ -56,6 +56,20 @@ def test_a_point_is_what_merge_and_bn_reset_give(cli, here):
         assert naive[point]["metrics"]["loss"]["value"] != pytest.approx(loss, rel=1e-3)
 
 
+def test_without_reset_the_averaged_statistics_are_warned_of_and_the_report_says_so(cli, here):
+    result = barrier(cli, "--report", "report", "--json")
+    assert "warning: 4 BatchNorm statistics are averaged on the line" in result.err
+    assert "--reset-data" in result.err
+    document = json.loads(result.out)
+    jsonschema.validate(document, SCHEMAS["barrier"]())
+    assert document["averaged"] == 4
+    assert "On the line, 4 BatchNorm statistics are averaged" in (here / "report" / "report.md").read_text()
+    reset = barrier(cli, "--reset-data", "calibration.npz", "--json")
+    assert "averaged on the line" not in reset.err
+    assert "averaged" not in json.loads(reset.out)
+    assert "warning" not in barrier(cli, a="p1.st", b="p2.st", kind="Plain").err
+
+
 def test_it_is_the_aligned_line_where_there_is_one(cli, here):
     given = ("--aligned", "n3.st", "--reset-data", "calibration.npz", "--reset-samples", 30)
     result = barrier(cli, *given, "--report", "report", "--json")

@@ -68,7 +68,7 @@ def match_activations(
 
     Raises:
         MergeError: A network does not run or gives numbers that are not finite, or the models do not fit each other.
-        UsageError: There is no kind of groups that ``only`` names.
+        UsageError: There is no kind of groups that ``only`` names, or no group of it.
     """
     pair = Pair(*readers)
     check_shapes(pair, groups)

@@ -57,7 +57,7 @@ def match_weights(
 
     Raises:
         MergeError: The models do not fit each other or the groups, or hold NaN or infinities.
-        UsageError: There is no kind of groups that ``only`` names.
+        UsageError: There is no kind of groups that ``only`` names, or no group of it.
     """
     with one_thread_per_product():
         return _Matching(reference, moved, groups, options, seed, note, progress).run()

@@ -23,7 +23,8 @@ def chain(checkpoint: Checkpoint) -> Draft | None:
     draft.stays("the model's outputs", [f"{layers[-1].module}.*:0", *_norm_globs(layers[-1])])
     draft.stays("the model's inputs", _input_norms(checkpoint, layers))
     order = " > ".join(layer.module or "the top" for layer in layers)
-    draft.notes.append(f"taken for a chain without connections that skip layers: {order}; --model would prove it")
+    plain = "no connections that skip layers, no transposed or depthwise convolutions"
+    draft.notes.append(f"taken for a plain chain ({plain}): {order}; --model would prove it")
     return draft if draft.patterns else None
 
 

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from .attention import fused, known_heads, separate
-from .draft import Checkpoint, Draft, listed
+from .draft import Checkpoint, Draft, listed, with_prefix
 from .transformer import Tower, add_tower
 
-_SCALES = ["*logit_scale", "*logit_bias"]
+_SCALES = ["logit_scale", "logit_bias"]
 
 _HF_BLOCK = listed("""
     layer_norm1.weight:0 layer_norm1.bias:0 layer_norm2.weight:0 layer_norm2.bias:0
@@ -101,7 +101,8 @@ def open_clip(checkpoint: Checkpoint) -> Draft | None:
     if text is not None:
         given = checkpoint.number("model_cfg.text_cfg.heads") or (8 if "model_cfg" in checkpoint.config else None)
         _open_tower(draft, checkpoint, "text", text, f"{text}text_projection:0?", given)
-    draft.stays("one number", [*_SCALES, "input_resolution", "context_length", "vocab_size"])
+    numbers = [*_SCALES, "input_resolution", "context_length", "vocab_size"]
+    draft.stays("one number", with_prefix(image, numbers))
     return draft
 
 

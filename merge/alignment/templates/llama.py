@@ -50,6 +50,8 @@ def _attention(checkpoint: Checkpoint, prefix: str) -> Attention:
     number = checkpoint.number("num_attention_heads", "text_config.num_attention_heads")
     gains = checkpoint.shapes.get(f"{first}q_norm.weight")
     size = gains[0] if gains else queries // number if number and queries % number == 0 else 0
-    if size < 1 or size > queries or keys % size or queries % keys:
+    # Gains may be of all heads at once, as in OLMo 2; then they do not tell how many heads there are.
+    is_told = size * number == queries if number else size < queries
+    if size < 1 or keys % size or queries % keys or not is_told:
         return found
     return found._replace(size=size, heads=keys // size, shared_by=queries // keys)

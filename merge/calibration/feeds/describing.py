@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 TEXT_FILES = (".txt", ".text", ".md")
 DATA_FILES = (*TEXT_FILES, *LINES, ".npz", ".parquet")
 BENCHMARK_FILES = (".yaml", ".yml")
-PREFIXES = ("hub", "medmnist", "builtin")
+PREFIXES = ("hub", "medmnist", "medimeta", "builtin")
 FORMS = (
     "a YAML file, a bundled benchmark, x.npz, a folder of images, x.txt, a .jsonl, .csv or .parquet file with a column "
     "'text', builtin:digits or hub:org/name"

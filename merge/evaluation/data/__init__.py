@@ -14,9 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["load_digits", "load_images"]
 
-LOADERS = {"digits": "digits", "npz": "npz", "medmnist": "npz", "folder": "folders"} | dict.fromkeys(
-    ("saved", "parquet", "hub"), "tables"
-)
+LOADERS = {"digits": "digits", "npz": "npz", "medmnist": "npz", "medimeta": "medimeta_images", "folder": "folders"}
+LOADERS |= dict.fromkeys(("saved", "parquet", "hub"), "tables")
 LEAST = 2  # an interval needs two items
 
 
@@ -31,9 +30,14 @@ def load_images(source: DataSource, settings: Settings | None = None) -> ImageSe
         UsageError: The data is not what the benchmark says.
         MergeError: It cannot be read.
     """
+    from ..data_source import PublishedCorruption
     from ..task import Settings
 
     settings = settings or Settings()
+    if isinstance(source.corruption, PublishedCorruption):
+        from .medmnist_c import load
+
+        return load(source)
     images = source.shared.get(lambda: _load(source, settings)) if source.shared else _load(source, settings)
     if source.corruption is None:
         return images

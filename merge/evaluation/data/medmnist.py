@@ -64,14 +64,14 @@ def medmnist_file(text: str, where: str) -> Path:
         raise UsageError(f"no MedMNIST set '{name}'", where=where, hint=hint)
     if at and size not in SIZES:
         raise UsageError(f"MedMNIST has no images of size '{size}'", where=where, hint=f"sizes: {', '.join(SIZES)}")
-    path = _root() / (f"{name}.npz" if size in ("", "28") else f"{name}_{size}.npz")
+    path = medmnist_root() / (f"{name}.npz" if size in ("", "28") else f"{name}_{size}.npz")
     if not path.is_file():
         hint = f"put MedMNIST's own {path.name} there; {ROOT_VARIABLE} names another folder"
         raise UsageError(f"no such file: {path}", where=where, hint=hint)
     return path
 
 
-def _root() -> Path:
+def medmnist_root() -> Path:
     """Return where the package ``medmnist`` puts its files, unless the variable says otherwise."""
     named = os.environ.get(ROOT_VARIABLE)
     return Path(named).expanduser() if named else Path.home() / ".medmnist"

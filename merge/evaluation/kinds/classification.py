@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...section import Section
+from ..area_under_curve import read_metrics
 from ..data_source import DataSource, read_data_source
 from ..heads import ClipHead, FixedHead, Head, read_image_head, read_logit_scale
 from ..images import Normalization, read_normalization
@@ -21,9 +22,10 @@ if TYPE_CHECKING:
     from ..gradients import WeightGradients
     from ..language.text_classification import TextClassification
     from ..outcome import Outcome
+    from ..predictor import ImagePredictor
     from ..task import Settings
 
-KEYS = ("name", "kind", "data", "model", "head", "normalize", "logit_scale")
+KEYS = ("name", "kind", "data", "model", "head", "normalize", "logit_scale", "metrics")
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class Classification:
     Attributes:
         model: The architecture of checkpoints that have no configuration beside them.
         logit_scale: Given, the head is a cosine head with this scale; None, a plain linear one.
+        metrics: Those besides what is always reported.
     """
 
     name: str
@@ -43,6 +46,7 @@ class Classification:
     logit_scale: float | None
     where: str
     kind: str = "classification"
+    metrics: tuple[str, ...] = ()
 
     @property
     def split(self) -> str:
@@ -70,6 +74,7 @@ def read(section: Section, folder: Path, name: str) -> Classification | TextClas
         normalization=read_normalization(section),
         logit_scale=read_logit_scale(section, head),
         where=section.name,
+        metrics=read_metrics(section),
     )
 
 
@@ -106,15 +111,22 @@ class ClassificationTask:
 
     def evaluate(self, candidate: Candidate) -> Outcome:
         """Run one model over all images."""
-        from ..classifier import load_classifier
         from ..scoring import run
 
+        predictor = self.predictor(candidate)
+        logits = run(predictor.classifier, self.data, self.benchmark.normalization, self.settings)
+        return self._outcome(logits, predictor.head_label, [*predictor.notes])
+
+    def predictor(self, candidate: Candidate) -> ImagePredictor:
+        """Build the candidate's network."""
+        from ..classifier import load_classifier
+        from ..predictor import ImagePredictor
+
         classifier = load_classifier(candidate, self.benchmark.model, self.head, self.settings)
-        logits = run(classifier, self.data, self.benchmark.normalization, self.settings)
         unused = self.head.label if self.head and not classifier.head else None
         notes = [f"the model's own classes were used, not the benchmark's head {unused}"] if unused else []
         notes += classifier.head.notes if classifier.head else []
-        return self._outcome(logits, classifier.head_label, notes)
+        return ImagePredictor(classifier, self.data, self.benchmark.normalization, self.settings, tuple(notes))
 
     def score(self, logits: NDArray[np.floating], name: str) -> Outcome:
         """Compare logits [n, classes] with the labels."""
@@ -123,7 +135,8 @@ class ClassificationTask:
     def _outcome(self, logits: NDArray[np.floating], head: str, notes: list[str]) -> Outcome:
         from ..scoring import score
 
-        return score(logits, self.data.labels, head=head, notes=[*self.data.notes, *notes])
+        more = self.benchmark.metrics
+        return score(logits, self.data.labels, head=head, notes=[*self.data.notes, *notes], more=more)
 
     def differentiate(self, candidate: Candidate) -> WeightGradients:
         """Build the candidate's network once, for many steps of a descent on the weights."""

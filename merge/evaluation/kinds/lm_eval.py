@@ -14,6 +14,7 @@ from ..language.quiet_harness import check_installed
 
 if TYPE_CHECKING:
     from ..candidate import Candidate
+    from ..language.network import LanguageModel
     from ..outcome import Outcome
     from ..task import Settings
 
@@ -118,15 +119,23 @@ class LmEvalTask:
 
     def evaluate(self, candidate: Candidate) -> Outcome:
         """Let the harness run one model over all documents."""
-        from ..language.harness_outcome import outcome_of
-        from ..language.harness_run import run_task
+        return self.run(self.model(candidate), candidate.folder)
+
+    def model(self, candidate: Candidate) -> LanguageModel:
+        """Build the candidate's network and tokenizer."""
         from ..language.network import load_language_model
 
+        return load_language_model(candidate, self.benchmark.model, self.settings)
+
+    def run(self, model: LanguageModel, folder: Path | None) -> Outcome:
+        """Let the harness run a model over all documents."""
+        from ..language.harness_outcome import outcome_of
+        from ..language.harness_run import run_task
+
         benchmark, settings = self.benchmark, self.settings
-        model = load_language_model(candidate, benchmark.model, settings)
-        folder = candidate.folder or benchmark.model
+        folder = folder or benchmark.model
         found, notes = run_task(
             self.task, model, settings, folder=folder, num_fewshot=benchmark.num_fewshot, limit=benchmark.data.limit
         )
-        name, seed = candidate.name, settings.seed
+        name, seed = model.name, settings.seed
         return outcome_of(found, self.task, benchmark.data, benchmark.metric, model=name, seed=seed, notes=notes)

@@ -12,6 +12,7 @@ from ..language.documents import TextSource, load_documents, read_text_source
 
 if TYPE_CHECKING:
     from ..candidate import Candidate
+    from ..language.network import LanguageModel
     from ..outcome import Outcome
     from ..task import Settings
 
@@ -79,12 +80,20 @@ class PerplexityTask:
 
     def evaluate(self, candidate: Candidate) -> Outcome:
         """Score every token of every text once."""
+        return self.run(self.model(candidate), candidate.folder)
+
+    def model(self, candidate: Candidate) -> LanguageModel:
+        """Build the candidate's network and tokenizer."""
         from ..language.network import load_language_model
+
+        return load_language_model(candidate, self.benchmark.model, self.settings)
+
+    def run(self, model: LanguageModel, folder: Path | None) -> Outcome:
+        """Score every token of every text once; the folder says nothing that matters here."""
         from ..language.perplexity import outcome_of
         from ..language.scores import reading, score_documents
 
         benchmark, settings = self.benchmark, self.settings
-        model = load_language_model(candidate, benchmark.model, settings)
         how = reading(model, benchmark.context, benchmark.stride, benchmark.where)
         scores = score_documents(model, self.documents, how, settings)
         return outcome_of(scores, self.documents, model, how, settings.seed)

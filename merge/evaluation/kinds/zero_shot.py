@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, cast, get_args
 
 from ...errors import UsageError, suggest
 from ...section import Section
+from ..area_under_curve import read_metrics
 from ..data_source import DataSource, read_data_source
 from ..images import Normalization, read_normalization
 from ..zero_shot.head_model import HeadModel, read_head_model
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 Weights = Literal["equal", "zpe"]
 KEYS = ("name", "kind", "data", "model", "checkpoint", "classes", "templates", "ensemble", "weights", "pretraining")
-MORE_KEYS = ("normalize",)
+MORE_KEYS = ("normalize", "metrics")
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class ZeroShot:
         weights: Whether all templates count alike, or by zero-shot prompt ensembling.
         pretraining: Images like those of pre-training, which prompt ensembling compares with.
         normalization: None: what each model was published with.
+        metrics: Those besides what is always reported.
     """
 
     name: str
@@ -46,6 +48,7 @@ class ZeroShot:
     normalization: Normalization | None
     where: str
     kind: str = "zero-shot"
+    metrics: tuple[str, ...] = ()
 
     @property
     def split(self) -> str:
@@ -75,6 +78,7 @@ def read(section: Section, folder: Path, name: str) -> ZeroShot:
         pretraining=_pretraining(section, folder, weights),
         normalization=read_normalization(section) if "normalize" in section.mapping else None,
         where=section.name,
+        metrics=read_metrics(section),
     )
 
 

@@ -15,10 +15,12 @@ from .text_head import load_text_head, read_text_head
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from ..candidate import Candidate
     from ..gradients import WeightGradients
     from ..outcome import Outcome
+    from ..predictor import TextPredictor
     from ..task import Settings
 
 KEYS = ("name", "kind", "data", "model", "head")
@@ -85,6 +87,14 @@ class TextClassificationTask:
         notes = [f"{cut} texts were cut to the {classifier.longest} tokens that the model takes"] if cut else []
         return self._outcome(logits, classifier.head_label, notes)
 
+    def predictor(self, candidate: Candidate) -> TextPredictor:
+        """Build the candidate's network."""
+        from ..predictor import TextPredictor
+        from .load_text_classifier import load_text_classifier
+
+        classifier = load_text_classifier(candidate, self.benchmark.model, self.head, self.settings)
+        return TextPredictor(classifier, self.data, lambda logits: self._check(logits, candidate.name))
+
     def score(self, logits: NDArray[np.floating], name: str) -> Outcome:
         """Compare logits [n, classes] with the labels."""
         return self._outcome(logits, name, [])
@@ -109,7 +119,7 @@ class TextClassificationTask:
 
         return score(logits, self.data.labels, head=head, notes=notes)
 
-    def _check(self, logits: NDArray[np.floating], model: str) -> None:
+    def _check(self, logits: NDArray[np.floating] | Tensor, model: str) -> None:
         classes, highest = logits.shape[1], int(self.data.labels.max())
         if highest >= classes:
             what = f"the benchmark has the label {highest}, the model has {classes} classes (0 to {classes - 1})"

@@ -85,13 +85,19 @@ class TextClassifier:
         self.filler.choose([each["input_ids"] for each in whole])
         return [dict(each) for each in whole], len(cut)
 
-    def logits(self, batch: Sequence[Mapping[str, list[int]]]) -> Tensor:
+    def logits(self, batch: Sequence[Mapping[str, list[int]]], chosen: Sequence[int] | None = None) -> Tensor:
         """Return the logits [n, classes] of encoded texts, float32, on the CPU and with their gradients.
+
+        Args:
+            batch: The texts; shorter ones are filled up to the longest.
+            chosen: Only these of them are run, as long as the longest of all.
 
         Raises:
             MergeError: The model does not run, its logits are not finite, or the head does not fit.
         """
-        inputs = {name: values.to(self.settings.device) for name, values in self._pad(batch).items()}
+        padded = self._pad(batch)
+        rows = slice(None) if chosen is None else list(chosen)
+        inputs = {name: values[rows].to(self.settings.device) for name, values in padded.items()}
         try:
             with lower_precision(self.settings.device, self.settings.precision):
                 outputs = self.network(**inputs)

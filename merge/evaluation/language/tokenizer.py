@@ -41,7 +41,7 @@ def load_tokenizer(candidate: Candidate, override: str | None, fallback: Path | 
     """
     from transformers import AutoTokenizer
 
-    name = _place(candidate, override, fallback)
+    name = _place(candidate, override or candidate.model, fallback)
     try:
         with quiet_transformers():
             return AutoTokenizer.from_pretrained(name, trust_remote_code=False)

@@ -87,6 +87,7 @@ def build_network(candidate: Candidate, model: ModelName) -> ImageNetwork:
 def _checked(model: ModelName, candidate: Candidate) -> ModelName:
     """Return the name, of open_clip or timm for a folder or a model of the hub that is theirs."""
     from ..configuration import settings_folder
+    from .demo_folder import demo_folder
     from .timm_folder import is_timm_folder, timm_folder
 
     if model.kind not in ("folder", "hf"):
@@ -99,4 +100,6 @@ def _checked(model: ModelName, candidate: Candidate) -> ModelName:
         raise UsageError(what, where=model.where, hint=hint_for(folder, model.label))
     if model.kind == "folder" and is_open_clip_folder(folder, candidate.tensors):
         return ModelName("open_clip", model.name, "", model.label, model.where)
-    return timm_folder(folder, model) if is_timm_folder(folder) else model
+    if is_timm_folder(folder):
+        return timm_folder(folder, model)
+    return demo_folder(folder, model) or model

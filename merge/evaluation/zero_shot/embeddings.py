@@ -16,9 +16,21 @@ if TYPE_CHECKING:
 TEXTS_AT_A_TIME = 256
 
 
-def prompt_embeddings(tower: TextTower, prompts: Prompts, names: tuple[str, ...], device: str) -> Tensor:
-    """Return the normalised embeddings [classes, templates, size] of all prompts, float32, on the CPU."""
+def prompt_embeddings(
+    tower: TextTower, prompts: Prompts, names: tuple[str, ...], device: str, *, keep: bool = True
+) -> Tensor:
+    """Return the normalised embeddings [classes, templates, size] of all prompts, float32, on the CPU.
+
+    Args:
+        tower: The text tower.
+        prompts: Class names and templates.
+        names: Of the classes.
+        device: A torch device.
+        keep: Keep them between runs, and take them from where they are kept.
+    """
     tokens = tower.tokenize(prompts.texts(names), None)
+    if not keep:
+        return _embed(tower, tokens).reshape(len(names), len(prompts.templates), -1)
     key = cache_key(tower, tokens, len(prompts.templates), device)
     kept = read_cached(key)
     if kept is not None:

@@ -58,9 +58,16 @@ class PromptHead:
 
 
 def make_prompt_head(
-    candidate: Candidate, model: ModelName, prompts: Prompts, names: tuple[str, ...], label: str, device: str
+    candidate: Candidate,
+    model: ModelName,
+    prompts: Prompts,
+    names: tuple[str, ...],
+    label: str,
+    device: str,
+    *,
+    keep: bool = True,
 ) -> PromptHead:
-    """Embed all prompts, or take them from the cache. The text tower is not kept in memory.
+    """Embed all prompts, or take them from the cache unless that is not wanted. The text tower is not kept in memory.
 
     Raises:
         MergeError: The checkpoint has no text tower, or does not fit its architecture.
@@ -68,7 +75,7 @@ def make_prompt_head(
     """
     tower = load_text_tower(candidate, model, device)
     notes = tuple(cut_prompts(tower, prompts, names))
-    embeddings = prompt_embeddings(tower, prompts, names, device)
+    embeddings = prompt_embeddings(tower, prompts, names, device, keep=keep)
     if not embeddings.isfinite().all():
         raise MergeError("the text tower gives features that are not finite (nan or inf)", where=candidate.name)
     projection = candidate.tensors.get(PROJECTION)

@@ -9,6 +9,7 @@ from ...errors import UsageError
 from ..classifier import load_classifier
 from ..model_name import parse_model_name
 from ..networks import check_model, choose_model
+from ..predictor import ImagePredictor
 from ..scoring import collect, run, score
 from .head_model import HeadModel, has_weights
 from .prompt_head import PromptHead, make_prompt_head
@@ -57,14 +58,28 @@ class ZeroShotTask:
 
     def evaluate(self, candidate: Candidate) -> Outcome:
         """Run one model over all images."""
+        if self.benchmark.weights == "equal":
+            predictor = self.predictor(candidate)
+            logits = run(predictor.classifier, self.data, predictor.normalization, self.settings)
+            return self._outcome(logits, predictor.head_label, predictor.notes)
         classifier, head = self._build(candidate)
         normalization = self._normalization(classifier, self._architecture(candidate))
-        if self.benchmark.weights == "equal":
-            logits = run(classifier, self.data, normalization, self.settings)
-            return self._outcome(logits, classifier.head_label, head.notes)
         logits, weights = self._by_prompt_weights(classifier, head, normalization)
         outcome = self._outcome(logits, classifier.head_label, head.notes)
         return replace(outcome, details={**outcome.details, "prompt_weights": weights})
+
+    def predictor(self, candidate: Candidate) -> ImagePredictor:
+        """Build the candidate's network and its head.
+
+        Raises:
+            UsageError: The head depends on the features of all images.
+        """
+        if self.benchmark.weights != "equal":
+            what = "the weights of the templates depend on the features of all images"
+            raise UsageError(what, where=self.benchmark.where, hint="leave out 'weights: zpe'")
+        classifier, head = self._build(candidate)
+        normalization = self._normalization(classifier, self._architecture(candidate))
+        return ImagePredictor(classifier, self.data, normalization, self.settings, head.notes)
 
     def differentiate(self, candidate: Candidate) -> WeightGradients:
         """Build the candidate's network once, for many steps of a descent on the weights; the head stays as it is.
@@ -91,14 +106,15 @@ class ZeroShotTask:
         return self._outcome(logits, name, self.head.notes if self.head else ())
 
     def _outcome(self, logits: NDArray[np.floating], name: str, of_head: tuple[str, ...]) -> Outcome:
-        outcome = score(logits, self.data.labels, head=name, notes=[*self.data.notes, *of_head])
+        notes = [*self.data.notes, *of_head]
+        outcome = score(logits, self.data.labels, head=name, notes=notes, more=self.benchmark.metrics)
         if self.benchmark.weights == "equal":
             return outcome
         notes = [*outcome.details["notes"], *([] if self.pretraining else [TEST_MEAN_ALONE])]
         return replace(outcome, details={**outcome.details, "data_use": UNLABELED, "notes": notes})
 
     def _build(self, candidate: Candidate) -> tuple[Classifier, PromptHead]:
-        head = self.head or self._own_head(candidate)
+        head = self.head or self.head_of(candidate)
         fixed = head.head(self.settings.device)
         classifier = load_classifier(candidate, self.benchmark.model, fixed, self.settings)
         if classifier.head is None:
@@ -115,10 +131,18 @@ class ZeroShotTask:
             return None
         return self._head_of(self.benchmark.head_model)
 
-    def _own_head(self, candidate: Candidate) -> PromptHead:
-        """Return the head of a model's own text tower, or for an image tower of the model that ``--model`` names."""
+    def head_of(self, candidate: Candidate, *, keep: bool = True) -> PromptHead:
+        """Return the head of a model's own text tower, or for an image tower of the model that ``--model`` names.
+
+        Args:
+            candidate: The model.
+            keep: Keep the embeddings of the prompts between runs.
+
+        Raises:
+            MergeError: There is no text tower.
+        """
         try:
-            return self._make_head(candidate, self._architecture(candidate), "own text tower")
+            return self._make_head(candidate, self._architecture(candidate), "own text tower", keep=keep)
         except NoTextTowerError:
             named = parse_model_name(self.settings.model, "--model") if self.settings.model else None
             if named is None or not has_weights(named):
@@ -130,10 +154,10 @@ class ZeroShotTask:
         candidate, model = maker.load()
         return self._make_head(candidate, model, maker.label)
 
-    def _make_head(self, candidate: Candidate, model: ModelName, maker: str) -> PromptHead:
+    def _make_head(self, candidate: Candidate, model: ModelName, maker: str, *, keep: bool = True) -> PromptHead:
         prompts = self.benchmark.prompts
         label = f"{maker}, {prompts.label}" + (", zpe" if self.benchmark.weights == "zpe" else "")
-        return make_prompt_head(candidate, model, prompts, self.names, label, self.settings.device)
+        return make_prompt_head(candidate, model, prompts, self.names, label, self.settings.device, keep=keep)
 
     def _by_prompt_weights(
         self, classifier: Classifier, head: PromptHead, normalization: Normalization

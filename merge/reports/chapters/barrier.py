@@ -18,6 +18,10 @@ RESET = (
     'With "reset", every model on the line has its BatchNorm statistics measured anew, on {samples} items of {data} at '
     "most."
 )
+AVERAGED = (
+    "On the line, {averaged} BatchNorm statistics are averaged and fit no model there, which alone looks like a "
+    "barrier; merge barrier --reset-data draws a curve with statistics that are measured anew."
+)
 TEXT = (
     "Models (1 - λ) A + λ B, from A = {a} at λ = 0 to B = {b} at λ = 1. The barrier is how far the path is worse, at "
     "its worst place, than the straight line between its ends (linear), or than the mean of both ends (midpoint-mean)."
@@ -35,6 +39,7 @@ def barrier(report: Mapping[str, Any], names: Names) -> list[Section]:
     blocks += [_barriers(curves), *_layers(found["layers"]), _points(curves)]
     texts = [TEXT.format(a=names(found["a"]), b=names(found["b"]))]
     texts += [RESET.format(**found["reset"])] if "reset" in found else []
+    texts += [AVERAGED.format(**found)] if found.get("averaged") else []
     return [Section("Barrier", texts, blocks)]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from ..names import Names
 from ..page import Cell, Section, Table, words
 from ..rows import Row
-from ..values import numeric, text_of
+from ..values import listed, number, numeric, percent, text_of
 
 MOST_OPEN = 30  # rows of a table that is open from the start
 HEADER = ["Tensor", "Treatment", "Rows of data", "Condition", "Ridge", "Off-diagonal factor"]
@@ -18,20 +18,31 @@ def statistics(report: Mapping[str, Any], names: Names) -> list[Section]:
     """Return what was computed from which data, and the ledger."""
     found = report.get("statistics")
     if not found:
-        return _measured(report.get("measured"))
+        return _measured(report.get("measured"), names)
     counts = ", ".join(f"{count} {treatment}" for treatment, count in found["counts"].items())
     rows = [_tensor(row) for row in found["tensors"]]
     tables = [_files(found["files"]), Table("Every tensor", HEADER, rows, folded=len(rows) > MOST_OPEN)]
     return [Section("Learned from data", [f"Of {len(rows)} tensors: {counts}."], tables)]
 
 
-def _measured(found: Row | None) -> list[Section]:
+def _measured(found: Row | None, names: Names) -> list[Section]:
     """Return what a model was adjusted by after its merge."""
     if not found:
         return []
     counts = ", ".join(f"{count} {what}" for what, count in found["layers"].items())
     file = {"role": found["kind"], "file": found["file"], "about": found["about"]}
-    return [Section("Measured on data", [f"Layers: {counts}."], [_files([file])])]
+    return [Section("Measured on data", [f"Layers: {counts}.", *_goal(found["about"], names)], [_files([file])])]
+
+
+def _goal(about: Row, names: Names) -> list[str]:
+    """Say which models' activations an average was brought back to."""
+    if not about.get("toward"):
+        return []
+    models = [names(model["model"]) for model in about["toward"]]
+    shares = about.get("shares") or [1 / len(models)] * len(models)
+    told = listed([f"{model} ({percent(share)})" for model, share in zip(models, shares, strict=True)])
+    largest = f"; the largest factor is {number(about['largest_factor'])}" if "largest_factor" in about else ""
+    return [f"Means and standard deviations were brought to the average of {told}{largest}."]
 
 
 def _files(files: list[Row]) -> Table:

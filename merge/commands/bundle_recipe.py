@@ -1,0 +1,65 @@
+"""A recipe whose ``merge:`` is a rule that joins models at inference ▸ the request for a bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import UsageError
+from ..recipe import Placed, Recipe
+from .bundle_flags import BundleFlags, flags_of
+from .flags import MergeFlags
+
+if TYPE_CHECKING:
+    from ..bundles.rule import Rule
+    from ..bundles.writing import Request
+
+
+def bundle_of_recipe(recipe: Recipe, flags: MergeFlags) -> tuple[Request, BundleFlags]:
+    """Return what a recipe whose ``merge:`` is a rule asks for.
+
+    Raises:
+        UsageError: It has what a bundle does not, or wrong options.
+    """
+    from ..bundles.rules import find_rule
+    from ..bundles.writing import Request
+
+    merge = recipe.merge
+    rule = find_rule(merge.method)
+    _refuse_unheeded(recipe, flags, rule)
+    places = merge.options.places if isinstance(merge.options, Placed) else {}
+    options = rule.resolve(merge.options, [model.options for model in merge.models], merge.where, places)
+    if recipe.output.path is None:
+        raise UsageError("there is no output path", where=merge.where, hint="give output: ./FOLDER, or -o FOLDER")
+    out = (recipe.folder or Path()) / recipe.output.path
+    members = tuple(str(model.model) for model in merge.models)
+    request = Request(
+        rule,
+        options,
+        members,
+        out,
+        flags.architecture,
+        recipe.seed,
+        False,
+        flags.force,
+        not flags.no_fsync,
+        recipe.folder,
+    )
+    values: dict[str, object] = {"report": recipe.report, "report_benchmark": recipe.evaluate, "dry_run": flags.dry_run}
+    values |= {"device": flags.device, "batch_size": flags.batch_size, "json_": flags.json_, "quiet": flags.quiet}
+    return request, flags_of(values)
+
+
+def _refuse_unheeded(recipe: Recipe, flags: MergeFlags, rule: Rule) -> None:
+    """Refuse keys and flags that mean nothing for a bundle."""
+    merge = recipe.merge
+    given: dict[str, object] = {"base": merge.base, "layers": merge.layers, "then": merge.then, "keep": recipe.keep}
+    given |= {"dtype": recipe.output.dtype, "--resume": flags.resume, "--sha256": flags.sha256}
+    given |= {"--threads": flags.threads, "--allow-nonfinite": flags.allow_nonfinite}
+    for name, value in given.items():
+        if value:
+            raise UsageError(f"{rule.name} writes a bundle, for which '{name}' means nothing", where=merge.where)
+    for model in merge.models:
+        if not isinstance(model.model, str):
+            hint = "write it with merge run, then name its output"
+            raise UsageError("a member of a bundle is a checkpoint", where=model.where, hint=hint)
