@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from medical_files import SETS, write_all
 
 from merge.evaluation.specification import read_benchmarks, suite_names
 
@@ -15,9 +16,9 @@ CLASS_COUNTS |= {"fer2013": 7, "stl10": 10, "fashion-mnist": 10, "emnist-letters
 
 @pytest.mark.parametrize("name", suite_names())
 def test_every_bundled_file_parses(name, tmp_path, monkeypatch):
-    for data in ("bloodmnist", "breastmnist", "octmnist", "retinamnist"):
-        (tmp_path / f"{data}.npz").touch()
-    monkeypatch.setenv("MERGE_MEDMNIST_ROOT", str(tmp_path))
+    write_all(tmp_path, monkeypatch)
+    for data in SETS:
+        (tmp_path / "medmnist" / f"{data}.npz").touch()
     benchmarks = read_benchmarks([name])
     assert benchmarks
     assert all(benchmark.name for benchmark in benchmarks)

@@ -34,15 +34,15 @@ def make_processor(folder: Path, mean: float = 0.5) -> Any:
     return processor
 
 
-def make_clip(folder: Path, seed: int = 0, sigmoid: bool = False) -> Any:
-    """Save a whole CLIP or SigLIP with tokenizer and processor, and return it."""
+def make_clip(folder: Path, seed: int = 0, sigmoid: bool = False, longest: int = 24) -> Any:
+    """Save a whole CLIP or SigLIP with tokenizer and processor, and return it; texts have so many letters at most."""
     import torch
     import transformers
 
-    tokenizer = make_tokenizer(folder)
+    tokenizer = make_tokenizer(folder, longest)
     make_processor(folder)
     end = tokenizer.convert_tokens_to_ids(SPECIAL["end"])
-    text = TOWER | {"vocab_size": len(tokenizer), "max_position_embeddings": 24, "eos_token_id": end}
+    text = TOWER | {"vocab_size": len(tokenizer), "max_position_embeddings": longest, "eos_token_id": end}
     text |= {"bos_token_id": end - 1, "pad_token_id": end} | ({"projection_size": 8} if sigmoid else {})
     vision = TOWER | {"image_size": 8, "patch_size": 4, "num_channels": 3}
     family = "Siglip" if sigmoid else "CLIP"
