@@ -10,6 +10,8 @@ import inspect
 from pathlib import Path
 from typing import Any, get_args
 
+from merge.bundles.rule import Rule
+from merge.bundles.rules import find_rule, rule_names
 from merge.cli import command_names
 from merge.commands.flags import COMMON
 from merge.commands.methods import HEADINGS, facts
@@ -22,7 +24,8 @@ FOLDER = Path(__file__).resolve().parent
 
 def method_list() -> str:
     """Return one line per method."""
-    rows = [f"| [`{name}`](docs/methods/{name}.md) | {find_method(name).summary} |" for name in built_in_names()]
+    listed = [*map(find_method, built_in_names()), *map(find_rule, rule_names())]
+    rows = [f"| [`{one.name}`](docs/methods/{one.name}.md) | {one.summary} |" for one in listed]
     return "\n".join(["", "| method | |", "|---|---|", *rows, "", ""])
 
 
@@ -30,8 +33,8 @@ def method_table() -> str:
     """Return the table that `merge methods` prints, with links."""
     heads = " | ".join(HEADINGS)
     rows = []
-    for name in built_in_names():
-        _, models, base, data, paper, summary = facts(find_method(name))
+    for name in (*built_in_names(), *rule_names()):
+        _, models, base, data, paper, summary = facts(find_rule(name) if name in rule_names() else find_method(name))
         link = f"[{paper}](https://arxiv.org/abs/{paper.removeprefix('arXiv:')})" if paper != "-" else paper
         rows.append(f"| [`{name}`](methods/{name}.md) | {models} | {base} | {data} | {link} | {summary} |")
     return "\n".join(["", f"| {heads} |", "|---" * len(HEADINGS) + "|", *rows, "", ""])
@@ -39,9 +42,11 @@ def method_table() -> str:
 
 def method_page(name: str) -> str:
     """Return the page of a method: its source note, its options and a recipe."""
-    method = find_method(name)
+    method = find_rule(name) if name in rule_names() else find_method(name)
     note = inspect.getdoc(inspect.getmodule(type(method))) or ""
     recipe = (FOLDER.parent / "recipes" / f"{name}.yaml").read_text("utf-8").strip()
+    if isinstance(method, Rule):
+        return _rule_page(method, note, recipe)
     names = {None: "MODEL…"} | {count: " ".join(["MODEL"] * count) for count in (1, 2, 3)}
     models = names[method.maximum_models if method.maximum_models == method.minimum_models else None]
     base = {"task_vectors": " --base BASE", "base_and_weights": " --base BASE", "either": " [--base BASE]"}
@@ -68,6 +73,18 @@ def method_page(name: str) -> str:
     return "\n".join([*lines, "## As a recipe", "", "```yaml", recipe, "```", ""])
 
 
+def _rule_page(rule: Rule, note: str, recipe: str) -> str:
+    """Return the page of a rule that joins models at inference."""
+    models = " ".join(role.upper() for role in rule.roles) or "MODEL…"
+    lines = [f"# {rule.name}", "", "<!-- generated: python -m docs.reference -->", "", note, ""]
+    lines += ["## On the command line", "", f"    merge {rule.name} {models} -o BUNDLE", ""]
+    lines += ["| recipe key | flag | meaning | default | range |", "|---|---|---|---|---|"]
+    lines += [_option_row(option) for option in rule.options.declarations.values()]
+    lines += ["", "`*`: one value for all models (under `options:`) or one per model (beside `model:`)."]
+    lines += ["", "It writes a bundle: see [Merging at inference](../bundles.md).", ""]
+    return "\n".join([*lines, "## As a recipe", "", "```yaml", recipe, "```", ""])
+
+
 def _learned(method: Method) -> list[str]:
     """Return how the method's statistics are computed."""
     if not method.statistics:
@@ -91,7 +108,7 @@ def write_pages() -> None:
     pages.mkdir(exist_ok=True)
     for page in pages.glob("*.md"):
         page.unlink()
-    for name in built_in_names():
+    for name in (*built_in_names(), *rule_names()):
         (pages / f"{name}.md").write_text(method_page(name), "utf-8")
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .checkpoints.resolve import open_checkpoint
+from .checkpoints.resolve import local_path, open_checkpoint
 from .dtypes import DTYPES
 from .engine import RunSettings
 from .errors import UsageError
@@ -24,6 +24,8 @@ CALIBRATION_BATCH = 32
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from .bundles.bundle import Bundle
 
 
 def merge(
@@ -164,8 +166,23 @@ def _plain(value: Any) -> Any:
     return value.tolist() if hasattr(value, "tolist") else value
 
 
-def load(location: str | Path) -> dict[str, Tensor]:
-    """Load a checkpoint, a file or a folder with shards, as a state dict of torch tensors.
+def load(location: str | Path) -> dict[str, Tensor] | Bundle:
+    """Load a checkpoint, a file or a folder with shards, as a state dict of torch tensors; or open a bundle.
+
+    Returns:
+        The tensors by name; for a bundle its rule, options and members, which are loaded when they are asked for.
+
+    Raises:
+        MergeError: When it cannot be read, or torch lacks one of its types.
+    """
+    from .bundles.bundle import open_bundle
+    from .bundles.document import is_bundle
+
+    return open_bundle(str(location)) if is_bundle(local_path(location)) else load_tensors(location)
+
+
+def load_tensors(location: str | Path) -> dict[str, Tensor]:
+    """Load a checkpoint as a state dict of torch tensors.
 
     Raises:
         MergeError: When it cannot be read, or torch lacks one of its types.

@@ -17,6 +17,7 @@ import typer
 from typer.core import TyperGroup
 
 from . import commands
+from .bundles.rules import find_rule, rule_names
 from .errors import MergeError, UsageError, printable, suggest
 from .registry import canonical, find_method, usable_methods
 from .version import __version__
@@ -28,6 +29,9 @@ _HELPERS = {
     "adjusting_request",
     "aligning",
     "alignment_flags",
+    "bundle_flags",
+    "bundle_recipe",
+    "bundling",
     "calibrating",
     "flags",
     "merging",
@@ -47,7 +51,7 @@ class _Commands(TyperGroup):
     """All commands, each built on demand."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        return [*(method.name for method in usable_methods()[0]), *command_names()]
+        return [*(method.name for method in usable_methods()[0]), *rule_names(), *command_names()]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if canonical(cmd_name) in command_names():
@@ -56,6 +60,11 @@ class _Commands(TyperGroup):
             if hasattr(module, "group"):  # a command with commands of its own
                 return typer.main.get_command(module.group)
             return _build(cmd_name, module.command, module.PANEL)
+        if canonical(cmd_name) in rule_names():
+            from .commands.bundling import PANEL, rule_command
+
+            rule = find_rule(cmd_name)
+            return _build(rule.name, rule_command(rule), PANEL, rule.summary)
         from .commands.method import method_command
 
         try:

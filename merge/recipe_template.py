@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from .bundles.rule import Rule
 from .method import Method
 from .options import REQUIRED, Declaration
 
@@ -33,6 +34,22 @@ def recipe_template(method: Method) -> str:
     lines += ["# keep: ['lm_head.*']        # tensors that stay as the base has them", "output:"]
     lines += ["  path: ./merged            # a folder; *.st or *.safetensors gives one file"]
     lines += ["  # dtype: bfloat16", "  # max_shard_size: 5GB"]
+    return "\n".join(lines) + "\n"
+
+
+def rule_template(rule: Rule) -> str:
+    """Return the YAML text for a rule that joins models at inference; it runs as it is once the paths exist."""
+    declared = rule.options.declarations.values()
+    own = [option for option in declared if not option.per_model or option.shared]
+    beside = [option for option in declared if option.per_model and not option.shared]
+    roles = rule.roles or ("expert-1", "expert-2")
+    values = "".join(f", {option.name}: {_example(option, len(roles))}" for option in beside)
+    lines = [f"# {rule.summary}", f"# Run it with: merge run {rule.name}.yaml", f"merge: {rule.name}"]
+    lines.append("models:           # files or folders; relative paths count from this file")
+    lines += [f"  - {{model: ./{role}{values}}}" for role in roles]
+    lines += [f"                  # {option.name}: {_about(option)}" for option in beside]
+    lines += ["options:", *(_line(option) for option in own)]
+    lines += ["output: ./bundle  # a folder that merge eval takes like a checkpoint; the models stay where they are"]
     return "\n".join(lines) + "\n"
 
 

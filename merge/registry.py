@@ -62,6 +62,7 @@ def find_method(name: str) -> Method:
         return _method_in(importlib.import_module(f"{methods.__name__}.{wanted.replace('-', '_')}"))
     entry = _plug_ins().get(wanted)
     if entry is None:
+        _refuse_rule(wanted)
         names = method_names()
         raise UsageError(f"unknown method '{name}'", hint=suggest(wanted, names) or f"known: {', '.join(names)}")
     try:
@@ -73,6 +74,15 @@ def find_method(name: str) -> Method:
         what = f"the entry point '{wanted}' of another package leads to the method '{method.name}'"
         raise MergeError(what, hint="an entry point is named like the module of its method")
     return method
+
+
+def _refuse_rule(name: str) -> None:
+    """Raise UsageError for what joins models at inference."""
+    from .bundles.rules import rule_names
+
+    if name in rule_names():
+        hint = "write the bundle by itself"
+        raise UsageError(f"{name} writes a bundle, which is joined when it runs and is no part of a merge", hint=hint)
 
 
 def _method_in(module: ModuleType) -> Method:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from .bundles.rule import Rule
+from .bundles.rules import find_rule, rule_names
 from .method import Method
 from .options import Declaration
 from .recipe import POLICIES
@@ -34,6 +36,7 @@ def recipe_schema() -> dict[str, Any]:
     """Return the schema of a recipe: one branch per method, since options belong to methods."""
     methods, _ = usable_methods()
     branches = [_merge_branch(method, nested=False) for method in methods]
+    branches += [_bundle_branch(find_rule(name)) for name in rule_names()]
     nested = [_merge_branch(method, nested=True) for method in methods]
     return {
         "$schema": _DIALECT,
@@ -90,6 +93,33 @@ def _merge_branch(method: Method, *, nested: bool) -> dict[str, Any]:
         "type": "object",
         "properties": properties | more,
         "required": required,
+        "additionalProperties": False,
+    }
+
+
+def _bundle_branch(rule: Rule) -> dict[str, Any]:
+    """Return the schema of a recipe that writes a bundle."""
+    declared = rule.options.declarations
+    shared = {key: one.schema() for key, one in declared.items() if not one.per_model or one.shared}
+    beside = {key: one.schema() for key, one in declared.items() if one.per_model}
+    model = {"type": "object", "properties": {"model": _TEXT} | beside, "required": ["model"]}
+    models: dict[str, Any] = {
+        "type": "array",
+        "items": {"anyOf": [_TEXT, model | {"additionalProperties": False}]},
+        "minItems": rule.minimum_models,
+    }
+    if rule.maximum_models is not None:
+        models["maxItems"] = rule.maximum_models
+    properties: dict[str, Any] = {
+        "merge": {"enum": sorted({rule.name, rule.name.replace("-", "_")}), "description": rule.summary},
+        "models": models,
+        "options": {"type": "object", "properties": shared, "additionalProperties": False},
+    }
+    heeded = {key: value for key, value in _top().items() if key in ("seed", "output", "evaluate", "report", "name")}
+    return {
+        "type": "object",
+        "properties": properties | heeded,
+        "required": ["merge", "models"],
         "additionalProperties": False,
     }
 

@@ -10,6 +10,7 @@ from ..errors import MergeError, UsageError, suggest
 from .checkpoint import FileCheckpoint, read_json_object
 from .header import LENGTH_BYTES, MAXIMUM_HEADER_BYTES, Header, TensorInfo, parse_header
 
+BUNDLE = "merge.json"  # the file that makes a folder a bundle
 INDEX_SUFFIX = ".safetensors.index.json"
 _FOREIGN = {
     b"PK\x03\x04": "a zip archive, probably a PyTorch pickle",
@@ -113,6 +114,7 @@ def _by_name(tensors: list[TensorInfo]) -> dict[str, TensorInfo]:
 
 
 def _open_folder(location: str, path: Path) -> FileCheckpoint:
+    refuse_bundle(location, path)
     indexes = sorted(path.glob(f"*{INDEX_SUFFIX}"))
     if len(indexes) > 1:
         names = ", ".join(index.name for index in indexes)
@@ -130,6 +132,13 @@ def _open_folder(location: str, path: Path) -> FileCheckpoint:
     return FileCheckpoint(
         location, whole, _by_name(header.tensors), header.metadata, folder=path, weights_name=whole[0].name, notes=notes
     )
+
+
+def refuse_bundle(location: str, path: Path) -> None:
+    """Raise UsageError for a folder that is a bundle: it is joined when it runs and has no weights of its own."""
+    if (path / BUNDLE).is_file():
+        hint = f"name the checkpoints that its {BUNDLE} lists; merge eval takes a bundle as it is"
+        raise UsageError("this is a bundle of several checkpoints, and one checkpoint is wanted", where=location, hint=hint)
 
 
 def _open_sharded(location: str, path: Path, index: Path) -> FileCheckpoint:

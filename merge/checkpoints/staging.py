@@ -150,6 +150,9 @@ def is_unfinished(target: Path) -> bool:
 
 def _sync_files(folder: Path) -> None:
     for path in folder.iterdir():
+        if path.is_dir():
+            _sync_files(path)
+            continue
         handle = os.open(path, os.O_RDWR)
         try:
             os.fsync(handle)

@@ -11,6 +11,7 @@ from command_line import ROOT, assert_refused
 from in_memory import merge_states
 from made_statistics import statistics_of
 
+from merge.bundles.rules import rule_names
 from merge.recipe import parse_size
 
 LAYERS = 5
@@ -253,7 +254,9 @@ def test_sizes(text, size):
 
 # What runs models is run by tests of its own.
 RECIPES = sorted(
-    path for path in (ROOT / "recipes").glob("*.yaml") if path.stem not in {"search", "regmean-pp", "rebasin"}
+    path
+    for path in (ROOT / "recipes").glob("*.yaml")
+    if path.stem not in {"search", "regmean-pp", "rebasin", *rule_names()}
 )
 
 

@@ -1,0 +1,1 @@
+"""Bundles over benchmarks: the rule itself, and beside it what a reader must compare it with."""

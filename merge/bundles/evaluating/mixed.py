@@ -1,0 +1,92 @@
+"""A mixture of experts over a benchmark: classifiers one after another, language models side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from ...errors import MergeError, UsageError
+from ...evaluation.language.task import LanguageTask
+from ...evaluation.predictor import PredictingTask, predict
+from ..combine import Combination, combined
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ...evaluation.candidate import Candidate
+    from ...evaluation.outcome import Outcome
+    from ...evaluation.task import Settings, Task
+    from ..bundle import Bundle
+    from ..rules.moe import MoeOptions
+
+
+def evaluate_mixture(bundle: Bundle, task: Task, settings: Settings) -> dict[str, Outcome]:
+    """Evaluate a mixture, and beside it its experts.
+
+    Raises:
+        UsageError: The benchmark is neither one of classes nor one of language models.
+        MergeError: The experts do not fit it, or one another.
+    """
+    if isinstance(task, PredictingTask):
+        return _of_classifiers(bundle, task, settings)
+    if isinstance(task, LanguageTask):
+        return _of_language(bundle, task)
+    raise UsageError("a mixture has no meaning for a benchmark of this kind", where=bundle.name)
+
+
+def _of_classifiers(bundle: Bundle, task: PredictingTask, settings: Settings) -> dict[str, Outcome]:
+    """Run one expert after another; only one is in memory at a time."""
+    options: MoeOptions = bundle.options
+    outputs: list[NDArray[np.float32]] = []
+    beside: dict[str, Outcome] = {}
+    label = ""
+    for member in bundle.members:
+        predictor = task.predictor(replace(member.load(), model=bundle.model))
+        logits = predict(predictor, settings)
+        if outputs and logits.shape[1] != outputs[0].shape[1]:
+            what = f"{member.name} has {logits.shape[1]} classes, {bundle.members[0].name} has {outputs[0].shape[1]}"
+            raise MergeError(what, where=bundle.name, hint="experts need the same classes in the same order")
+        outputs.append(logits)
+        label = predictor.head_label
+        beside[member.role] = _with_notes(task.score(logits, label), predictor.notes)
+    names = [member.name for member in bundle.members]
+    mixture = combined((logits.astype("float64") for logits in outputs), combination(options), names)
+    settings.advance(len(mixture))
+    return {"": task.score(mixture, label), **beside}
+
+
+def _with_notes(outcome: Outcome, notes: Sequence[str]) -> Outcome:
+    return replace(outcome, details={**outcome.details, "notes": [*outcome.details["notes"], *notes]})
+
+
+def combination(options: MoeOptions) -> Combination:
+    """Return how outputs are combined, from the options of a bundle."""
+    return Combination(options.combine, options.weight, options.temperature)
+
+
+def _of_language(bundle: Bundle, task: LanguageTask) -> dict[str, Outcome]:
+    """Run the mixture as one language model, then the experts one by one."""
+    candidates: list[Candidate] = [replace(member.load(), model=bundle.model) for member in bundle.members]
+    beside = {
+        member.role: task.evaluate(candidate) for member, candidate in zip(bundle.members, candidates, strict=True)
+    }
+    models = [task.model(candidate) for candidate in candidates]
+    return {"": task.run(mixture_of(models, bundle.options, bundle.name), candidates[0].folder), **beside}
+
+
+def mixture_of(models: Sequence[Any], options: MoeOptions, name: str) -> Any:
+    """Return several language models as one.
+
+    Args:
+        models: Each a `LanguageModel`, with its tokenizer.
+        options: Of the mixture.
+        name: What messages call it.
+
+    Raises:
+        MergeError: Their vocabularies differ, or they do not predict the next token.
+    """
+    from .language_mixture import language_mixture
+
+    return language_mixture(models, combination(options), options.align, name)

@@ -1,0 +1,72 @@
+r"""Mixture of experts by averaged outputs: every expert runs, and their logits are averaged.
+
+Growing Transformers, arXiv:2507.07129. With z_i the logits of expert i, at every position:
+
+    z = sum_i w_i z_i                              (`combine` ``logits``)
+    z = log sum_i w_i softmax(z_i)                 (``probs``)
+    z = sum_i w_i log softmax(z_i)                 (``logprobs``)
+
+The softmax of averaged logits is the normalised geometric mean of the experts' distributions; with weights that sum
+to 1 its loss is never above the mean of the experts' losses. Nothing is routed, gated or learned. It costs what all
+experts cost together.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ...errors import UsageError
+from ...options import Options, option
+from ..rule import Rule
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from ...checkpoints.checkpoint import FileCheckpoint
+    from ...evaluation.outcome import Outcome
+    from ...evaluation.task import Settings, Task
+    from ..bundle import Bundle
+
+
+class MoeOptions(Options):
+    """Options of the mixture."""
+
+    combine: str = option("logits", "What is averaged.", choices=("logits", "probs", "logprobs"))
+    weight: tuple[float, ...] = option(
+        lambda members: 1 / members, "Weight of each expert.", minimum=0, per_model=True, default_text="1 / experts"
+    )
+    temperature: tuple[float, ...] = option(
+        1.0, "What the logits of an expert are divided by.", above=0, per_model=True, shared=True
+    )
+    align: str = option(
+        "exact",
+        "Language models: vocabularies must be the same, or the tokens that all have count, or those that any has.",
+        choices=("exact", "intersection", "union"),
+    )
+
+
+class Moe(Rule):
+    """Experts whose logits, or probabilities, are averaged."""
+
+    options = MoeOptions
+
+    def check(self, options: MoeOptions, members: int) -> None:
+        """Refuse a union of vocabularies over anything but probabilities, and weights without any."""
+        if options.align == "union" and options.combine != "probs":
+            what = "a union of vocabularies needs probabilities: a token that an expert lacks has the probability 0"
+            raise UsageError(what, hint="give --combine probs, or --align intersection")
+        if not any(options.weight):
+            raise UsageError("all weights are 0")
+
+    def furnish(self, folder: Path, members: Sequence[FileCheckpoint], options: MoeOptions) -> None:
+        """Make the bundle of language models a folder that transformers reads."""
+        from ..language_folder import furnish
+
+        furnish(folder, members, options)
+
+    def evaluate(self, bundle: Bundle, task: Task, settings: Settings) -> dict[str, Outcome]:
+        """Evaluate the mixture with its experts beside it."""
+        from ..evaluating.mixed import evaluate_mixture
+
+        return evaluate_mixture(bundle, task, settings)

@@ -1,0 +1,188 @@
+"""Checkpoints and a rule ▸ a bundle: a folder with ``merge.json``, built aside and put in place with one rename."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..checkpoints.companions import is_companion
+from ..checkpoints.resolve import local_path, open_checkpoint
+from ..checkpoints.staging import Staging
+from ..content_id import checkpoint_id, tensor_digests
+from ..errors import UsageError
+from ..version import __version__
+from .architecture import portable
+from .bundle import options_document
+from .copying import COMMON, common_tensors, copy_members
+from .document import FILE, FORMAT, MEMBERS, SCHEMA_VERSION, BundleDocument, MemberDocument, is_bundle, render
+from .fitting import check_label_sets, check_one_architecture
+from .rule import Rule
+
+if TYPE_CHECKING:
+    from ..checkpoints.checkpoint import FileCheckpoint
+
+Advance = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a bundle is to be made of.
+
+    Attributes:
+        options: Resolved by the rule.
+        members: Files or folders.
+        out: The bundle's folder.
+        model: Architecture of members that are bare checkpoints.
+        copy: Whether the members are copied into the bundle, so that it can be moved alone.
+        force: Replace a bundle that stands there.
+        sync: Wait for the disk before the rename.
+        folder: Where relative paths of members count from.
+    """
+
+    rule: Rule
+    options: Any
+    members: tuple[str, ...]
+    out: Path
+    model: str | None = None
+    seed: int = 0
+    copy: bool = False
+    force: bool = False
+    sync: bool = True
+    folder: Path | None = None
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The request's members, checked against one another by their headers."""
+
+    request: Request
+    sources: tuple[FileCheckpoint, ...]
+    data_use: str
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all members' tensors."""
+        return sum(info.nbytes for source in self.sources for info in source.tensors.values())
+
+
+def open_members(request: Request, stack: ExitStack) -> Opened:
+    """Open the members and check everything that headers can tell.
+
+    Raises:
+        UsageError: The members do not fit one another, or something is in the way of the output.
+        MergeError: A member is no sound checkpoint.
+    """
+    sources = []
+    for member in request.members:
+        source = open_checkpoint(member, relative_to=request.folder)
+        stack.callback(source.close)
+        sources.append(source)
+    if request.rule.one_architecture:
+        check_one_architecture(sources)
+    check_label_sets(sources)
+    portable(request.model, request.out)
+    _check_out(request.out, [file for source in sources for file in source.files], request.force)
+    return Opened(request, tuple(sources), _data_use(sources))
+
+
+def _check_out(out: Path, inputs: Sequence[Path], force: bool) -> None:
+    """Refuse a path where something stands that would be lost."""
+    where = str(out)
+    if out.suffix in {".st", ".safetensors"}:
+        raise UsageError("a bundle is a folder, not a file", where=where, hint="give a path without that suffix")
+    if any(out.resolve() in file.resolve().parents for file in inputs):
+        raise UsageError("the output holds one of the members", where=where, hint="choose another --out")
+    if not os.path.lexists(out):
+        return
+    if not force:
+        raise UsageError("the output exists", where=where, hint="--force replaces a bundle")
+    if not out.is_dir() or not is_bundle(out):
+        raise UsageError("what stands there is no bundle", where=where, hint="move it away, or choose another --out")
+    for entry in out.iterdir():
+        if entry.name not in {FILE, MEMBERS} and not is_companion(entry.name):
+            what = f"holds '{entry.name}', which no bundle has"
+            raise UsageError(what, where=where, hint="move it away, or choose another --out")
+
+
+def _data_use(sources: Sequence[FileCheckpoint]) -> str:
+    from ..evaluation.candidate import recorded_data_use
+    from ..provenance import NO_DATA
+
+    used = {use for source in sources for use in recorded_data_use(source).split(", ")} - {NO_DATA}
+    return ", ".join(sorted(used)) or NO_DATA
+
+
+def write_bundle(opened: Opened, advance: Advance) -> BundleDocument:
+    """Write the bundle.
+
+    Args:
+        opened: The members.
+        advance: Called with every number of bytes that was read or copied.
+
+    Returns:
+        What ``merge.json`` holds.
+
+    Raises:
+        MergeError: A member cannot be read, or the output cannot be written; nothing is left of it then.
+    """
+    request = opened.request
+    digests = []
+    for source in opened.sources:
+        digests.append(tensor_digests(source.tensors.values(), source.read_into))
+        advance(sum(info.nbytes for info in source.tensors.values()))
+    common = common_tensors(opened.sources, digests) if request.copy else []
+    staging = Staging(request.out, is_folder=True)
+    staging.open(resume=False)
+    try:
+        if request.copy:
+            copy_members(staging.path(""), opened.sources, common, advance)
+        document = _document(opened, digests, common)
+        staging.path(FILE).write_text(render(document), "utf-8")
+        request.rule.furnish(staging.path(""), opened.sources, request.options)
+        for source in opened.sources:
+            source.check_unchanged()
+        staging.commit(replace=request.force, sync=request.sync)
+    finally:
+        staging.close()
+    return document
+
+
+def _document(opened: Opened, digests: Sequence[dict[str, bytes]], common: Sequence[tuple[str, ...]]) -> BundleDocument:
+    request = opened.request
+    members: list[MemberDocument] = []
+    for number, source in enumerate(opened.sources):
+        content_id = checkpoint_id(source.tensors.values(), digests[number])
+        path = f"{MEMBERS}/{number + 1}" if request.copy else _relative(request, request.members[number])
+        member: MemberDocument = {
+            "role": request.rule.role(number),
+            "path": path,
+            "content_id": content_id,
+            "copied": request.copy,
+        }
+        if request.copy and common[number]:
+            member["shared"] = {"file": COMMON, "tensors": list(common[number])}
+        members.append(member)
+    return {
+        "format": FORMAT,
+        "schema_version": SCHEMA_VERSION,
+        "rule": request.rule.name,
+        "options": options_document(request.options),
+        "members": members,
+        "model": portable(request.model, request.out),
+        "seed": request.seed,
+        "data_use": opened.data_use,
+        "tool_version": __version__,
+    }
+
+
+def _relative(request: Request, member: str) -> str:
+    """Return where a member is, seen from the bundle, so that both can be moved together."""
+    path = local_path(member, request.folder).absolute()
+    try:
+        return Path(os.path.relpath(path, request.out.absolute())).as_posix()
+    except ValueError:  # another drive of Windows
+        return path.as_posix()
