@@ -101,19 +101,27 @@ def _shuffled(size: int, generator: np.random.Generator) -> NDArray[np.int64]:
 
 @contextmanager
 def moved(places: Mapping[str, Tensor], indices: Mapping[str, Mapping[int, NDArray[np.int64]]]) -> Iterator[None]:
-    """Reorder tensors in place for a while, those with several names once."""
-    import torch
+    """Reorder tensors in place for a while, those with several names once; never two copies of more than one."""
+    import numpy as np
 
     tensors = {id(places[name]): (places[name], axes) for name, axes in indices.items()}
-    before = {key: tensor.data for key, (tensor, _) in tensors.items()}
+    steps = [(tensor, axis, index) for tensor, axes in tensors.values() for axis, index in axes.items()]
+    done = []
     try:
-        for tensor, axes in tensors.values():
-            for axis, index in axes.items():
-                tensor.data = tensor.data.index_select(axis, torch.from_numpy(index).to(tensor.device))
+        for tensor, axis, index in steps:
+            _gather(tensor, axis, index)
+            done.append((tensor, axis, index))
         yield
     finally:
-        for key, (tensor, _) in tensors.items():
-            tensor.data = before[key]
+        for tensor, axis, index in reversed(done):
+            _gather(tensor, axis, np.argsort(index))
+
+
+def _gather(tensor: Tensor, axis: int, index: NDArray[np.int64]) -> None:
+    """Reorder one axis of a tensor; the inverse order brings it back bit for bit."""
+    import torch
+
+    tensor.data.copy_(tensor.data.index_select(axis, torch.from_numpy(index).to(tensor.device)))
 
 
 def parts(names: list[str], seed: int) -> list[list[str]]:

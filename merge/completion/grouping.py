@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +57,10 @@ def find_groups(source: Source, alignment: Alignment, recipe: Recipe, computing:
     if not groups.groups:
         raise MergeError("no unit of this model may be reordered", where=source.location, hint="--explain says why")
     check_kinds(str(alignment.options.get("only", "")), groups, alignment.where)
-    return Found(groups, shapes, _prove(traced, groups, computing, recipe.seed))
+    proof = _prove(traced, groups, computing, recipe.seed)
+    del traced
+    gc.collect()  # tracing leaves cycles that hold the whole model, and matching needs the room
+    return Found(groups, shapes, proof)
 
 
 def _known(source: Source, traced: Traceable | None, computing: Computing) -> Groups:

@@ -92,7 +92,8 @@ def trace_names(
     import torch
 
     floating = [name for name, tensor in tensors.items() if tensor.is_floating_point()]
-    numbered = {name: torch.full(tensors[name].shape, number + 1.0) for number, name in enumerate(floating)}
+    # One number of memory each, whatever the shape: the checkpoint is in memory already.
+    numbered = {name: torch.tensor(number + 1.0).expand(tensors[name].shape) for number, name in enumerate(floating)}
     module = rebuild({**tensors, **numbered})
     buffers = {here: (tensor, False) for here, tensor in module.named_buffers()}
     parameters = {here: (tensor, True) for here, tensor in module.named_parameters(remove_duplicate=False)}
