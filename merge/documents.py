@@ -178,14 +178,33 @@ def _calibration() -> Any:
     return CalibrationDocument
 
 
+def _inspection() -> Any:
+    from .bundles.describing import BundleDescription
+
+    return InspectDocument | BundleDescription
+
+
+def _verification() -> Any:
+    from .bundles.describing import BundleVerification
+
+    return VerifyDocument | BundleVerification
+
+
+def _bundle() -> Any:
+    from .bundles.document import BundleDocument
+
+    return BundleDocument
+
+
 DOCUMENTS: dict[str, Callable[[], Any]] = {
     "plan": lambda: PlanDocument,
     "merge": lambda: MergeDocument,
-    "inspect": lambda: InspectDocument,
+    "inspect": _inspection,
     "diff": lambda: DiffDocument,
-    "verify": lambda: VerifyDocument,
+    "verify": _verification,
     "eval": _evaluation,
     "report": _report,
     "barrier": lambda: BarrierDocument,
     "calibrate": _calibration,
+    "bundle": _bundle,
 }

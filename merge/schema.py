@@ -192,5 +192,5 @@ def _printed(name: str) -> Callable[[], dict[str, Any]]:
 
 SCHEMAS: dict[str, Callable[[], dict[str, Any]]] = {"recipe": recipe_schema} | {
     name: _printed(name)
-    for name in ("plan", "merge", "inspect", "diff", "verify", "eval", "report", "barrier", "calibrate")
+    for name in ("plan", "merge", "inspect", "diff", "verify", "eval", "report", "barrier", "calibrate", "bundle")
 }

@@ -65,7 +65,7 @@ def _member(member: Member) -> DescribedMember:
     size = sum(info.nbytes for info in tensors)
     found: DescribedMember = {
         "role": member.role,
-        "model": str(member.path),
+        "model": member.name,
         "content_id": member.content_id,
         "tensors": len(tensors),
         "bytes": size,

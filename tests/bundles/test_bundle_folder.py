@@ -235,6 +235,20 @@ def test_shipped_and_printed_recipes_run(here, cli, rule):
         assert json.loads(cli("inspect", json.loads(cli("run", recipe, "--force", "--json").out)["out"], "--json").out)
 
 
+def test_what_is_printed_and_written_matches_the_published_schemas(here, members, cli):
+    jsonschema = pytest.importorskip("jsonschema")
+    printed = json.loads(cli("moe", *members, "-o", "mix", "--json").out)
+    shapes = {"bundle": printed, "inspect": json.loads(cli("inspect", "mix", "--json").out)}
+    shapes["verify"] = json.loads(cli("verify", "mix", "--json").out)
+    for name, found in shapes.items():
+        jsonschema.validate(found, json.loads(cli("schema", name).out))
+    jsonschema.validate(document(here / "mix"), json.loads(cli("schema", "bundle").out))
+    recipe = {"merge": "moe", "models": ["a", {"model": "b", "weight": 1}], "options": {"combine": "probs"}, "output": "x"}
+    jsonschema.validate(recipe, json.loads(cli("schema").out))
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**recipe, "base": "c"}, json.loads(cli("schema").out))
+
+
 def test_every_rule_has_a_page(cli):
     from command_line import ROOT
     from docs.reference import method_page

@@ -138,6 +138,11 @@ def test_what_one_expert_never_gives_the_mixture_never_gives(array, combine):
     assert np.isfinite(found[2])
 
 
+def test_nothing_mixes_to_nothing(array):
+    for combine in ("logits", "probs", "logprobs"):
+        assert combined([array(np.zeros((0, 3)))] * 2, Combination(combine), NAMES).shape == (0, 3)
+
+
 def test_lower_precision_is_averaged_in_float32():
     a, b = (torch.tensor(each, dtype=torch.bfloat16) for each in ((1.0, 256.0), (1.0078125, 1.0)))
     found = combined([a, b], Combination(), NAMES)
