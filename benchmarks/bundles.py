@@ -42,7 +42,7 @@ def main() -> None:
     seconds = time.perf_counter() - started
     print(f"```\n{shlex.join(['python', 'benchmarks/bundles.py', *sys.argv[1:]])}\n```\n")
     libraries = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "timm", "open_clip_torch"))
-    print(f"{about} {libraries}; device {arguments.device}. Batches of {batch}, rounds: {runs}, {seconds:.0f} seconds.\n")
+    print(f"{about} {libraries}; device {arguments.device}. Batches of {batch}, rounds: {runs}; {seconds:.0f} s.\n")
     print("\n\n".join(sections(costs)))
 
 
