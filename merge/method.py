@@ -8,12 +8,11 @@ reductions over whole tensors it must know first; the engine reads, converts, su
 from __future__ import annotations
 
 import math
-import re
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
+from .described import Described
 from .errors import UsageError
 from .options import Options
 from .reduction import Array, Reduction
@@ -105,7 +104,7 @@ class Context(Protocol):
         """Note numbers or texts about this tensor for the ledger; only where the portion is a whole tensor."""
 
 
-class Method(ABC):
+class Method(Described, ABC):
     """Base class of every method. The module's name is the method's name and its command's.
 
     Class attributes:
@@ -153,22 +152,6 @@ class Method(ABC):
     partial_statistics: ClassVar[bool] = False
 
     @property
-    def name(self) -> str:
-        """The name in recipes and on the command line."""
-        return type(self).__module__.rsplit(".", 1)[-1].replace("_", "-")
-
-    @property
-    def summary(self) -> str:
-        """The first line of the class docstring."""
-        return (type(self).__doc__ or "").strip().splitlines()[0]
-
-    @property
-    def paper(self) -> str:
-        """The first paper that the module's docstring cites: ``arXiv:`` and a number, or an empty string."""
-        match = re.search(r"arXiv:\d+\.\d+", sys.modules[type(self).__module__].__doc__ or "")
-        return match[0] if match else ""
-
-    @property
     def needs_base(self) -> bool:
         """Whether it cannot do without a base."""
         return self.takes in {"task_vectors", "base_and_weights"}
@@ -177,7 +160,7 @@ class Method(ABC):
         """Tell whether the base's values enter the outcome."""
         return self.needs_base or (self.takes == "either" and given)
 
-    def check(self, options: Any, models: int) -> None:  # noqa: B027 - a hook; most methods need none
+    def check(self, options: Any, models: int) -> None:
         """Refuse options that are sound one by one but not together.
 
         Raises:
@@ -188,7 +171,7 @@ class Method(ABC):
         """Tell whether these options, as they were given, make it ask for `Context.place`."""
         return self.uses_place
 
-    def check_rows(self, options: Any, inputs: int, rows: int) -> None:  # noqa: B027 - a hook, as above
+    def check_rows(self, options: Any, inputs: int, rows: int) -> None:
         """Refuse Gram matrices of so many inputs that are means over so few rows, those of all models together.
 
         Raises:

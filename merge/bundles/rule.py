@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from ..described import Described
 from ..errors import UsageError
 from ..options import Options, check_name
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from .bundle import Bundle
 
 
-class Rule(ABC):
+class Rule(Described, ABC):
     """Base class of every rule. The module's name is the rule's name and its command's.
 
     Class attributes:
@@ -43,22 +42,6 @@ class Rule(ABC):
     def maximum_models(self) -> int | None:
         """How many members there may be."""
         return len(self.roles) or None
-
-    @property
-    def name(self) -> str:
-        """The name in recipes, in ``merge.json`` and on the command line."""
-        return type(self).__module__.rsplit(".", 1)[-1].replace("_", "-")
-
-    @property
-    def summary(self) -> str:
-        """The first line of the class docstring."""
-        return (type(self).__doc__ or "").strip().splitlines()[0]
-
-    @property
-    def paper(self) -> str:
-        """The first paper that the module's docstring cites, or an empty string."""
-        match = re.search(r"arXiv:\d+\.\d+", sys.modules[type(self).__module__].__doc__ or "")
-        return match[0] if match else ""
 
     def role(self, position: int) -> str:
         """Return what the member at a position is called."""
@@ -111,16 +94,14 @@ class Rule(ABC):
         if members < self.minimum_models:
             raise UsageError(f"{self.name} joins at least {self.minimum_models} models", where=where)
 
-    def check(self, options: Any, members: int) -> None:  # noqa: B027 - a hook; not every rule needs one
+    def check(self, options: Any, members: int) -> None:
         """Refuse options that are sound one by one but not together.
 
         Raises:
             UsageError: With what is wrong and what to do.
         """
 
-    def furnish(  # noqa: B027 - a hook; most bundles are merge.json and members alone
-        self, folder: Path, members: Sequence[FileCheckpoint], options: Any
-    ) -> None:
+    def furnish(self, folder: Path, members: Sequence[FileCheckpoint], options: Any) -> None:
         """Write what else makes a bundle useful into its folder.
 
         Raises:
