@@ -91,11 +91,10 @@ def experiment(texts: tuple[Text, Text], size: Size) -> tuple[Losses, dict[str, 
     return _measured(models, held_out, size)
 
 
-def _plans(training: list[Tensor], size: Size) -> list[tuple[str, Tensor, int]]:
+def _plans(training: list[Tensor], size: Size) -> list[tuple[str, list[Tensor], int]]:
     """Return what each model is trained on and for how long: the one of both texts as long as both experts together."""
-    shortest = min(map(len, training))
-    both = torch.cat([tokens[:shortest] for tokens in training])
-    return [("first", training[0], size.steps), ("second", training[1], size.steps), ("both", both, 2 * size.steps)]
+    first, second = training
+    return [("first", [first], size.steps), ("second", [second], size.steps), ("both", training, 2 * size.steps)]
 
 
 def _encode(tokenizer: Any, text: str) -> Tensor:

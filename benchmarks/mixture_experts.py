@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -66,12 +67,12 @@ def new_model(size: Size, embedding: Tensor, seed: int) -> Any:
     return model
 
 
-def train(model: Any, tokens: Tensor, size: Size, seed: int, steps: int) -> Any:
-    """Return a model trained on stretches of a text drawn at random, in evaluation mode.
+def train(model: Any, texts: Sequence[Tensor], size: Size, seed: int, steps: int) -> Any:
+    """Return a model trained on stretches of texts drawn at random, of one text after the other, in evaluation mode.
 
     Args:
         model: Untrained.
-        tokens: Of the text [n].
+        texts: Tokens of each [n].
         size: Batch, context and learning rate.
         seed: Of the draws.
         steps: How many.
@@ -82,7 +83,8 @@ def train(model: Any, tokens: Tensor, size: Size, seed: int, steps: int) -> Any:
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, size.rate, total_steps=steps, pct_start=0.1)
     places = torch.arange(size.context)
     model.train()
-    for _ in range(steps):
+    for step in range(steps):
+        tokens = texts[step % len(texts)]
         starts = torch.randint(len(tokens) - size.context, (size.batch, 1), generator=random)
         batch = tokens[starts + places]
         model(batch, labels=batch, use_cache=False).loss.backward()

@@ -72,17 +72,18 @@ def combined(outputs: Iterable[Any], how: Combination, names: Sequence[str]) -> 
 
     how.check(len(names))
     total, reached = None, 0.0
-    highest = []
+    ranges = []
     with np.errstate(invalid="ignore"):  # what is wrong is found below, in the experts' own numbers
         for number, output in enumerate(outputs):
             logits = _scaled(_wide(output), how, number)
-            highest.append(logits.max() if 0 not in logits.shape else logits.sum())  # NaN where there is one
+            ranges.append(_range(logits))
             weight = 1.0 if how.weights is None else how.weights[number]
             reached += weight
             if weight != 0:
                 total = _joined(total, logits, weight, reached, how.combine)
-    _refuse_unsound(highest, names)
-    return _finished(total, how.combine, reached, how.weights is None)
+    reaches_down = _check(ranges, names)
+    found = _finished(total, how.combine, reached, how.weights is None)
+    return _repaired(found) if reaches_down and how.combine != "probs" else found
 
 
 def _wide(array: Any) -> Any:
@@ -147,11 +148,21 @@ def _moved(mean: Any, term: Any, fraction: float) -> Any:
     return mean + fraction * (term - mean)
 
 
-def _refuse_unsound(highest: Sequence[Any], names: Sequence[str]) -> None:
-    """Raise MergeError where an expert gave NaN or +inf; only here a device is waited for."""
-    for each, name in zip(highest, names, strict=True):
-        if not each.item() < math.inf:
+def _range(logits: Any) -> tuple[Any, Any]:
+    """Return the least and the greatest number, both NaN where there is one, without waiting for a device."""
+    if 0 in logits.shape:
+        return logits.sum(), logits.sum()
+    if hasattr(logits, "aminmax"):  # one pass over memory
+        return tuple(logits.detach().aminmax())
+    return logits.min(), logits.max()
+
+
+def _check(ranges: Sequence[tuple[Any, Any]], names: Sequence[str]) -> bool:
+    """Tell whether an expert gave -inf. Raises MergeError where one gave NaN or +inf."""
+    for (_, greatest), name in zip(ranges, names, strict=True):
+        if not greatest.item() < math.inf:
             raise MergeError("the expert gives logits that are not finite (nan or inf)", where=name)
+    return any(least.item() == -math.inf for least, _ in ranges)
 
 
 def _finished(total: Any, combine: str, weight: float, plain: bool) -> Any:
@@ -163,12 +174,14 @@ def _finished(total: Any, combine: str, weight: float, plain: bool) -> Any:
         weight: Sum of all weights.
         plain: The weights were not given.
     """
-    import array_api_compat
-
     if combine == "probs":
         return total - math.log(weight)
-    xp = array_api_compat.array_namespace(total)
-    lost = xp.isnan(total)  # all inputs are sound, so one of them was -inf here
-    if xp.any(lost):
-        total = xp.where(lost, xp.full_like(total, -math.inf), total)
     return total if plain or math.isclose(weight, 1, rel_tol=1e-9) else total * weight
+
+
+def _repaired(mean: Any) -> Any:
+    """Return a mean of sound numbers with -inf where it is NaN: where one of them was -inf."""
+    import array_api_compat
+
+    xp = array_api_compat.array_namespace(mean)
+    return xp.where(xp.isnan(mean), xp.full_like(mean, -math.inf), mean)

@@ -34,7 +34,7 @@ def language_mixture(models: Sequence[LanguageModel], how: Combination, align: s
             raise MergeError(what, where=model.name)
     names = [model.name for model in models]
     vocabulary = common_vocabulary([model.tokenizer for model in models], names, align, how.combine)
-    network = LogitMixtureForCausalLM.from_experts([model.network for model in models], how, vocabulary)
+    network = LogitMixtureForCausalLM.from_experts([model.network for model in models], how, vocabulary, names=names)
     network.config.use_cache = False  # every token is seen once, as in the experts
     tokenizer = models[0].tokenizer
     tokenizer = union_tokenizer(tokenizer, vocabulary) if vocabulary.added else tokenizer
