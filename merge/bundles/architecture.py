@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from ..errors import UsageError
 from ..evaluation.model_name import ModelName, parse_model_name
+from .paths import seen_from
 
 _PATHS = ("folder", "file")
 
@@ -17,18 +17,20 @@ def portable(model: str | None, out: Path) -> str | None:
     Raises:
         UsageError: It has none of the forms of ``--model``, or there is no such file or folder.
     """
-    if model is None:
-        return None
-    parsed = parse_model_name(model, "--model")
-    if parsed.kind not in _PATHS:
+    paths = paths_of(model)
+    if model is None or not paths:
         return model
+    return _written(parse_model_name(model, "--model"), seen_from(paths[0], out))
+
+
+def paths_of(model: str | None) -> list[Path]:
+    """Return the file or folder that an architecture is read from, if it is. Raises UsageError, as above."""
+    parsed = None if model is None else parse_model_name(model, "--model")
+    if parsed is None or not _is_path(parsed):
+        return []
     if not Path(parsed.name).exists():
         raise UsageError(f"no such file or folder: {parsed.name}", where="--model")
-    try:
-        path = Path(os.path.relpath(Path(parsed.name).absolute(), out.absolute())).as_posix()
-    except ValueError:  # another drive of Windows
-        path = Path(parsed.name).absolute().as_posix()
-    return _written(parsed, path)
+    return [Path(parsed.name)]
 
 
 def usable(model: str | None, folder: Path) -> str | None:
@@ -36,8 +38,14 @@ def usable(model: str | None, folder: Path) -> str | None:
     if model is None:
         return None
     parsed = parse_model_name(model, "merge.json", folder)
-    return model if parsed.kind not in _PATHS else _written(parsed, parsed.name)
+    return _written(parsed, parsed.name) if _is_path(parsed) else model
+
+
+def _is_path(parsed: ModelName) -> bool:
+    return parsed.kind in _PATHS or (parsed.kind == "open_clip" and Path(parsed.name).is_dir())
 
 
 def _written(parsed: ModelName, path: str) -> str:
-    return f"{path}:{parsed.detail}" if parsed.kind == "file" else path
+    if parsed.kind == "file":
+        return f"{path}:{parsed.detail}"
+    return f"open_clip:{path}" if parsed.kind == "open_clip" else path

@@ -2,81 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..checkpoints.resolve import local_path, open_checkpoint
+from ..checkpoints.resolve import local_path
 from ..errors import MergeError, UsageError
 from .architecture import usable
 from .document import FILE, BundleDocument, MemberDocument, read_document
+from .member import Member
 from .rule import Rule
 from .rules import find_rule, rule_names
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from ..checkpoints.checkpoint import FileCheckpoint
-    from ..evaluation.candidate import Candidate
-
-
-@dataclass(frozen=True)
-class Member:
-    """One checkpoint of a bundle.
-
-    Attributes:
-        role: ``pretrained``, ``expert 2`` …
-        name: For messages and tables.
-        path: File or folder.
-        content_id: What it had when the bundle was made.
-        shared: File with tensors that it has in common with other members, and their names.
-    """
-
-    role: str
-    name: str
-    path: Path
-    content_id: str
-    shared: tuple[Path, tuple[str, ...]] | None = None
-
-    def open(self) -> FileCheckpoint:
-        """Open what is the member's own. Raises MergeError when it is not there, or no sound checkpoint."""
-        if not self.path.exists():
-            what = f"its member '{self.role}' is missing: {self.path}"
-            raise MergeError(what, where=self.name, hint="bring it back, or make the bundle anew; --copy keeps members")
-        return open_checkpoint(str(self.path))
-
-    def load(self) -> Candidate:
-        """Bring it into memory.
-
-        Raises:
-            MergeError: It is missing, cannot be read, or is another one than when the bundle was made.
-        """
-        from ..evaluation.candidate import identify, read_candidate, read_tensor
-
-        source = self.open()
-        try:
-            candidate = replace(read_candidate(source, self.name), folder=self.folder)
-            infos = list(source.tensors.values())
-        finally:
-            source.close()
-        if self.shared is not None:
-            common = open_checkpoint(str(self.shared[0]))
-            try:
-                wanted = [common.tensors[name] for name in self.shared[1] if name in common.tensors]
-                tensors = {**candidate.tensors, **{info.name: read_tensor(common, info) for info in wanted}}
-            finally:
-                common.close()
-            candidate = replace(candidate, tensors=tensors, identity=identify(tensors, [*infos, *wanted]))
-        if candidate.identity != self.content_id:
-            what = f"its member '{self.role}' is not what it was when the bundle was made: {self.path}"
-            raise MergeError(what, where=self.name, hint="make the bundle anew")
-        return candidate
-
-    @property
-    def folder(self) -> Path | None:
-        """Where its configuration and tokenizer lie."""
-        folder = self.path if self.path.is_dir() else self.path.parent
-        return folder if self.path.is_dir() or (folder / "config.json").is_file() else None
 
 
 @dataclass(frozen=True)
@@ -118,7 +57,7 @@ def open_bundle(name: str, folder: Path | None = None) -> Bundle:
     document = read_document(path)
     where = str(path / FILE)
     rule, options = _rule(document, where)
-    members = tuple(_member(path, one, where) for one in document["members"])
+    members = tuple(_member(name, path, one, where) for one in document["members"])
     for member in members:
         member.open().close()
     identity = _identity(document)
@@ -149,7 +88,7 @@ def _rule(document: BundleDocument, where: str) -> tuple[Rule, Any]:
         raise MergeError(error.what, where=where, hint=error.hint) from None
 
 
-def _member(folder: Path, document: MemberDocument, where: str) -> Member:
+def _member(bundle: str, folder: Path, document: MemberDocument, where: str) -> Member:
     shared = document.get("shared")
     common = None
     if shared is not None:
@@ -157,7 +96,7 @@ def _member(folder: Path, document: MemberDocument, where: str) -> Member:
         if not common[0].is_file():
             raise MergeError(f"its file of shared tensors is missing: {shared['file']}", where=where)
     name = f"{folder.name}/{document['role']}" if document["copied"] else document["path"]
-    return Member(document["role"], name, folder / document["path"], document["content_id"], common)
+    return Member(bundle, document["role"], name, folder / document["path"], document["content_id"], common)
 
 
 def _identity(document: BundleDocument) -> str:

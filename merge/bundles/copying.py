@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ..checkpoints.checkpoint import FileCheckpoint
 
 COMMON = f"{MEMBERS}/shared.safetensors"
+WEIGHTS = "model.safetensors"
 PIECE_BYTES = 2**22
 
 Digests = Mapping[str, bytes]
@@ -59,7 +60,7 @@ def copy_members(
         own = folder / MEMBERS / str(number)
         own.mkdir()
         left = set(shared)
-        _copy(own / "model.safetensors", member, [name for name in member.tensors if name not in left], advance)
+        _copy(own / WEIGHTS, member, [name for name in member.tensors if name not in left], advance)
         copy_companions(companions(member.folder), own, None)
 
 

@@ -7,11 +7,10 @@ from typing import Any
 from typing_extensions import TypedDict
 
 from ..checkpoints.header import TensorInfo
-from ..checkpoints.resolve import open_checkpoint
 from ..checkpoints.space import human
 from ..content_id import checkpoint_id, tensor_digests
-from ..errors import MergeError
-from .bundle import Member, open_bundle, options_document
+from .bundle import open_bundle, options_document
+from .member import Member
 
 
 class DescribedMember(TypedDict):
@@ -77,11 +76,8 @@ def _tensors(member: Member) -> list[TensorInfo]:
     """Return what a member holds, its own tensors and those in common."""
     source = member.open()
     source.close()
-    if member.shared is None:
-        return list(source.tensors.values())
-    common = open_checkpoint(str(member.shared[0]))
-    common.close()
-    return [*source.tensors.values(), *(common.tensors[name] for name in member.shared[1])]
+    with member.common() as (_, shared):
+        return [*source.tensors.values(), *shared]
 
 
 def render_description(found: BundleDescription) -> str:
@@ -109,16 +105,9 @@ def content_id_of(member: Member) -> str:
         digests = tensor_digests(source.tensors.values(), source.read_into)
     finally:
         source.close()
-    if member.shared is not None:
-        common = open_checkpoint(str(member.shared[0]))
-        try:
-            absent = [name for name in member.shared[1] if name not in common.tensors]
-            if absent:
-                raise MergeError(f"lacks '{absent[0]}'", where=str(member.shared[0]))
-            wanted = [common.tensors[name] for name in member.shared[1]]
-            digests |= tensor_digests(wanted, common.read_into)
-        finally:
-            common.close()
+    with member.common() as (common, shared):
+        if common is not None:
+            digests |= tensor_digests(shared, common.read_into)
     return checkpoint_id(_tensors(member), digests)
 
 

@@ -14,6 +14,7 @@ from ..errors import MergeError
 FILE = BUNDLE
 FORMAT = "merge-bundle"
 SCHEMA_VERSION = 1
+NO_DATA = "none"
 MEMBERS = "members"  # folder of copied members
 
 
@@ -85,19 +86,32 @@ def read_document(folder: Path) -> BundleDocument:
 
 def _check_shape(found: dict[str, Any], path: Path) -> None:
     """Raise MergeError for a key that is missing or holds something of another type."""
-    wanted: dict[str, Any] = {"rule": str, "options": dict, "members": list, "seed": int}
-    for key, kind in wanted.items():
-        if not isinstance(found.get(key), kind):
-            raise MergeError(f"'{key}' is missing or no {_WORDS[kind]}", where=str(path))
-    for number, member in enumerate(found["members"]):
-        texts = ("role", "path", "content_id")
-        if not isinstance(member, dict) or not all(isinstance(member.get(key), str) for key in texts):
-            raise MergeError(f"member {number + 1} lacks one of {', '.join(texts)}", where=str(path))
-    for key, otherwise in (("model", None), ("data_use", "none")):
+    for key, otherwise in (("model", None), ("data_use", NO_DATA)):
         found.setdefault(key, otherwise)
+    wanted: dict[str, Any] = {"rule": str, "options": dict, "members": list, "seed": int}
+    wanted |= {"model": (str, type(None)), "data_use": str}
+    for key, kind in wanted.items():
+        if not isinstance(found.get(key), kind) or isinstance(found[key], bool):
+            raise MergeError(f"'{key}' is missing or no {_WORDS.get(kind, 'text')}", where=str(path))
+    for number, member in enumerate(found["members"], 1):
+        _check_member(member, f"member {number}", str(path))
+    roles = [member["role"] for member in found["members"]]
+    if len({*roles}) < len(roles):
+        raise MergeError("two of its members have the same role", where=str(path))
 
 
-_WORDS = {str: "text", dict: "mapping", list: "list", int: "whole number"}
+def _check_member(member: Any, name: str, where: str) -> None:
+    texts = ("role", "path", "content_id")
+    if not isinstance(member, dict) or not all(isinstance(member.get(key), str) for key in texts):
+        raise MergeError(f"{name} lacks one of {', '.join(texts)}", where=where)
+    member.setdefault("copied", False)
+    shared = member.get("shared", {"file": "", "tensors": []})
+    names = shared.get("tensors") if isinstance(shared, dict) else None
+    if not isinstance(names, list) or not all(isinstance(one, str) for one in [*names, shared.get("file")]):
+        raise MergeError(f"'shared' of {name} needs a file and a list of tensors", where=where)
+
+
+_WORDS: dict[Any, str] = {dict: "mapping", list: "list", int: "whole number"}
 
 
 def render(document: BundleDocument) -> str:

@@ -2,78 +2,64 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import MergeError
+from .language_members import are_language_models, without_tokenizer
 
 if TYPE_CHECKING:
     from ..checkpoints.checkpoint import FileCheckpoint
+    from .language_members import LanguageMembers
     from .rules.moe import MoeOptions
 
 
-def furnish(folder: Path, members: Sequence[FileCheckpoint], options: MoeOptions) -> None:
-    """Write ``config.json``, generation settings and tokenizer, where the members are causal language models.
+def furnish(folder: Path, members: LanguageMembers, options: MoeOptions) -> None:
+    """Write ``config.json``, generation settings and tokenizer.
 
     Args:
         folder: The bundle, as it is being built.
-        members: In order.
+        members: Its experts.
         options: Of the mixture.
-
-    Raises:
-        MergeError: Only some members are language models, or their vocabularies do not fit together.
     """
-    are = [_predicts_tokens(member) for member in members]
-    if not any(are):
-        return
-    if not all(are):
-        odd = members[are.index(False)]
-        raise MergeError("this is no causal language model, and other experts are", where=odd.location)
-    folders = [member.folder for member in members]
-    if any(each is None or not _has_tokenizer(each) for each in folders):
-        return  # nothing says what the tokens mean; evaluation says so when it needs them
-    _write(folder, members, [each for each in folders if each is not None], options)
+    from transformers import GenerationConfig
 
-
-def _predicts_tokens(member: FileCheckpoint) -> bool:
-    names = member.config.get("architectures") or []
-    return any(isinstance(name, str) and name.endswith(("ForCausalLM", "LMHeadModel")) for name in names)
-
-
-def _has_tokenizer(folder: Path) -> bool:
-    return any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json", "vocab.json"))
-
-
-def _write(folder: Path, members: Sequence[FileCheckpoint], folders: Sequence[Path], options: MoeOptions) -> None:
-    from transformers import AutoTokenizer, GenerationConfig
-
-    from ..evaluation.configuration import read_configuration
-    from ..evaluation.model_name import folder_name
     from ..evaluation.quiet import quiet_transformers
     from .combine import Combination
     from .mixture.joining import configuration_of
-    from .vocabulary import common_vocabulary, union_tokenizer
+    from .vocabulary import union_tokenizer
 
-    names = [member.location for member in members]
-    configs = [read_configuration(folder_name(each, name)) for each, name in zip(folders, names, strict=True)]
+    vocabulary, tokenizer = members.vocabulary, members.tokenizers[0]
+    how = Combination(options.combine, options.weight, options.temperature)
+    settings = [_settings(config, each) for config, each in zip(members.configs, members.sources, strict=True)]
     with quiet_transformers():
-        tokenizers = [AutoTokenizer.from_pretrained(each, trust_remote_code=False) for each in folders]
-        vocabulary = common_vocabulary(tokenizers, names, options.align, options.combine)
-        how = Combination(options.combine, options.weight, options.temperature)
-        settings = [_settings(config, member) for config, member in zip(configs, members, strict=True)]
-        configuration_of(settings, configs, how, vocabulary).save_pretrained(folder)
-        tokenizer = union_tokenizer(tokenizers[0], vocabulary) if vocabulary.added else tokenizers[0]
+        configuration_of(settings, members.configs, how, vocabulary).save_pretrained(folder)
+        tokenizer = union_tokenizer(tokenizer, vocabulary) if vocabulary.added else tokenizer
         tokenizer.save_pretrained(folder)
-        if (folders[0] / "generation_config.json").is_file():
-            GenerationConfig.from_pretrained(folders[0]).save_pretrained(folder)
+        if (members.folders[0] / "generation_config.json").is_file():
+            GenerationConfig.from_pretrained(members.folders[0]).save_pretrained(folder)
+
+
+def how_to_load(members: Sequence[FileCheckpoint]) -> list[str]:
+    """Return what a user should know of a mixture of language models as a folder; nothing for other members."""
+    if not are_language_models(members):
+        return []
+    if lacking := without_tokenizer(members):
+        what = f"No tokenizer lies beside {lacking[0].location}: transformers cannot load the folder"
+        return [f"{what}, and merge eval takes the tokenizer that --model DIR names."]
+    return ["In Python: import merge.bundles.mixture, then transformers' AutoModelForCausalLM loads it too."]
 
 
 def _settings(config: Any, member: FileCheckpoint) -> dict[str, Any]:
-    """Return an expert's whole configuration, without where it lay, with the type that its weights have."""
+    """Return an expert's whole configuration, without where it lay, with the type that most of its weights have."""
     from ..dtypes import DTYPES
 
-    floating = [info.dtype for info in member.tensors.values() if DTYPES[info.dtype].kind == "float"]
+    entries: Counter[str] = Counter()
+    for info in member.tensors.values():
+        if DTYPES[info.dtype].kind == "float":
+            entries[info.dtype] += math.prod(info.shape)
     settings: dict[str, Any] = config.to_dict()
     settings.pop("_name_or_path", None)
-    return {**settings, "dtype": DTYPES[floating[0]].torch if floating else "float32"}
+    return {**settings, "dtype": DTYPES[entries.most_common(1)[0][0]].torch if entries else "float32"}

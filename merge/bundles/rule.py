@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from ..described import Described
 from ..errors import UsageError
-from ..options import Options, check_name
+from ..options import Options
+from ..recipe import place_of
+from .resolving import resolve_options
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,43 +50,22 @@ class Rule(Described, ABC):
         return self.roles[position] if self.roles else f"expert {position + 1}"
 
     def resolve(
-        self,
-        given: Mapping[str, Any],
-        of_members: Sequence[Mapping[str, Any]],
-        where: str | None = None,
-        places: Mapping[str, str] | None = None,
+        self, given: Mapping[str, Any], of_members: Sequence[Mapping[str, Any]], where: str | None = None
     ) -> Any:
         """Return the options, checked, with one value per member where an option is the members' own.
 
         Args:
             given: Options of the whole.
             of_members: Options of each member.
-            where: The place of the request, for messages.
-            places: The places of single options, where a file gave them.
+            where: The place of the request, for messages; a file's options have places of their own.
 
         Raises:
             UsageError: An option is unknown, wrong, or given for some members only; or they do not go together.
         """
-        declared, members = self.options.declarations, len(of_members)
+        members = len(of_members)
         self._check_count(members, where)
-        for mapping in (given, *of_members):
-            for name in mapping:
-                check_name(name, declared, self.name, (places or {}).get(name, where))
-        values: dict[str, Any] = {}
-        for name, option in declared.items():
-            place = (places or {}).get(name, where)
-            if not option.per_model:
-                values[name] = option.check(given[name], place) if name in given else option.default
-                continue
-            listed = [one.get(name, given.get(name) if option.shared else None) for one in of_members]
-            if all(value is None for value in listed):
-                default = option.default
-                listed = [default(members) if callable(default) else default] * members
-            if any(value is None for value in listed):
-                raise UsageError(f"'{name}' is given for some members and not for others", where=place)
-            values[name] = tuple(option.check(value, place) for value in listed)
-        resolved = self.options(**values)
-        self.check(resolved, members)
+        resolved = self.options(**resolve_options(self.name, self.options.declarations, given, of_members, where))
+        self.check(resolved, members, lambda name: place_of(given, name, where))
         return resolved
 
     def _check_count(self, members: int, where: str | None) -> None:
@@ -94,19 +75,34 @@ class Rule(Described, ABC):
         if members < self.minimum_models:
             raise UsageError(f"{self.name} joins at least {self.minimum_models} models", where=where)
 
-    def check(self, options: Any, members: int) -> None:
+    def check(self, options: Any, members: int, place: Callable[[str], str | None]) -> None:
         """Refuse options that are sound one by one but not together.
+
+        Args:
+            options: Resolved.
+            members: How many there are.
+            place: Where an option was given, for messages.
 
         Raises:
             UsageError: With what is wrong and what to do.
         """
 
-    def furnish(self, folder: Path, members: Sequence[FileCheckpoint], options: Any) -> None:
-        """Write what else makes a bundle useful into its folder.
+    def examine(self, members: Sequence[FileCheckpoint], options: Any) -> Any:
+        """Check members by what lies beside their weights, before these are read.
+
+        Returns:
+            What `furnish` needs to know of them.
 
         Raises:
-            MergeError: The members do not fit one another in a way that headers do not tell.
+            MergeError: They do not fit one another.
         """
+
+    def furnish(self, folder: Path, found: Any, options: Any) -> None:
+        """Write what else makes a bundle useful into its folder, after what `examine` found."""
+
+    def remarks(self, members: Sequence[FileCheckpoint]) -> list[str]:
+        """Return what a user who made a bundle should know of it, a sentence each."""
+        return []
 
     @abstractmethod
     def evaluate(self, bundle: Bundle, task: Task, settings: Settings) -> dict[str, Outcome]:

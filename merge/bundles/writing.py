@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..checkpoints.companions import is_companion
 from ..checkpoints.resolve import local_path, open_checkpoint
 from ..checkpoints.staging import Staging
 from ..content_id import checkpoint_id, tensor_digests
-from ..errors import UsageError
 from ..version import __version__
-from .architecture import portable
+from .architecture import paths_of, portable
 from .bundle import options_document
 from .copying import COMMON, common_tensors, copy_members
-from .document import FILE, FORMAT, MEMBERS, SCHEMA_VERSION, BundleDocument, MemberDocument, is_bundle, render
+from .document import FILE, FORMAT, MEMBERS, SCHEMA_VERSION, BundleDocument, MemberDocument, render
 from .fitting import check_label_sets, check_one_architecture
+from .paths import seen_from
+from .replacing import check_out
 from .rule import Rule
 
 if TYPE_CHECKING:
@@ -57,11 +56,17 @@ class Request:
 
 @dataclass(frozen=True)
 class Opened:
-    """The request's members, checked against one another by their headers."""
+    """The request's members, checked against one another by their headers.
+
+    Attributes:
+        data_use: Which data their weights were found with.
+        found: What the rule found out about them.
+    """
 
     request: Request
     sources: tuple[FileCheckpoint, ...]
     data_use: str
+    found: Any
 
     @property
     def nbytes(self) -> int:
@@ -84,28 +89,9 @@ def open_members(request: Request, stack: ExitStack) -> Opened:
     if request.rule.one_architecture:
         check_one_architecture(sources)
     check_label_sets(sources)
-    portable(request.model, request.out)
-    _check_out(request.out, [file for source in sources for file in source.files], request.force)
-    return Opened(request, tuple(sources), _data_use(sources))
-
-
-def _check_out(out: Path, inputs: Sequence[Path], force: bool) -> None:
-    """Refuse a path where something stands that would be lost."""
-    where = str(out)
-    if out.suffix in {".st", ".safetensors"}:
-        raise UsageError("a bundle is a folder, not a file", where=where, hint="give a path without that suffix")
-    if any(out.resolve() in file.resolve().parents for file in inputs):
-        raise UsageError("the output holds one of the members", where=where, hint="choose another --out")
-    if not os.path.lexists(out):
-        return
-    if not force:
-        raise UsageError("the output exists", where=where, hint="--force replaces a bundle")
-    if not out.is_dir() or not is_bundle(out):
-        raise UsageError("what stands there is no bundle", where=where, hint="move it away, or choose another --out")
-    for entry in out.iterdir():
-        if entry.name not in {FILE, MEMBERS} and not is_companion(entry.name):
-            what = f"holds '{entry.name}', which no bundle has"
-            raise UsageError(what, where=where, hint="move it away, or choose another --out")
+    inputs = [file for source in sources for file in source.files]
+    check_out(request.out, [*inputs, *paths_of(request.model)], request.force)
+    return Opened(request, tuple(sources), _data_use(sources), request.rule.examine(sources, request.options))
 
 
 def _data_use(sources: Sequence[FileCheckpoint]) -> str:
@@ -142,7 +128,7 @@ def write_bundle(opened: Opened, advance: Advance) -> BundleDocument:
             copy_members(staging.path(""), opened.sources, common, advance)
         document = _document(opened, digests, common)
         staging.path(FILE).write_text(render(document), "utf-8")
-        request.rule.furnish(staging.path(""), opened.sources, request.options)
+        request.rule.furnish(staging.path(""), opened.found, request.options)
         for source in opened.sources:
             source.check_unchanged()
         staging.commit(replace=request.force, sync=request.sync)
@@ -156,7 +142,8 @@ def _document(opened: Opened, digests: Sequence[dict[str, bytes]], common: Seque
     members: list[MemberDocument] = []
     for number, source in enumerate(opened.sources):
         content_id = checkpoint_id(source.tensors.values(), digests[number])
-        path = f"{MEMBERS}/{number + 1}" if request.copy else _relative(request, request.members[number])
+        at = local_path(request.members[number], request.folder)
+        path = f"{MEMBERS}/{number + 1}" if request.copy else seen_from(at, request.out)
         member: MemberDocument = {
             "role": request.rule.role(number),
             "path": path,
@@ -177,12 +164,3 @@ def _document(opened: Opened, digests: Sequence[dict[str, bytes]], common: Seque
         "data_use": opened.data_use,
         "tool_version": __version__,
     }
-
-
-def _relative(request: Request, member: str) -> str:
-    """Return where a member is, seen from the bundle, so that both can be moved together."""
-    path = local_path(member, request.folder).absolute()
-    try:
-        return Path(os.path.relpath(path, request.out.absolute())).as_posix()
-    except ValueError:  # another drive of Windows
-        return path.as_posix()

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError
-from ..recipe import Placed, Recipe
+from ..recipe import DEFAULT_SHARD_BYTES, Model, Recipe
 from .bundle_flags import BundleFlags, flags_of
 from .flags import MergeFlags
 
@@ -23,15 +22,15 @@ def bundle_of_recipe(recipe: Recipe, flags: MergeFlags) -> tuple[Request, Bundle
     """
     from ..bundles.rules import find_rule
     from ..bundles.writing import Request
+    from ..checkpoints.resolve import local_path
 
     merge = recipe.merge
     rule = find_rule(merge.method)
     _refuse_unheeded(recipe, flags, rule)
-    places = merge.options.places if isinstance(merge.options, Placed) else {}
-    options = rule.resolve(merge.options, [model.options for model in merge.models], merge.where, places)
+    options = rule.resolve(merge.options, [model.options for model in merge.models], merge.where)
     if recipe.output.path is None:
         raise UsageError("there is no output path", where=merge.where, hint="give output: ./FOLDER, or -o FOLDER")
-    out = (recipe.folder or Path()) / recipe.output.path
+    out = local_path(recipe.output.path, recipe.folder)
     members = tuple(str(model.model) for model in merge.models)
     request = Request(
         rule,
@@ -52,14 +51,22 @@ def bundle_of_recipe(recipe: Recipe, flags: MergeFlags) -> tuple[Request, Bundle
 
 def _refuse_unheeded(recipe: Recipe, flags: MergeFlags, rule: Rule) -> None:
     """Refuse keys and flags that mean nothing for a bundle."""
-    merge = recipe.merge
+    merge, output = recipe.merge, recipe.output
     given: dict[str, object] = {"base": merge.base, "layers": merge.layers, "then": merge.then, "keep": recipe.keep}
-    given |= {"dtype": recipe.output.dtype, "--resume": flags.resume, "--sha256": flags.sha256}
+    given |= {"missing": recipe.missing != "error", "mismatch": recipe.mismatch != "error", "dtype": output.dtype}
+    given |= {"max_shard_size": output.max_shard_size != DEFAULT_SHARD_BYTES, "calibration": merge.calibration}
+    given |= {"--resume": flags.resume, "--sha256": flags.sha256}
     given |= {"--threads": flags.threads, "--allow-nonfinite": flags.allow_nonfinite}
     for name, value in given.items():
         if value:
             raise UsageError(f"{rule.name} writes a bundle, for which '{name}' means nothing", where=merge.where)
     for model in merge.models:
-        if not isinstance(model.model, str):
-            hint = "write it with merge run, then name its output"
-            raise UsageError("a member of a bundle is a checkpoint", where=model.where, hint=hint)
+        _check_member(model, rule)
+
+
+def _check_member(model: Model, rule: Rule) -> None:
+    if not isinstance(model.model, str):
+        hint = "write it with merge run, then name its output"
+        raise UsageError("a member of a bundle is a checkpoint", where=model.where, hint=hint)
+    if model.data or model.statistics:
+        raise UsageError(f"{rule.name} learns nothing from data before it runs", where=model.where)

@@ -41,6 +41,7 @@ def rule_command(rule: Rule) -> Callable[..., None]:
 
 def _take(rule: Rule, values: dict[str, Any]) -> tuple[Request, BundleFlags]:
     from ..bundles.writing import Request
+    from ..checkpoints.resolve import local_path
 
     if values["offline"]:
         go_offline()
@@ -52,7 +53,7 @@ def _take(rule: Rule, values: dict[str, Any]) -> tuple[Request, BundleFlags]:
         rule,
         options,
         tuple(models),
-        values["out"],
+        local_path(values["out"]),
         values["architecture"],
         values["seed"] or 0,
         values["copy"],
@@ -101,14 +102,16 @@ def perform_bundle(request: Request, flags: BundleFlags) -> None:
     if flags.json_:
         say_json({"out": str(request.out), **document} | ({"evaluation": evaluation} if evaluation else {}))
     else:
-        say(_summary(request, document), flags)
+        say(_summary(opened, document), flags)
 
 
 def _check_evaluation(flags: BundleFlags) -> None:
+    from ..evaluation.device import choose_device
     from ..evaluation.specification import read_benchmarks
     from ..reports import check_directory
 
     read_benchmarks(flags.report_benchmark)
+    choose_device(flags.device)
     if flags.report is not None:
         check_directory(flags.report)
 
@@ -149,8 +152,10 @@ def _show_plan(opened: Opened, flags: BundleFlags) -> None:
     say("\n".join([*lines, f"  models are {kept}, {human(opened.nbytes)}"]), flags)
 
 
-def _summary(request: Request, document: BundleDocument) -> str:
+def _summary(opened: Opened, document: BundleDocument) -> str:
+    request = opened.request
     lines = [f"wrote {request.out}: {document['rule']} of {len(document['members'])} models"]
     lines += [f"  {member['role']}: {member['path']}" for member in document["members"]]
     lines += ["It is joined when it runs: merge eval takes it like a checkpoint."]
+    lines += request.rule.remarks(opened.sources)
     return "\n".join(lines)

@@ -38,10 +38,12 @@ def assess(
     quiet: bool,
 ) -> dict[str, Assessed]:
     """Evaluate the models, and their ensemble if one is asked for."""
-    from .ensemble import make_ensemble
+    from .ensemble import check_ensemble, make_ensemble
 
     progress = Progress()
     task = benchmark.prepare(replace(settings, advance=progress))
+    if ensemble:
+        check_ensemble(models, task, ensemble, settings.model)
     assessed: dict[str, Assessed] = {}
     passes = sum(_passes(location, task) for location in models.values())
     with items_bar(task.n * passes, benchmark.name, quiet=quiet) as progress.advance:
@@ -77,6 +79,9 @@ def _assess_bundle(location: BundleLocation, task: Task, settings: Settings) -> 
     started = time.monotonic()
     outcomes = bundle.rule.evaluate(bundle, task, settings)
     seconds = time.monotonic() - started
+    note = f"its time and items per second are of all its {len(outcomes)} rows"
+    own = outcomes[""]
+    outcomes = {**outcomes, "": replace(own, details={**own.details, "notes": [*own.details.get("notes", ()), note]})}
     found = {}
     for name, outcome in outcomes.items():
         row = f"{location.name} ({name})" if name else location.name

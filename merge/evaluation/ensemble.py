@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -56,6 +57,39 @@ class Average:
         return mean if self.kind == "logits" else np.log(np.maximum(mean, np.finfo(np.float64).tiny))
 
 
+def check_ensemble(models: Mapping[str, Location], task: Task, kind: Ensemble, override: str | None) -> None:
+    """Refuse language models whose vocabularies differ before any of them runs.
+
+    Args:
+        models: Where they are; merges that recipes name are compared when they are there.
+        task: With its data.
+        kind: Whether logits or probabilities are averaged.
+        override: What ``--model`` says: one tokenizer for all.
+
+    Raises:
+        MergeError: Two vocabularies differ.
+        UsageError: One is a bundle, which is an ensemble itself.
+    """
+    from ..bundles.language_members import check_vocabularies
+    from ..checkpoints.resolve import open_checkpoint
+    from .locate import BundleLocation, CheckpointLocation
+    from .remember import Remembered
+
+    if not isinstance(task, LanguageTask):
+        return
+    for location in models.values():
+        if isinstance(location, BundleLocation):
+            location.load()  # says that it is no one checkpoint
+    if override is not None:
+        return
+    with ExitStack() as stack:
+        places = [each.inner if isinstance(each, Remembered) else each for each in models.values()]
+        sources = [open_checkpoint(each.path) for each in places if isinstance(each, CheckpointLocation)]
+        for source in sources:
+            stack.callback(source.close)
+        check_vocabularies(sources, kind)
+
+
 def make_ensemble(
     assessed: Mapping[str, Assessed], models: Mapping[str, Location], benchmark: Benchmark, task: Task, kind: Ensemble
 ) -> Assessed:
@@ -92,6 +126,11 @@ def _of_language(models: Mapping[str, Location], task: LanguageTask, kind: Ensem
     from ..bundles.evaluating.mixed import mixture_of
     from ..bundles.rules import find_rule
 
-    networks = [task.model(location.load()) for location in models.values()]
+    networks, folders = [], []
+    for location in models.values():
+        candidate = location.load()
+        networks.append(task.model(candidate))
+        folders.append(candidate.folder)
+        del candidate  # one model's tensors at a time beside the networks
     options = find_rule("moe").resolve({"combine": kind}, [{}] * len(networks))
-    return task.run(mixture_of(networks, options, f"ensemble({kind})"), None)
+    return task.run(mixture_of(networks, options, f"ensemble({kind})"), folders[0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from .task import ScoringTask
@@ -118,15 +119,20 @@ class TextPredictor:
 
     @property
     def notes(self) -> Sequence[str]:
-        """Nothing; texts that were cut are said by the members' own rows."""
-        return ()
+        """How many texts were cut."""
+        return self.classifier.notes(self._encoded[1])
 
     def batches(self) -> Iterator[list[dict[str, list[int]]]]:
         """Yield the tokens of texts."""
-        encoded, _ = self.classifier.encode(self.data)
+        encoded, _ = self._encoded
         rows = self.classifier.rows
         for first in range(0, len(encoded), rows):
             yield encoded[first : first + rows]
+
+    @cached_property
+    def _encoded(self) -> tuple[list[dict[str, list[int]]], int]:
+        """The tokens of every text, cut once for all runs, and how many texts were cut."""
+        return self.classifier.encode(self.data)
 
     def size(self, batch: list[dict[str, list[int]]]) -> int:
         """Return the number of texts."""

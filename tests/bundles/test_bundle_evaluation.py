@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import weakref
 
 import numpy as np
 import pytest
@@ -207,3 +208,41 @@ def test_what_does_not_fit_is_refused(made, cli, here):
     flags = ("--mode", "batch", "--towers", "both", "--model", "model.py:Network")
     cli("t3", "pretrained.st", "expert.st", *flags, "-o", "both")
     assert_refused(cli("eval", "both", "--benchmark", "test.yaml"), 2, "towers")
+
+
+def test_weights_beyond_the_members_mix_no_outputs(made, cli):
+    flags = ("--model", "model.py:Network", "--bounds", ".5,.5", "--delta", "1", "--map", "linear")
+    assert cli("t3", "pretrained.st", "expert.st", *flags, "-o", "t3").code == 0
+    found = evaluated(cli, "t3")
+    js = divergence(through(random_network(0), made), through(random_network(1), made))
+    lambdas = -0.5 + 2 * js / np.log(2)
+    logits = np.concatenate([through(between(lambdas[i]), made[i : i + 1]) for i in range(N)])
+    assert found["t3", "loss"]["value"] == pytest.approx(losses(logits), abs=5e-6)
+    assert ("t3 (mixed outputs)", "loss") not in found
+    assert "beyond the two models: there are no mixed outputs" in cli("eval", "t3", "--benchmark", "test.yaml").out
+
+
+def test_the_time_of_all_rows_is_said_to_be_that(made, cli):
+    assert cli("t3", "pretrained.st", "expert.st", "--model", "model.py:Network", "-o", "t3").code == 0
+    notes = json.loads(cli("eval", "t3", "--benchmark", "test.yaml", "--json").out)["notes"]
+    assert [note for note in notes if "time" in note] == [
+        "test, t3: its time and items per second are of all its 10 rows"
+    ]
+
+
+def test_one_member_is_in_memory_twice_at_most_while_networks_are_built(made, cli, monkeypatch):
+    from merge.bundles.member import Member
+
+    alive: list = []
+    load = Member.load
+
+    def watched(member):
+        assert all(reference() is None for reference in alive), "the checkpoint before is still in memory"
+        candidate = load(member)
+        alive.append(weakref.ref(candidate))
+        return candidate
+
+    monkeypatch.setattr(Member, "load", watched)
+    cli("t3", "pretrained.st", "expert.st", "--model", "model.py:Network", "-o", "t3")
+    evaluated(cli, "t3")
+    assert len(alive) == 2

@@ -210,7 +210,9 @@ def test_recipes_write_bundles(here, members, cli):
     )
     assert cli("run", "r.yaml").code == 0
     assert document(here / "mix")["options"]["weight"] == [3.0, 1.0]
-    (here / "bad.yaml").write_text("merge: moe\nmodels: [members/a.st, members/b.st]\noptions: {combin: x}\noutput: y\n")
+    (here / "bad.yaml").write_text(
+        "merge: moe\nmodels: [members/a.st, members/b.st]\noptions: {combin: x}\noutput: y\n"
+    )
     assert_refused(cli("run", "bad.yaml"), 2, "bad.yaml:3:", "combin", "combine")
     (here / "base.yaml").write_text("merge: t3\nbase: members/a.st\nmodels: [members/a.st, members/b.st]\noutput: y\n")
     assert_refused(cli("run", "base.yaml"), 2, "'base'")
@@ -243,7 +245,12 @@ def test_what_is_printed_and_written_matches_the_published_schemas(here, members
     for name, found in shapes.items():
         jsonschema.validate(found, json.loads(cli("schema", name).out))
     jsonschema.validate(document(here / "mix"), json.loads(cli("schema", "bundle").out))
-    recipe = {"merge": "moe", "models": ["a", {"model": "b", "weight": 1}], "options": {"combine": "probs"}, "output": "x"}
+    recipe = {
+        "merge": "moe",
+        "models": ["a", {"model": "b", "weight": 1}],
+        "options": {"combine": "probs"},
+        "output": "x",
+    }
     jsonschema.validate(recipe, json.loads(cli("schema").out))
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({**recipe, "base": "c"}, json.loads(cli("schema").out))

@@ -51,6 +51,18 @@ def test_both_towers_in_the_middle_are_the_soup(clips, cli):
     assert abs(found["soup", "loss"] - found["t3 (pretrained)", "loss"]) > 1e-3
 
 
+def test_both_towers_of_small_batches_do_not_depend_on_the_batches_of_running(clips, cli):
+    flags = ("--mode", "batch", "--batch", "2", "--towers", "both", "--map", "linear")
+    assert cli("t3", "a", "b", *flags, "-o", "t3").code == 0
+    single = rows(cli, "t3", "--benchmark", "z.yaml", "--batch-size", "2")
+    together = rows(cli, "t3", "--benchmark", "z.yaml")  # more than a few merges in one batch
+    for key, value in single.items():
+        assert together[key] == near(value), key
+    assert abs(single["t3", "loss"] - single["t3 (constant at the mean)", "loss"]) > 1e-3
+    assert ("t3 (T3)", "loss") not in single
+    assert "no T3" in cli("eval", "t3", "--benchmark", "z.yaml").out
+
+
 def test_the_image_tower_alone_leaves_the_texts_to_the_pretrained_model(clips, cli):
     assert cli("t3", "a", "b", "-o", "t3").code == 0
     merged, first = load(clips / "a" / "model.safetensors"), load(clips / "a" / "model.safetensors")
@@ -105,6 +117,20 @@ def test_image_classifiers_of_transformers_and_timm(images, cli):
             assert together[key] == near(value), key
 
 
+def test_texts_that_are_cut_are_said(here, cli):
+    from tiny_language_models import bert_tokenizer, make_bert
+    from tiny_language_models import save as save_model
+
+    for seed, name in enumerate("ab"):
+        save_model(make_bert("BertForSequenceClassification", seed, num_labels=3), here / name, bert_tokenizer())
+    lines = [json.dumps({"text": "cat " * length, "label": length % 3}) for length in (1, 2, 900, 3)]
+    (here / "x.jsonl").write_text("\n".join(lines) + "\n")
+    (here / "t.yaml").write_text("name: t\nkind: classification\ndata: {path: x.jsonl, text: text, labels: label}\n")
+    assert cli("t3", "a", "b", "-o", "t3").code == 0
+    result = cli("eval", "t3", "--benchmark", "t.yaml")
+    assert "t3: 1 texts were cut" in result.out + result.err
+
+
 def test_classifiers_of_texts(here, cli):
     from tiny_language_models import bert_tokenizer, make_bert
     from tiny_language_models import save as save_model
@@ -122,4 +148,6 @@ def test_classifiers_of_texts(here, cli):
     for key, value in single.items():
         assert together[key] == near(value), key
     assert together["t3 (expert)", "loss"] == near(together["b", "loss"])
-    assert together["mix", "loss"] == near(rows(cli, "a", "b", "--ensemble", "logits", "--benchmark", "t.yaml")["ensemble(logits)", "loss"])
+    assert together["mix", "loss"] == near(
+        rows(cli, "a", "b", "--ensemble", "logits", "--benchmark", "t.yaml")["ensemble(logits)", "loss"]
+    )

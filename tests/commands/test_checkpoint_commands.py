@@ -11,6 +11,7 @@ import torch
 from checkpoint_files import assert_same, load, metadata_of, random_state, save
 from command_line import assert_refused, contents
 
+from merge.bundles.rules import rule_names
 from merge.registry import method_names
 
 
@@ -178,11 +179,11 @@ def test_cast_refuses_what_a_merge_refuses(cli, here, pair):
 
 def test_methods_lists_every_method_and_option(cli):
     text = cli("methods").out
-    for method in method_names():
+    for method in [*method_names(), *rule_names()]:
         assert method in text
         assert "arXiv" in cli("methods", method).out
     found = json.loads(cli("methods", "--json").out)
-    assert [method["name"] for method in found] == method_names()
+    assert [method["name"] for method in found] == [*method_names(), *rule_names()]
     assert_refused(cli("methods", "tise"), 2, "did you mean 'ties'?")
     assert_refused(cli("new", "tise"), 2, "did you mean 'ties'?")
 

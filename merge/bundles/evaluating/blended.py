@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import MergeError, UsageError
 from ...evaluation.predictor import PredictingTask, Predictor, predict
-from ..blending import Blending
 from .heads import own_heads
 from .variants import NO_DATA, Variant, variants
 
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
 
     from ...evaluation.outcome import Outcome
     from ...evaluation.task import Settings, Task
+    from ..blending import Blending
     from ..bundle import Bundle
     from .heads import OwnHeads
 
@@ -36,23 +36,27 @@ def evaluate_blended(bundle: Bundle, task: Task, settings: Settings) -> dict[str
         UsageError: The benchmark is not one of classes.
         MergeError: The members do not fit it, or one another.
     """
+    from ..blending import Blending  # torch's classes of networks
+
     if not isinstance(task, PredictingTask):
         what = f"{bundle.rule.name} merges by the outputs of classifiers, and this benchmark has no classes"
         raise UsageError(what, where=bundle.name, hint="evaluate its members one by one")
-    candidates = [replace(member.load(), model=bundle.model) for member in bundle.members]
-    first, second = (task.predictor(candidate) for candidate in candidates)
+    heads = own_heads(bundle, task)
+    first, second = (task.predictor(replace(member.load(), model=bundle.model)) for member in bundle.members)
     members = [predict(one, settings) for one in (first, second)]
     _check_heads(bundle, first, second, members)
     blending = Blending(first.module, second.module, where=bundle.name)
-    heads = own_heads(bundle, task, candidates)
     found: dict[str, Outcome] = {}
     for variant in variants(bundle, *members):
+        if heads is not None and variant.label == "T3":
+            continue  # the text tower would run for every sample
         logits = blended_logits(blending, first, variant, settings, heads)
-        found[variant.name] = _outcome(task, logits, first, variant, blending)
+        found[variant.name] = _outcome(task, logits, first, variant, _notes(first, blending, heads))
         if not variant.name:
             settings.advance(len(logits))
-            mixed = _mixed(members, variant.weights)
-            found[MIXED] = _with_use(task.score(mixed, first.head_label), [], variant.data_use)
+            if not variant.extrapolates:  # what is mixed beyond 0 and 1 is no probability
+                mixed = _mixed(members, variant.weights)
+                found[MIXED] = _with_use(task.score(mixed, first.head_label), [], variant.data_use)
     for member, one, logits in zip(bundle.members, (first, second), members, strict=True):
         found[member.role] = _with_use(task.score(logits, one.head_label), one.notes, NO_DATA)
     return found
@@ -82,7 +86,7 @@ def _batch(
     import torch
 
     distinct = np.unique(weights)
-    if len(distinct) > FEW:
+    if len(distinct) > FEW and heads is None:
         return blending.run(lambda chosen: predictor.logits(batch, chosen.tolist()), torch.from_numpy(weights))
     parts, order = [], []
     for weight in distinct:
@@ -116,14 +120,21 @@ def _check_heads(bundle: Bundle, first: Predictor, second: Predictor, members: S
 
 
 def _outcome(
-    task: PredictingTask, logits: NDArray[Any], predictor: Predictor, variant: Variant, blending: Blending
+    task: PredictingTask, logits: NDArray[Any], predictor: Predictor, variant: Variant, notes: Sequence[str]
 ) -> Outcome:
-    notes = [*predictor.notes] if not variant.name else []
-    if variant.label != "constant":
-        notes.append(variant.note)
-    if not variant.name and blending.strategy == "one by one":
+    of_variant = [] if variant.label == "constant" else [variant.note]
+    outcome = task.score(logits, predictor.head_label)
+    return _with_use(outcome, [*(() if variant.name else notes), *of_variant], variant.data_use)
+
+
+def _notes(predictor: Predictor, blending: Blending, heads: OwnHeads | None) -> list[str]:
+    """Return what a reader should know of the bundle's own row."""
+    notes = [*predictor.notes]
+    if heads is not None:
+        notes.append("both towers are merged, for which there is no T3: the text tower would run for every sample")
+    if blending.strategy == "one by one":
         notes.append("this network had to be merged for one sample at a time, which is slow")
-    return _with_use(task.score(logits, predictor.head_label), notes, variant.data_use)
+    return notes
 
 
 def _with_use(outcome: Outcome, notes: Sequence[str], data_use: str) -> Outcome:

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ...evaluation.candidate import Candidate
     from ...evaluation.outcome import Outcome
     from ...evaluation.task import Settings, Task
     from ..bundle import Bundle
@@ -67,13 +66,16 @@ def combination(options: MoeOptions) -> Combination:
 
 
 def _of_language(bundle: Bundle, task: LanguageTask) -> dict[str, Outcome]:
-    """Run the mixture as one language model, then the experts one by one."""
-    candidates: list[Candidate] = [replace(member.load(), model=bundle.model) for member in bundle.members]
-    beside = {
-        member.role: task.evaluate(candidate) for member, candidate in zip(bundle.members, candidates, strict=True)
-    }
-    models = [task.model(candidate) for candidate in candidates]
-    return {"": task.run(mixture_of(models, bundle.options, bundle.name), candidates[0].folder), **beside}
+    """Run the experts one by one, then all as one language model.
+
+    Each is built once, and its tensors are let go then; that they fit together is seen before any of them runs.
+    """
+    models = [task.model(replace(member.load(), model=bundle.model)) for member in bundle.members]
+    mixture = mixture_of(models, bundle.options, bundle.name)
+    folders = [member.folder for member in bundle.members]
+    parts = zip(bundle.members, models, folders, strict=True)
+    beside = {member.role: task.run(model, folder) for member, model, folder in parts}
+    return {"": task.run(mixture, folders[0]), **beside}
 
 
 def mixture_of(models: Sequence[Any], options: MoeOptions, name: str) -> Any:

@@ -42,9 +42,20 @@ class Variant:
     data_use: str
 
     @property
+    def extrapolates(self) -> bool:
+        """Whether a weight lies beyond the members."""
+        return bool(((self.weights < 0) | (self.weights > 1)).any())
+
+    @property
     def note(self) -> str:
         """The range of the weights: does it adapt at all?"""
+        beyond = ", beyond the two models" if self.extrapolates else ""
+        return self._range() + beyond + ("" if self.name or not beyond else ": there are no mixed outputs")
+
+    def _range(self) -> str:
         found = summarize(self.weights)
+        if found["min"] == found["max"]:
+            return f"{self.label}: weight of the pretrained model {found['mean']:.4f} for every sample"
         numbers = f"{found['min']:.4f} to {found['max']:.4f}, mean {found['mean']:.4f}"
         spread = f"standard deviation {found['standard_deviation']:.4f}"
         return f"{self.label}: weight of the pretrained model {numbers}, {spread}"

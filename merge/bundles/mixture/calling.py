@@ -43,12 +43,36 @@ class Call:
     others: Mapping[str, Any] = field(default_factory=dict)
 
 
-def check_expert(expert: Any, name: str) -> None:
-    """Raise MergeError where a network is no causal language model that keeps its keys and values in a ``Cache``."""
-    missing = [each for each in NEEDED if each not in inputs_of(expert)]
-    if missing or expert.config.is_encoder_decoder:
-        what = f"{type(expert).__name__} cannot be an expert: it is no causal language model of transformers"
+def check_expert(network: Any, config: Any, name: str) -> None:
+    """Raise MergeError where a class is no causal language model that keeps its keys and values in a ``Cache``.
+
+    Args:
+        network: The class.
+        config: Of the expert.
+        name: Of the expert, for messages.
+    """
+    missing = [each for each in NEEDED if each not in _parameters(network.forward)]
+    if missing or config.is_encoder_decoder:
+        what = f"{network.__name__} cannot be an expert: it is no causal language model of transformers"
         raise MergeError(f"{what} with a cache of keys and values", where=name)
+
+
+def expert_class(config: Any, name: str) -> Any:
+    """Return the class of a configuration's expert. Raises MergeError where it has none that can be an expert."""
+    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING
+
+    network: Any = MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None)
+    if network is None:
+        raise MergeError(f"transformers has no causal language model '{config.model_type}'", where=name)
+    check_expert(network, config, name)
+    return network
+
+
+def check_outputs(outputs: int, tokens: int, name: str) -> None:
+    """Raise MergeError where an expert has fewer outputs than its tokenizer has tokens."""
+    if outputs < tokens:
+        what = f"{outputs} outputs for the {tokens} tokens of its tokenizer"
+        raise MergeError(what, where=name, hint="is it another model's tokenizer?")
 
 
 def inputs_of(expert: Any) -> frozenset[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import MergeError, UsageError
 from ..combine import Combination
-from .calling import check_expert
+from .calling import check_expert, check_outputs
 from .config import LogitMixtureConfig, joint_settings
 from .embeddings import all_equal
 from .token_maps import runs_of
@@ -28,11 +28,10 @@ def prepared(models: Sequence[Any], vocabulary: Vocabulary | None, names: Sequen
         raise UsageError("a mixture needs experts")
     experts: list[Any] = []
     for number, (model, name) in enumerate(zip(models, names, strict=True)):
-        check_expert(model, name)
+        check_expert(type(model), model.config, name)
         experts.append(copy.deepcopy(model) if any(model is other for other in experts) else model)
-        if vocabulary is not None and outputs_of(model) < vocabulary.rows[number]:
-            what = f"{outputs_of(model)} outputs for the {vocabulary.rows[number]} tokens of its tokenizer"
-            raise MergeError(what, where=name, hint="is it another model's tokenizer?")
+        if vocabulary is not None:
+            check_outputs(outputs_of(model), vocabulary.rows[number], name)
     if vocabulary is None and len({outputs_of(model) for model in models}) > 1:
         counts = ", ".join(str(outputs_of(model)) for model in models)
         hint = "with their tokenizers, rows beyond the last token are cut: see merge.bundles.vocabulary"

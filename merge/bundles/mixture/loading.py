@@ -15,7 +15,7 @@ from .embeddings import all_equal
 from .members import load_member, read_members
 
 if TYPE_CHECKING:
-    from ..bundle import Member
+    from ..member import Member
 
 # What tells where a folder of the hub is.
 PLACE = ("cache_dir", "force_download", "local_files_only", "token", "revision", "subfolder")
@@ -59,7 +59,6 @@ def join(
     parts = zip(members, config.expert_configs(), strict=True)
     experts = [load_member(member, each, own) for member, each in parts]
     config.shared_input_embeddings = all_equal(experts)  # by the weights, which alone tell
-    config.shared_input_embeddings = all_equal(experts)
     model = network(config, experts)
     model.names = [member.name for member in members]
     kept = (folder / GENERATION_CONFIG_NAME).is_file()

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from ...errors import MergeError
 from ..bundle import open_bundle
 from ..document import is_bundle
+from .calling import expert_class
 
 if TYPE_CHECKING:
-    from ..bundle import Member
+    from ..member import Member
 
 WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "*.bin")
 SHOWN = 3  # names of tensors in a message
@@ -41,9 +42,7 @@ def load_member(member: Member, config: Any, options: dict[str, Any]) -> Any:
     Raises:
         MergeError: The member is missing, not what it was when the bundle was made, or does not fit its configuration.
     """
-    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING
-
-    network: Any = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
+    network = expert_class(config, member.name)
     tensors = dict(member.load().tensors)
     own = {"dtype": config.dtype, **options, "config": config, "state_dict": tensors, "output_loading_info": True}
     found, told = network.from_pretrained(None, **own)

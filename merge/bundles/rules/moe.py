@@ -20,13 +20,14 @@ from ...options import Options, option
 from ..rule import Rule
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from ...checkpoints.checkpoint import FileCheckpoint
     from ...evaluation.outcome import Outcome
     from ...evaluation.task import Settings, Task
     from ..bundle import Bundle
+    from ..language_members import LanguageMembers
 
 
 class MoeOptions(Options):
@@ -51,19 +52,32 @@ class Moe(Rule):
 
     options = MoeOptions
 
-    def check(self, options: MoeOptions, members: int) -> None:
+    def check(self, options: MoeOptions, members: int, place: Callable[[str], str | None]) -> None:
         """Refuse a union of vocabularies over anything but probabilities, and weights without any."""
         if options.align == "union" and options.combine != "probs":
             what = "a union of vocabularies needs probabilities: a token that an expert lacks has the probability 0"
-            raise UsageError(what, hint="give --combine probs, or --align intersection")
+            raise UsageError(what, where=place("align"), hint="give --combine probs, or --align intersection")
         if not any(options.weight):
-            raise UsageError("all weights are 0")
+            raise UsageError("all weights are 0", where=place("weight"))
 
-    def furnish(self, folder: Path, members: Sequence[FileCheckpoint], options: MoeOptions) -> None:
+    def examine(self, members: Sequence[FileCheckpoint], options: MoeOptions) -> LanguageMembers | None:
+        """Check language models by their configurations and tokenizers."""
+        from ..language_members import language_members
+
+        return language_members(members, options)
+
+    def furnish(self, folder: Path, found: LanguageMembers | None, options: MoeOptions) -> None:
         """Make the bundle of language models a folder that transformers reads."""
         from ..language_folder import furnish
 
-        furnish(folder, members, options)
+        if found is not None:
+            furnish(folder, found, options)
+
+    def remarks(self, members: Sequence[FileCheckpoint]) -> list[str]:
+        """Say how language models are loaded."""
+        from ..language_folder import how_to_load
+
+        return how_to_load(members)
 
     def evaluate(self, bundle: Bundle, task: Task, settings: Settings) -> dict[str, Outcome]:
         """Evaluate the mixture with its experts beside it."""

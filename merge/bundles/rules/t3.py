@@ -14,6 +14,7 @@ with gamma .5 lambda lies between .5 and .586: close to a constant. What is repo
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from ...errors import UsageError
@@ -21,6 +22,8 @@ from ...options import Options, option
 from ..rule import Rule
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ...evaluation.outcome import Outcome
     from ...evaluation.task import Settings, Task
     from ..bundle import Bundle
@@ -32,7 +35,7 @@ class T3Options(Options):
     mode: str = option("sample", "Merge for every sample, or once for a batch (T3_B).", choices=("sample", "batch"))
     batch: int = option(32, "Samples of a batch, in the order of the data.", minimum=1)
     gamma: float = option(0.5, "Steepness of the sigmoid.", minimum=0)
-    bounds: str = option("0,1", "Least and largest lambda.")
+    bounds: str = option("0,1", "Least and largest lambda, such as 0.2,0.8.")
     delta: float = option(0.0, "What both bounds are moved apart by.", minimum=0)
     map: str = option(
         "sigmoid",
@@ -54,8 +57,12 @@ class T3Options(Options):
     )
 
 
-def bounds_of(text: str) -> tuple[float, float]:
+def bounds_of(text: str, where: str | None = None) -> tuple[float, float]:
     """Return the least and the largest lambda.
+
+    Args:
+        text: Two numbers with a comma between them.
+        where: Where they were given, for messages.
 
     Raises:
         UsageError: They are no two numbers, or the first is above the second.
@@ -63,9 +70,11 @@ def bounds_of(text: str) -> tuple[float, float]:
     try:
         low, high = (float(part) for part in text.split(","))
     except ValueError:
-        raise UsageError(f"bounds must be two numbers such as 0,1, not '{text}'") from None
-    if not low <= high:
-        raise UsageError(f"the bounds {text} are reversed", hint=f"write {high:g},{low:g}")
+        low = high = math.nan
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise UsageError(f"bounds must be two numbers such as 0,1, not '{text}'", where=where)
+    if low > high:
+        raise UsageError(f"the bounds {text} are reversed", where=where, hint=f"write {high:g},{low:g}")
     return low, high
 
 
@@ -76,14 +85,15 @@ class T3(Rule):
     roles = ("pretrained", "expert")
     one_architecture = True
 
-    def check(self, options: T3Options, members: int) -> None:
+    def check(self, options: T3Options, members: int, place: Callable[[str], str | None]) -> None:
         """Refuse reversed bounds, both towers per sample, and a center without its map."""
-        bounds_of(options.bounds)
+        bounds_of(options.bounds, place("bounds"))
         if options.towers == "both" and options.mode == "sample":
             what = "both towers are merged per batch only: the text tower would run for every sample"
-            raise UsageError(what, hint="give --mode batch, or leave the text tower as it is")
+            raise UsageError(what, where=place("towers"), hint="give --mode batch, or leave the text tower as it is")
         if options.center and options.map != "centered-sigmoid":
-            raise UsageError("center is for the map centered-sigmoid", hint="give --map centered-sigmoid")
+            hint = "give --map centered-sigmoid"
+            raise UsageError("center is for the map centered-sigmoid", where=place("center"), hint=hint)
 
     def evaluate(self, bundle: Bundle, task: Task, settings: Settings) -> dict[str, Outcome]:
         """Evaluate T3 with T3_B, DaWin, constant coefficients, mixed outputs and both members beside it."""

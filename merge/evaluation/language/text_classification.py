@@ -84,8 +84,7 @@ class TextClassificationTask:
         classifier = load_text_classifier(candidate, self.benchmark.model, self.head, self.settings)
         logits, cut = classifier.run(self.data)
         self._check(logits, candidate.name)
-        notes = [f"{cut} texts were cut to the {classifier.longest} tokens that the model takes"] if cut else []
-        return self._outcome(logits, classifier.head_label, notes)
+        return self._outcome(logits, classifier.head_label, classifier.notes(cut))
 
     def predictor(self, candidate: Candidate) -> TextPredictor:
         """Build the candidate's network."""

@@ -46,6 +46,10 @@ class TextClassifier:
         """Texts at a time: one alone where nothing can fill up the shorter ones."""
         return 1 if self.filler.token is None else self.settings.batch_size
 
+    def notes(self, cut: int) -> list[str]:
+        """Return what a reader should know where so many texts were cut."""
+        return [f"{cut} texts were cut to the {self.longest} tokens that the model takes"] if cut else []
+
     def run(self, data: LabelledTexts) -> tuple[NDArray[np.float32], int]:
         """Return the logits [n, classes] of all texts, and how many texts were cut to the model's length.
 
