@@ -123,6 +123,7 @@ def _evaluate(request: Request, flags: BundleFlags) -> Any:
         [str(request.out)],
         list(flags.report_benchmark),
         report=flags.report,
+        model=request.model,
         device=flags.device,
         batch_size=flags.batch_size or 256,
         quiet=flags.quiet or flags.json_,

@@ -31,6 +31,7 @@ class Network(torch.nn.Module):
         return self.head(torch.tanh(self.body(pixels) * self.gain))
 """
 N = 70
+MODEL = ("--model", "model.py:Network")
 
 
 def network(state=None):
@@ -94,7 +95,7 @@ def losses(logits):
 
 
 def evaluated(cli, *arguments):
-    result = cli("eval", *arguments, "--benchmark", "test.yaml", "--json")
+    result = cli("eval", *arguments, *MODEL, "--benchmark", "test.yaml", "--json")
     assert result.code == 0, result.err
     rows = json.loads(result.out)["results"]
     return {(row["model"], row["metric"]): row for row in rows}
@@ -180,7 +181,7 @@ def test_batch_one_of_t3_b_is_t3(made, cli):
 
 def test_a_bundle_stands_beside_checkpoints_and_in_ensembles(made, cli):
     cli("t3", "pretrained.st", "expert.st", "--model", "model.py:Network", "-o", "t3")
-    found = evaluated(cli, "t3", "third.st", "--model", "model.py:Network", "--ensemble", "probs")
+    found = evaluated(cli, "t3", "third.st", "--ensemble", "probs")
     assert ("third.st", "accuracy") in found
     assert ("ensemble(probs)", "accuracy") in found
 
@@ -192,12 +193,20 @@ def test_a_report_is_written_with_the_bundle(made, cli, here):
     assert "batches of 32" in (here / "report/report.md").read_text()
 
 
+def test_code_that_a_bundle_names_is_run_only_where_the_user_names_it(made, cli, here):
+    cli("t3", "pretrained.st", "expert.st", *MODEL, "-o", "t3")
+    (here / "model.py").write_text("raise SystemExit('this was run')")
+    result = cli("eval", "t3", "--benchmark", "test.yaml")
+    assert_refused(result, 2, "Python code", "model.py:Network", "if you trust")
+    assert "this was run" not in result.err
+
+
 def test_what_does_not_fit_is_refused(made, cli, here):
     bad = random_network(1)
     bad["head.bias"][3] = float("nan")
     save(here / "nan.st", bad)
     cli("t3", "pretrained.st", "nan.st", "--model", "model.py:Network", "-o", "t3")
-    assert_refused(cli("eval", "t3", "--benchmark", "test.yaml"), 1, "nan.st", "not finite")
+    assert_refused(cli("eval", "t3", *MODEL, "--benchmark", "test.yaml"), 1, "nan.st", "not finite")
     cli("t3", "pretrained.st", "expert.st", "-o", "bare")
     assert_refused(cli("eval", "bare", "--benchmark", "test.yaml"), 2, "--model")
     (here / "text.txt").write_text("the cat sat on the mat")
@@ -207,7 +216,7 @@ def test_what_does_not_fit_is_refused(made, cli, here):
     assert_refused(cli("barrier", "ok", "third.st", "--benchmark", "test.yaml"), 2, "bundle")
     flags = ("--mode", "batch", "--towers", "both", "--model", "model.py:Network")
     cli("t3", "pretrained.st", "expert.st", *flags, "-o", "both")
-    assert_refused(cli("eval", "both", "--benchmark", "test.yaml"), 2, "towers")
+    assert_refused(cli("eval", "both", *MODEL, "--benchmark", "test.yaml"), 2, "towers")
 
 
 def test_weights_beyond_the_members_mix_no_outputs(made, cli):
@@ -219,12 +228,14 @@ def test_weights_beyond_the_members_mix_no_outputs(made, cli):
     logits = np.concatenate([through(between(lambdas[i]), made[i : i + 1]) for i in range(N)])
     assert found["t3", "loss"]["value"] == pytest.approx(losses(logits), abs=5e-6)
     assert ("t3 (mixed outputs)", "loss") not in found
-    assert "beyond the two models: there are no mixed outputs" in cli("eval", "t3", "--benchmark", "test.yaml").out
+    assert (
+        "beyond the two models: there are no mixed outputs" in cli("eval", "t3", *MODEL, "--benchmark", "test.yaml").out
+    )
 
 
 def test_the_time_of_all_rows_is_said_to_be_that(made, cli):
     assert cli("t3", "pretrained.st", "expert.st", "--model", "model.py:Network", "-o", "t3").code == 0
-    notes = json.loads(cli("eval", "t3", "--benchmark", "test.yaml", "--json").out)["notes"]
+    notes = json.loads(cli("eval", "t3", *MODEL, "--benchmark", "test.yaml", "--json").out)["notes"]
     assert [note for note in notes if "time" in note] == [
         "test, t3: its time and items per second are of all its 10 rows"
     ]

@@ -258,8 +258,8 @@ def test_what_is_printed_and_written_matches_the_published_schemas(here, members
 
 def test_every_rule_has_a_page(cli):
     from command_line import ROOT
-    from docs.reference import method_page
 
+    from docs.reference import method_page
     from merge.bundles.rules import rule_names
 
     for rule in rule_names():

@@ -68,7 +68,7 @@ def test_the_image_tower_alone_leaves_the_texts_to_the_pretrained_model(clips, c
     merged, first = load(clips / "a" / "model.safetensors"), load(clips / "a" / "model.safetensors")
     second = load(clips / "b" / "model.safetensors")
     for name in merged:
-        if name.startswith("vision") or name.startswith("visual") or "vision_model" in name:
+        if name.startswith(("vision", "visual")) or "vision_model" in name:
             merged[name] = 0.5 * first[name] + 0.5 * second[name]
     make_clip(clips / "half", 0)
     save(clips / "half" / "model.safetensors", merged)
@@ -111,8 +111,8 @@ def test_image_classifiers_of_transformers_and_timm(images, cli):
     )
     for members, flags in ((("a", "b"), ()), (("a.st", "b.st"), ("--model", "net.py:Net"))):
         assert cli("t3", *members, *flags, "--map", "linear", "--force", "-o", "t3").code == 0
-        together = rows(cli, "t3", "--benchmark", "c.yaml")
-        single = rows(cli, "t3", "--benchmark", "c.yaml", "--batch-size", "1")
+        together = rows(cli, "t3", *flags, "--benchmark", "c.yaml")
+        single = rows(cli, "t3", *flags, "--benchmark", "c.yaml", "--batch-size", "1")
         for key, value in single.items():
             assert together[key] == near(value), key
 

@@ -33,7 +33,7 @@ def choose_model(candidate: Candidate, override: str | None, named: ModelName | 
         UsageError: Nothing says it, or what says it has another form.
         MergeError: It is on the hub and cannot be fetched, or its configuration cannot be read.
     """
-    override = override or candidate.model
+    override = override or _stated(candidate)
     if override is not None:
         return _checked(parse_model_name(override, "--model"), candidate)
     if candidate.folder is not None and has_configuration(candidate.folder):
@@ -42,6 +42,18 @@ def choose_model(candidate: Candidate, override: str | None, named: ModelName | 
         return _checked(named, candidate)
     hint = "name its architecture: --model, or 'model:' in the benchmark"
     raise UsageError("no config.json beside the weights", where=candidate.name, hint=hint)
+
+
+def _stated(candidate: Candidate) -> str | None:
+    """Return what the bundle that a candidate belongs to says of its architecture.
+
+    Raises:
+        UsageError: It names a file of Python code, which nobody but the user may have run.
+    """
+    if candidate.model is not None and parse_model_name(candidate.model, candidate.name).kind == "file":
+        what = "its bundle names a class in a file of Python code, which is run only where you name it"
+        raise UsageError(what, where=candidate.name, hint=f"if you trust that file: --model {candidate.model}")
+    return candidate.model
 
 
 def check_model(override: str | None, named: ModelName | None) -> None:
