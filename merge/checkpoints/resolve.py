@@ -138,7 +138,7 @@ def refuse_bundle(location: str, path: Path) -> None:
     """Raise UsageError for a folder that is a bundle: it is joined when it runs and has no weights of its own."""
     if (path / BUNDLE).is_file():
         hint = f"name the checkpoints that its {BUNDLE} lists; merge eval takes a bundle as it is"
-        raise UsageError("this is a bundle of several checkpoints, and one checkpoint is wanted", where=location, hint=hint)
+        raise UsageError("this is a bundle of several checkpoints, and one is wanted", where=location, hint=hint)
 
 
 def _open_sharded(location: str, path: Path, index: Path) -> FileCheckpoint:

@@ -31,7 +31,8 @@ def command(
         from ..bundles.describing import describe_bundle, render_description
 
         described = describe_bundle(model)
-        say_json(described) if json_ else typer.echo("\n".join(map(printable, render_description(described).splitlines())))
+        lines = map(printable, render_description(described).splitlines())
+        say_json(described) if json_ else typer.echo("\n".join(lines))
         return
     found = inspect(model, values=values)
     say_json(found) if json_ else typer.echo(_render(found))

@@ -57,7 +57,8 @@ def _next(directory: Path) -> str:
     """Return what to run next, ready to be pasted."""
     a, b = (str(directory / name) for name in NAMES)
     merged, report = (str(directory / name) for name in ("out.st", "report"))
-    command = ["rebasin", a, b, "--model", str(directory), "-o", merged, "--report-benchmark", BENCHMARK, "--report", report]
+    command = ["rebasin", a, b, "--model", str(directory), "-o", merged]
+    command += ["--report-benchmark", BENCHMARK, "--report", report]
     told = "Bring the units of b into the order of a and average both; the report shows the path before and after:"
     return f"\n{told}\n  {_line(command)}"
 

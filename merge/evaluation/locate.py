@@ -34,7 +34,8 @@ def locate(name: str) -> Location:
     """Find a model by what headers alone can tell.
 
     Args:
-        name: A safetensors file, a folder, a bundle, an id on the hub (``org/name@revision``, also after ``hf:``), or a recipe.
+        name: A safetensors file, a folder, a bundle, an id on the hub (``org/name@revision``, also after ``hf:``), or a
+            recipe.
 
     Raises:
         UsageError: There is nothing of that name.

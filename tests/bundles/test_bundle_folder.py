@@ -217,7 +217,8 @@ def test_recipes_write_bundles(here, members, cli):
     (here / "base.yaml").write_text("merge: t3\nbase: members/a.st\nmodels: [members/a.st, members/b.st]\noutput: y\n")
     assert_refused(cli("run", "base.yaml"), 2, "'base'")
     (here / "nested.yaml").write_text(
-        "merge: soup\nmodels:\n  - members/a.st\n  - model: {merge: moe, models: [members/a.st, members/b.st]}\noutput: y\n"
+        "merge: soup\nmodels:\n  - members/a.st\n  - model: {merge: moe, models: [members/a.st, members/b.st]}\n"
+        "output: y\n"
     )
     assert_refused(cli("run", "nested.yaml"), 2, "moe", "bundle")
 
