@@ -49,8 +49,9 @@ def _recipe(section: Section, settings: Iterable[str], folder: Path | None) -> R
     for setting in settings:
         override(section, setting)
     if "merge_method" in section.mapping:
-        hint = "write `merge: METHOD` in this tool's grammar; `merge new METHOD` prints an example"
-        raise UsageError("this is a mergekit recipe, which this version does not read", where=section.name, hint=hint)
+        from .mergekit.reading import read_mergekit
+
+        return read_mergekit(section)
     _refuse_search(section)
     place_marks(section)
     section.check_keys(RECIPE_KEYS, ("merge", "models"))

@@ -172,7 +172,7 @@ def _plan_bound(recipe: Recipe, bound: Bound, opener: Opener) -> Plan:
     rows, files = _place(ledger.rows, recipe, opened[reference])
     warnings = _warnings(opener, recipe, bound, ledger.averaged)
     warnings += dict.fromkeys(unstated(learned, bound, opened, statistics_folder(recipe)))
-    notes = [f"{source.location}: {note}" for source in opened for note in source.notes]
+    notes = [*recipe.notes, *(f"{source.location}: {note}" for source in opened for note in source.notes)]
     notes += [
         f"{source.location} {note}" for source, match in zip(opened, matched, strict=True) for note in match.notes
     ]
@@ -263,7 +263,8 @@ def _place(rows: list[Row], recipe: Recipe, reference: Source) -> tuple[list[Row
 
 
 def _warnings(opener: Opener, recipe: Recipe, bound: Bound, averaged: int) -> list[str]:
-    warnings = [f"{location} is given more than once" for location in opener.repeated]
+    pattern = _pattern_location(opener, bound)
+    warnings = [f"{location} is given more than once" for location in opener.repeated if location != pattern]
     if isinstance(bound, BoundCall) and _lacks_weights(bound):
         default = bound.method.options.declarations["weight"].shown_default
         warnings.append(f"only some models have a weight; the others have the default, {default}")
@@ -277,6 +278,13 @@ def _warnings(opener: Opener, recipe: Recipe, bound: Bound, averaged: int) -> li
     if recipe.seed and isinstance(bound, BoundCall) and not is_seeded(recipe.merge):
         warnings.append(f"{recipe.merge.method} draws no random numbers: the seed has no effect")
     return warnings
+
+
+def _pattern_location(opener: Opener, bound: Bound) -> str | None:
+    """Return where the base lies if its values do not enter the outcome, so that it may well be a model too."""
+    if isinstance(bound, BoundCall) and isinstance(bound.base, int) and not bound.reads_base:
+        return opener.sources[bound.base].location
+    return None
 
 
 def _sum_of_weights(bound: BoundCall) -> float | None:

@@ -145,6 +145,7 @@ class Recipe:
         folder: Folder from which relative paths in the recipe count; None is the current one.
         data_use: Which data the weights in the recipe were found with: ``none``, ``held-out`` …
         remarks: What the model card says about how they were found.
+        notes: What is to be said of it to whoever runs it; the plan's notes begin with them.
     """
 
     merge: Merge
@@ -159,6 +160,7 @@ class Recipe:
     folder: Path | None = None
     data_use: str = "none"
     remarks: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}

@@ -134,6 +134,9 @@ def parse_section(text: str, name: str) -> Section:
         mark = error.problem_mark
         where = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
         problem = str(error.problem).splitlines()[0] if error.problem else "cannot be parsed"
+        if "single document" in str(error.context):
+            hint = "put each into a file of its own; in this tool's grammar, a model may itself be a merge"
+            raise UsageError("one document is read, and here begins another", where=where, hint=hint) from None
         raise UsageError(f"not valid YAML: {problem}", where=where) from None
     except Exception as error:  # broken text ends in IndexError, AttributeError and more inside the parser
         problem = (str(error).splitlines() or [type(error).__name__])[0]

@@ -27,13 +27,18 @@ def command(**values: Any) -> None:
     from .ranges import split_ranges
     from .sweep import perform_ranges
 
-    paths, settings = values.pop("recipes"), values.pop("settings")
+    paths, settings, printing = values.pop("recipes"), values.pop("settings"), values.pop("print_recipe")
     flags = take_common(values)
     if len(paths) > 1 and flags.out is not None:
         raise UsageError("several recipes cannot share one --out", hint="give output: {path: …} in each")
     if len(paths) > 1 and flags.json_:
         raise UsageError("--json prints one document, so it takes one recipe", hint="run them one by one")
     plain, ranges = split_ranges(settings or ())
+    if printing:
+        if len(paths) > 1 or ranges or flags.json_:
+            raise UsageError("--print-recipe prints one recipe, as YAML", hint="leave --json and ranges out")
+        _print(_read(paths[0], plain, flags))
+        return
     for path in paths:
         if not ranges and _writes_bundle(found := _read(path, plain, flags)):
             perform_bundle(*bundle_of_recipe(found, flags))
@@ -41,6 +46,18 @@ def command(**values: Any) -> None:
             perform_ranges(partial(_read, path, plain, flags), ranges, flags)
         else:
             perform(found, flags)
+
+
+def _print(recipe: Recipe) -> None:
+    """Print a recipe in our own grammar, once its plan has shown that it can be run."""
+    from ..plan import make_plan
+    from ..recipe_text import recipe_as_yaml
+
+    if _writes_bundle(recipe):
+        what = f"{recipe.merge.method} writes a bundle, whose recipe is in this tool's grammar already"
+        raise UsageError(what, where=recipe.merge.where, hint="leave --print-recipe out")
+    make_plan(recipe).close()
+    print(recipe_as_yaml(recipe), end="")  # noqa: T201
 
 
 def _writes_bundle(recipe: Recipe) -> bool:
@@ -76,6 +93,10 @@ _SETTINGS = Annotated[
         "--set", help="Override a key: options.density=0.2; 0:1:0.1 gives one output each.", metavar="KEY=VALUE"
     ),
 ]
-_PARAMETERS = {"recipes": (_RECIPES, ...), "settings": (_SETTINGS, None)} | COMMON
+_PRINT = Annotated[
+    bool,
+    typer.Option("--print-recipe", help="Print a recipe, mergekit's too, in this tool's grammar; merge nothing."),
+]
+_PARAMETERS = {"recipes": (_RECIPES, ...), "settings": (_SETTINGS, None), "print_recipe": (_PRINT, False)} | COMMON
 command.__signature__ = signature(_PARAMETERS)  # type: ignore[attr-defined]
 command.__annotations__ = {name: annotation for name, (annotation, _) in _PARAMETERS.items()}
