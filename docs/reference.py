@@ -11,20 +11,20 @@ from pathlib import Path
 from typing import Any, get_args
 
 from merge.bundles.rule import Rule
-from merge.bundles.rules import find_rule, rule_names
+from merge.bundles.rules import rule_names
 from merge.cli import command_names
 from merge.commands.flags import COMMON
 from merge.commands.methods import HEADINGS, facts
 from merge.method import Method
 from merge.options import Declaration
-from merge.registry import built_in_names, find_method
+from merge.registry import built_in_names, find_declared
 
 FOLDER = Path(__file__).resolve().parent
 
 
 def method_list() -> str:
     """Return one line per method."""
-    listed = [*map(find_method, built_in_names()), *map(find_rule, rule_names())]
+    listed = map(find_declared, (*built_in_names(), *rule_names()))
     rows = [f"| [`{one.name}`](docs/methods/{one.name}.md) | {one.summary} |" for one in listed]
     return "\n".join(["", "| method | |", "|---|---|", *rows, "", ""])
 
@@ -34,7 +34,7 @@ def method_table() -> str:
     heads = " | ".join(HEADINGS)
     rows = []
     for name in (*built_in_names(), *rule_names()):
-        _, models, base, data, paper, summary = facts(find_rule(name) if name in rule_names() else find_method(name))
+        _, models, base, data, paper, summary = facts(find_declared(name))
         link = f"[{paper}](https://arxiv.org/abs/{paper.removeprefix('arXiv:')})" if paper != "-" else paper
         rows.append(f"| [`{name}`](methods/{name}.md) | {models} | {base} | {data} | {link} | {summary} |")
     return "\n".join(["", f"| {heads} |", "|---" * len(HEADINGS) + "|", *rows, "", ""])
@@ -42,7 +42,7 @@ def method_table() -> str:
 
 def method_page(name: str) -> str:
     """Return the page of a method: its source note, its options and a recipe."""
-    method = find_rule(name) if name in rule_names() else find_method(name)
+    method = find_declared(name)
     note = inspect.getdoc(inspect.getmodule(type(method))) or ""
     recipe = (FOLDER.parent / "recipes" / f"{name}.yaml").read_text("utf-8").strip()
     if isinstance(method, Rule):

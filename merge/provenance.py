@@ -14,6 +14,7 @@ import xxhash
 
 from .checkpoints.target import OUR_KEY
 from .content_id import PLACEHOLDER
+from .data_use import NO_DATA, joined_use
 from .options import REQUIRED
 from .plan import Plan
 from .planning.binding import BoundCall, is_seeded
@@ -23,7 +24,6 @@ from .version import __version__
 
 TOOL = f"merge-checkpoints {__version__}"
 DATA_USE_KEY = "merge.data_use"
-NO_DATA = "none"
 NameOf = Callable[[Model, str], str]
 
 
@@ -140,8 +140,7 @@ def data_use(plan: Plan) -> str:
     own = [plan.recipe.data_use, *(source.metadata.get(DATA_USE_KEY, NO_DATA) for source in plan.sources)]
     if isinstance(plan.bound, BoundCall):
         own.append(plan.bound.method.data_use)
-    kinds = sorted({kind for text in own for kind in text.split(", ")} - {NO_DATA})
-    return ", ".join(kinds) or NO_DATA
+    return joined_use(own)
 
 
 def fingerprint(plan: Plan, *, allow_nonfinite: bool) -> str:

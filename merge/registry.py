@@ -6,11 +6,14 @@ import importlib
 import pkgutil
 from functools import cache
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import methods
 from .errors import MergeError, UsageError, suggest
 from .method import Method
+
+if TYPE_CHECKING:
+    from .bundles.rule import Rule
 
 ENTRY_POINTS = "merge.methods"
 
@@ -74,6 +77,13 @@ def find_method(name: str) -> Method:
         what = f"the entry point '{wanted}' of another package leads to the method '{method.name}'"
         raise MergeError(what, hint="an entry point is named like the module of its method")
     return method
+
+
+def find_declared(name: str) -> Method | Rule:
+    """Return the method, or the rule that joins models at inference, of this name. Raises as `find_method` does."""
+    from .bundles.rules import find_rule, rule_names
+
+    return find_rule(name) if canonical(name) in rule_names() else find_method(name)
 
 
 def _refuse_rule(name: str) -> None:

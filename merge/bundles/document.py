@@ -9,12 +9,12 @@ from typing import Any, NotRequired
 from typing_extensions import TypedDict
 
 from ..checkpoints.resolve import BUNDLE
+from ..data_use import NO_DATA
 from ..errors import MergeError
 
 FILE = BUNDLE
 FORMAT = "merge-bundle"
 SCHEMA_VERSION = 1
-NO_DATA = "none"
 MEMBERS = "members"  # folder of copied members
 
 

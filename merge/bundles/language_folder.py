@@ -27,12 +27,11 @@ def furnish(folder: Path, members: LanguageMembers, options: MoeOptions) -> None
     from transformers import GenerationConfig
 
     from ..evaluation.quiet import quiet_transformers
-    from .combine import Combination
     from .mixture.joining import configuration_of
     from .vocabulary import union_tokenizer
 
     vocabulary, tokenizer = members.vocabulary, members.tokenizers[0]
-    how = Combination(options.combine, options.weight, options.temperature)
+    how = options.combination
     settings = [_settings(config, each) for config, each in zip(members.configs, members.sources, strict=True)]
     with quiet_transformers():
         configuration_of(settings, members.configs, how, vocabulary).save_pretrained(folder)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..checkpoints.resolve import local_path, open_checkpoint
 from ..checkpoints.staging import Staging
 from ..content_id import checkpoint_id, tensor_digests
+from ..data_use import joined_use
 from ..version import __version__
 from .architecture import paths_of, portable
 from .bundle import options_document
@@ -96,10 +97,8 @@ def open_members(request: Request, stack: ExitStack) -> Opened:
 
 def _data_use(sources: Sequence[FileCheckpoint]) -> str:
     from ..evaluation.candidate import recorded_data_use
-    from ..provenance import NO_DATA
 
-    used = {use for source in sources for use in recorded_data_use(source).split(", ")} - {NO_DATA}
-    return ", ".join(sorted(used)) or NO_DATA
+    return joined_use(map(recorded_data_use, sources))
 
 
 def write_bundle(opened: Opened, advance: Advance) -> BundleDocument:

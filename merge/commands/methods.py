@@ -10,7 +10,7 @@ from ..bundles.rule import Rule
 from ..bundles.rules import find_rule, rule_names
 from ..method import Method
 from ..options import Declaration
-from ..registry import canonical, find_method, usable_methods
+from ..registry import find_declared, usable_methods
 from .show import Speech, render_columns, say_json, warn
 
 PANEL = "Recipes"
@@ -22,7 +22,7 @@ def command(
 ) -> None:
     """List the methods, or one method's options."""
     methods, problems = ([], []) if name else usable_methods()
-    found: list[Method | Rule] = [_find(name)] if name else [*methods, *map(find_rule, rule_names())]
+    found: list[Method | Rule] = [find_declared(name)] if name else [*methods, *map(find_rule, rule_names())]
     for problem in problems:
         warn(problem, Speech(json_))
     if json_:
@@ -31,11 +31,6 @@ def command(
         typer.echo(_describe(found[0]))
     else:
         typer.echo(render_columns([HEADINGS, *(facts(one) for one in found)]))
-
-
-def _find(name: str) -> Method | Rule:
-    """Return the method or rule of a name. Raises UsageError, with a suggestion, for an unknown one."""
-    return find_rule(name) if canonical(name) in rule_names() else find_method(name)
 
 
 HEADINGS = ("method", "models", "base", "data", "paper", "what it is")

@@ -6,14 +6,14 @@ from typing import Annotated
 
 import typer
 
-from ..bundles.rules import find_rule, rule_names
+from ..method import Method
 from ..recipe_template import recipe_template, rule_template
-from ..registry import canonical, find_method
+from ..registry import find_declared
 
 PANEL = "Recipes"
 
 
 def command(name: Annotated[str, typer.Argument(help="The method.", metavar="METHOD")]) -> None:
     """Print a commented recipe for a method."""
-    text = rule_template(find_rule(name)) if canonical(name) in rule_names() else recipe_template(find_method(name))
-    typer.echo(text, nl=False)
+    found = find_declared(name)
+    typer.echo(recipe_template(found) if isinstance(found, Method) else rule_template(found), nl=False)

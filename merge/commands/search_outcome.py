@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..data_use import joined_use
 from ..errors import MergeError
 from ..recipe import Recipe
 from ..search.problem import OpenRecipe
@@ -97,7 +98,7 @@ def evaluate_found(request: SearchRequest, flags: MergeFlags, opened: OpenRecipe
         more: dict[str, Any] = {"model": request.architecture, "device": flags.device, "batch_size": request.batch_size}
         evaluation = evaluate([str(request.found_in)], list(benchmarks), seed=request.search_seed, **more)
         for row in evaluation.results:  # the recipe cannot say that its numbers were found with data; the search knows
-            row["data_use"] = ", ".join(sorted({*row["data_use"].split(", "), "held-out"} - {"none"}))
+            row["data_use"] = joined_use([row["data_use"], "held-out"])
         say(render_table(evaluation), flags)
     if flags.report is not None:
         title = {"title": f"Search {request.recipe.stem}"}

@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from ..data_use import NO_DATA, joined_use
 from ..progress import items_bar
 from ..reports.environment import peak_memory
 from .language.task import LanguageTask
 from .locate import BundleLocation, Location
-from .results import NO_DATA_USED, Ensemble, Evaluation
+from .results import Ensemble, Evaluation
 from .task import Benchmark, Settings, Task
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ class Assessed:
     outcome: Outcome
     identity: str
     seconds: float
-    data_use: str = NO_DATA_USED
+    data_use: str = NO_DATA
     peak_memory: int | None = None
 
 
@@ -69,7 +70,7 @@ def _assess_one(location: Location, task: Task) -> Assessed:
     candidate = location.load()
     outcome = task.evaluate(candidate)
     seconds = time.monotonic() - started
-    used = joined_use(candidate.data_use, outcome)
+    used = _whole_use(candidate.data_use, outcome)
     return Assessed(outcome, candidate.identity, seconds, used, peak_memory())
 
 
@@ -87,7 +88,7 @@ def _assess_bundle(location: BundleLocation, task: Task, settings: Settings) -> 
         row = f"{location.name} ({name})" if name else location.name
         cost = (0.0, None) if name else (seconds, peak_memory())
         identity = f"{bundle.identity} ({name})" if name else bundle.identity
-        found[row] = Assessed(outcome, identity, cost[0], joined_use(bundle.data_use, outcome), cost[1])
+        found[row] = Assessed(outcome, identity, cost[0], _whole_use(bundle.data_use, outcome), cost[1])
     return found
 
 
@@ -102,10 +103,9 @@ class Progress:
         self.advance(items)
 
 
-def joined_use(of_weights: str, outcome: Outcome) -> str:
+def _whole_use(of_weights: str, outcome: Outcome) -> str:
     """Return which data the weights were found with, and which the evaluation itself consumed beyond its labels."""
-    used = {*of_weights.split(", "), outcome.details.get("data_use", NO_DATA_USED)} - {NO_DATA_USED}
-    return ", ".join(sorted(used)) or NO_DATA_USED
+    return joined_use([of_weights, outcome.details.get("data_use", NO_DATA)])
 
 
 def add_rows(evaluation: Evaluation, assessed: Mapping[str, Assessed], benchmark: Benchmark, seed: int) -> None:

@@ -50,7 +50,8 @@ def read_candidate(source: Source, name: str) -> Candidate:
 
 def recorded_data_use(source: Source) -> str:
     """Return which data a merge consumed, as it recorded in its metadata; ``none`` for what no merge wrote."""
-    from ..provenance import DATA_USE_KEY, NO_DATA
+    from ..data_use import NO_DATA
+    from ..provenance import DATA_USE_KEY
 
     return source.metadata.get(DATA_USE_KEY, NO_DATA)
 

@@ -7,10 +7,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..data_use import joined_use
 from ..errors import MergeError, UsageError
 from .assess import Assessed
 from .language.task import LanguageTask
-from .results import NO_DATA_USED
 from .scoring import log_softmax
 from .task import ScoringTask
 
@@ -106,8 +106,7 @@ def make_ensemble(
         MergeError: The models do not fit one another.
         UsageError: A benchmark of this kind has no outputs that could be averaged.
     """
-    used = {use for one in assessed.values() for use in one.data_use.split(", ")} - {NO_DATA_USED}
-    joined = ", ".join(sorted(used)) or NO_DATA_USED
+    joined = joined_use(one.data_use for one in assessed.values())
     name = f"ensemble({kind})"
     if isinstance(task, ScoringTask):
         average = Average(kind, [])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
+
+from ..data_use import NO_DATA
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,6 +49,12 @@ class Outcome:
     pairing: str = ""
     logits: NDArray[np.floating] | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
+
+    def with_notes(self, notes: Iterable[str], data_use: str = NO_DATA) -> Outcome:
+        """Return the outcome with more notes for a reader, and with the data that it consumed, if any."""
+        used = {} if data_use == NO_DATA else {"data_use": data_use}
+        told = [*self.details.get("notes", ()), *notes]
+        return replace(self, details={**self.details, **used, "notes": told})
 
     @property
     def main(self) -> Measure:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Sized
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from .task import ScoringTask
+from .inference import inference
+from .task import Advance, ScoringTask
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,14 +62,10 @@ class PredictingTask(ScoringTask, Protocol):
 
 
 @dataclass(frozen=True)
-class ImagePredictor:
-    """Images and a classifier."""
+class _OfClassifier:
+    """What images and texts have in common."""
 
-    classifier: Classifier
-    data: ImageSet
-    normalization: Normalization
-    settings: Settings
-    notes: tuple[str, ...] = ()
+    classifier: Any  # of images, or of texts
 
     @property
     def module(self) -> Any:
@@ -78,17 +75,29 @@ class ImagePredictor:
     @property
     def head_label(self) -> str:
         """Which head classifies."""
-        return self.classifier.head_label
+        label: str = self.classifier.head_label
+        return label
+
+    def size(self, batch: Sized) -> int:
+        """Return the number of items."""
+        return len(batch)
+
+
+@dataclass(frozen=True)
+class ImagePredictor(_OfClassifier):
+    """Images and a classifier."""
+
+    classifier: Classifier
+    data: ImageSet
+    normalization: Normalization
+    settings: Settings
+    notes: tuple[str, ...] = ()
 
     def batches(self) -> Iterator[Tensor]:
         """Yield prepared pixels [n, channels, height, width]."""
         from .images import batches
 
         return batches(self.data, self.normalization, self.classifier.expects, self.settings.batch_size)
-
-    def size(self, batch: Tensor) -> int:
-        """Return the number of images."""
-        return len(batch)
 
     def logits(self, batch: Tensor, chosen: Sequence[int] | None = None) -> Tensor:
         """Return the logits of images. Raises MergeError, as above."""
@@ -100,22 +109,12 @@ class ImagePredictor:
 
 
 @dataclass(frozen=True)
-class TextPredictor:
+class TextPredictor(_OfClassifier):
     """Texts and a classifier."""
 
     classifier: TextClassifier
     data: LabelledTexts
     check: Callable[[Tensor], None]
-
-    @property
-    def module(self) -> Any:
-        """The torch module."""
-        return self.classifier.network
-
-    @property
-    def head_label(self) -> str:
-        """Which head classifies."""
-        return self.classifier.head_label
 
     @property
     def notes(self) -> Sequence[str]:
@@ -134,10 +133,6 @@ class TextPredictor:
         """The tokens of every text, cut once for all runs, and how many texts were cut."""
         return self.classifier.encode(self.data)
 
-    def size(self, batch: list[dict[str, list[int]]]) -> int:
-        """Return the number of texts."""
-        return len(batch)
-
     def logits(self, batch: list[dict[str, list[int]]], chosen: Sequence[int] | None = None) -> Tensor:
         """Return the logits of texts. Raises MergeError, as above."""
         logits = self.classifier.logits(batch, chosen)
@@ -145,12 +140,20 @@ class TextPredictor:
         return logits
 
 
-def predict(predictor: Predictor, settings: Settings) -> NDArray[np.float32]:
-    """Return the logits [n, classes] of all items."""
+def predict(predictor: Predictor, settings: Settings, advance: Advance = lambda items: None) -> NDArray[np.float32]:
+    """Return the logits [n, classes] of all items.
+
+    Args:
+        predictor: The network and its items.
+        settings: Their seed.
+        advance: Called with every number of items that are done.
+    """
     import torch
 
-    with torch.inference_mode(), torch.random.fork_rng():
-        torch.manual_seed(settings.seed)  # for the rare model that draws at random even when evaluated
-        parts = [predictor.logits(batch) for batch in predictor.batches()]
+    parts: list[Tensor] = []
+    with inference(settings.seed):
+        for batch in predictor.batches():
+            parts.append(predictor.logits(batch))
+            advance(predictor.size(batch))
     found: NDArray[np.float32] = torch.cat(parts).numpy()
     return found

@@ -11,9 +11,6 @@ from .calibration import CalibrationBin
 
 Ensemble = Literal["logits", "probs"]
 
-# Merging so far reads weights alone. The field is on every row so that a reader need not guess.
-NO_DATA_USED = "none"
-
 
 class ClassCount(TypedDict):
     """One class: how many of its images are right, with Wilson's 95 % interval of the share."""

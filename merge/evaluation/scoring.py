@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ..errors import MergeError
 from .area_under_curve import AUC, area_under_curve
 from .images import batches
+from .inference import inference
 from .outcome import Outcome
 
 if TYPE_CHECKING:
@@ -15,30 +16,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from .classifier import Classifier
     from .data.image_set import ImageSet
     from .image_format import ImageFormat
     from .images import Normalization
     from .task import Settings
 
 TOP = 5  # the field's second accuracy, for models with more classes than that
-
-
-def run(
-    classifier: Classifier, data: ImageSet, normalization: Normalization, settings: Settings
-) -> NDArray[np.float32]:
-    """Return the logits [n, classes] of every image.
-
-    Raises:
-        MergeError: The outputs are not finite, or have fewer classes than the labels.
-    """
-
-    def checked(pixels: Tensor) -> Tensor:
-        logits = classifier.logits(pixels)
-        check_classes(logits, data, classifier.name)
-        return logits
-
-    return collect(checked, classifier.expects, data, normalization, settings)
 
 
 def collect(
@@ -60,8 +43,7 @@ def collect(
     import torch
 
     parts: list[Tensor] = []
-    with torch.inference_mode(), torch.random.fork_rng():
-        torch.manual_seed(settings.seed)  # for the rare model that draws at random even when evaluated
+    with inference(settings.seed):
         for pixels in batches(data, normalization, expects, settings.batch_size):
             parts.append(outputs(pixels))
             settings.advance(len(pixels))

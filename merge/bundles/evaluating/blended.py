@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ...errors import MergeError, UsageError
+from ...evaluation.inference import inference
 from ...evaluation.predictor import PredictingTask, Predictor, predict
 from .heads import own_heads
-from .variants import NO_DATA, Variant, variants
+from .variants import Variant, variants
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,9 +57,9 @@ def evaluate_blended(bundle: Bundle, task: Task, settings: Settings) -> dict[str
             settings.advance(len(logits))
             if not variant.extrapolates:  # what is mixed beyond 0 and 1 is no probability
                 mixed = _mixed(members, variant.weights)
-                found[MIXED] = _with_use(task.score(mixed, first.head_label), [], variant.data_use)
+                found[MIXED] = task.score(mixed, first.head_label).with_notes([], variant.data_use)
     for member, one, logits in zip(bundle.members, (first, second), members, strict=True):
-        found[member.role] = _with_use(task.score(logits, one.head_label), one.notes, NO_DATA)
+        found[member.role] = task.score(logits, one.head_label).with_notes(one.notes)
     return found
 
 
@@ -69,8 +70,7 @@ def blended_logits(
     import torch
 
     parts, start = [], 0
-    with torch.inference_mode(), torch.random.fork_rng():
-        torch.manual_seed(settings.seed)
+    with inference(settings.seed):
         for batch in predictor.batches():
             weights = variant.weights[start : start + predictor.size(batch)]
             parts.append(_batch(blending, predictor, batch, weights, heads))
@@ -124,7 +124,7 @@ def _outcome(
 ) -> Outcome:
     of_variant = [] if variant.label == "constant" else [variant.note]
     outcome = task.score(logits, predictor.head_label)
-    return _with_use(outcome, [*(() if variant.name else notes), *of_variant], variant.data_use)
+    return outcome.with_notes([*(() if variant.name else notes), *of_variant], variant.data_use)
 
 
 def _notes(predictor: Predictor, blending: Blending, heads: OwnHeads | None) -> list[str]:
@@ -135,8 +135,3 @@ def _notes(predictor: Predictor, blending: Blending, heads: OwnHeads | None) -> 
     if blending.strategy == "one by one":
         notes.append("this network had to be merged for one sample at a time, which is slow")
     return notes
-
-
-def _with_use(outcome: Outcome, notes: Sequence[str], data_use: str) -> Outcome:
-    used = {} if data_use == NO_DATA else {"data_use": data_use}
-    return replace(outcome, details={**outcome.details, **used, "notes": [*outcome.details["notes"], *notes]})

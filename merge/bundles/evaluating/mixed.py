@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ...errors import MergeError, UsageError
 from ...evaluation.language.task import LanguageTask
 from ...evaluation.predictor import PredictingTask, predict
-from ..combine import Combination, combined
+from ..combine import combined
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,20 +49,11 @@ def _of_classifiers(bundle: Bundle, task: PredictingTask, settings: Settings) ->
             raise MergeError(what, where=bundle.name, hint="experts need the same classes in the same order")
         outputs.append(logits)
         label = predictor.head_label
-        beside[member.role] = _with_notes(task.score(logits, label), predictor.notes)
+        beside[member.role] = task.score(logits, label).with_notes(predictor.notes)
     names = [member.name for member in bundle.members]
-    mixture = combined((logits.astype("float64") for logits in outputs), combination(options), names)
+    mixture = combined((logits.astype("float64") for logits in outputs), options.combination, names)
     settings.advance(len(mixture))
     return {"": task.score(mixture, label), **beside}
-
-
-def _with_notes(outcome: Outcome, notes: Sequence[str]) -> Outcome:
-    return replace(outcome, details={**outcome.details, "notes": [*outcome.details["notes"], *notes]})
-
-
-def combination(options: MoeOptions) -> Combination:
-    """Return how outputs are combined, from the options of a bundle."""
-    return Combination(options.combine, options.weight, options.temperature)
 
 
 def _of_language(bundle: Bundle, task: LanguageTask) -> dict[str, Outcome]:
@@ -91,4 +82,4 @@ def mixture_of(models: Sequence[Any], options: MoeOptions, name: str) -> Any:
     """
     from .language_mixture import language_mixture
 
-    return language_mixture(models, combination(options), options.align, name)
+    return language_mixture(models, options.combination, options.align, name)

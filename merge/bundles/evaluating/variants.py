@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
+from ...data_use import NO_DATA, UNLABELED
 from ..coefficients import DawinOptions as DawinFormula
 from ..coefficients import T3Options as T3Formula
 from ..coefficients import batch_coefficients, cluster, coefficients, dawin_coefficients, pretrained_weights, summarize
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from ..bundle import Bundle
     from ..coefficients.t3_options import Map
 
-UNLABELED, NO_DATA = "unlabeled", "none"
 MEAN = "constant at the mean"
 GRID = (0.25, 0.5, 0.75)  # 0 and 1 are the members themselves
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import UsageError
 from ...options import Options, option
+from ..combine import Combination
 from ..rule import Rule
 
 if TYPE_CHECKING:
@@ -45,6 +46,11 @@ class MoeOptions(Options):
         "Language models: vocabularies must be the same, or the tokens that all have count, or those that any has.",
         choices=("exact", "intersection", "union"),
     )
+
+    @property
+    def combination(self) -> Combination:
+        """How the experts' outputs become one."""
+        return Combination(self.combine, self.weight, self.temperature)
 
 
 class Moe(Rule):

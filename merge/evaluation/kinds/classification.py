@@ -111,10 +111,10 @@ class ClassificationTask:
 
     def evaluate(self, candidate: Candidate) -> Outcome:
         """Run one model over all images."""
-        from ..scoring import run
+        from ..predictor import predict
 
         predictor = self.predictor(candidate)
-        logits = run(predictor.classifier, self.data, self.benchmark.normalization, self.settings)
+        logits = predict(predictor, self.settings, self.settings.advance)
         return self._outcome(logits, predictor.head_label, [*predictor.notes])
 
     def predictor(self, candidate: Candidate) -> ImagePredictor:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...errors import MergeError, UsageError
+from ..inference import inference
 from ..quiet import quiet_transformers
 from .likelihood import causal_bits, masked_bits, special_tokens
 from .network import LanguageModel, refuse_unknown_tokens
@@ -86,8 +87,6 @@ def score_documents(model: LanguageModel, documents: Sequence[str], how: Reading
     Raises:
         MergeError: The tokenizer gives tokens that the model lacks, or the model does not run.
     """
-    import torch
-
     windows = [
         window
         for number, document in enumerate(documents)
@@ -95,8 +94,7 @@ def score_documents(model: LanguageModel, documents: Sequence[str], how: Reading
     ]
     score = masked_bits if model.kind == "masked" else causal_bits
     done = Portions(len(windows), sum(map(len, documents)), settings.advance)
-    with torch.inference_mode(), torch.random.fork_rng():
-        torch.manual_seed(settings.seed)  # for the rare model that draws at random even when evaluated
+    with inference(settings.seed):
         return Scores(windows, score(model, windows, settings.batch_size, done))
 
 

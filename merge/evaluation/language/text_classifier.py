@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...errors import MergeError
+from ..inference import inference
 from ..precision import lower_precision
 from .filler import Filler
 from .network import embeddings, refuse_unknown_tokens
@@ -62,8 +63,7 @@ class TextClassifier:
         # Texts of like length go together; the order has no say in the outcome.
         order = sorted(range(len(encoded)), key=lambda item: -len(encoded[item]["input_ids"]))
         parts: list[Tensor] = []
-        with torch.inference_mode(), torch.random.fork_rng():
-            torch.manual_seed(self.settings.seed)  # for the rare model that draws at random even when evaluated
+        with inference(self.settings.seed):
             for first in range(0, len(order), self.rows):
                 batch = [encoded[item] for item in order[first : first + self.rows]]
                 parts.append(self.logits(batch))

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from ...data_use import UNLABELED
 from ...errors import UsageError
 from ..classifier import load_classifier
 from ..model_name import parse_model_name
 from ..networks import check_model, choose_model
-from ..predictor import ImagePredictor
-from ..scoring import collect, run, score
+from ..predictor import ImagePredictor, predict
+from ..scoring import collect, score
 from .head_model import HeadModel, has_weights
 from .prompt_head import PromptHead, make_prompt_head
 from .published import published_normalization
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from ..outcome import Outcome
     from ..task import Settings
 
-UNLABELED = "unlabeled"
 TEST_MEAN_ALONE = "prompt weights: no pre-training images were given, so the mean over the test images stands alone"
 
 
@@ -60,7 +60,7 @@ class ZeroShotTask:
         """Run one model over all images."""
         if self.benchmark.weights == "equal":
             predictor = self.predictor(candidate)
-            logits = run(predictor.classifier, self.data, predictor.normalization, self.settings)
+            logits = predict(predictor, self.settings, self.settings.advance)
             return self._outcome(logits, predictor.head_label, predictor.notes)
         classifier, head = self._build(candidate)
         normalization = self._normalization(classifier, self._architecture(candidate))
@@ -110,8 +110,7 @@ class ZeroShotTask:
         outcome = score(logits, self.data.labels, head=name, notes=notes, more=self.benchmark.metrics)
         if self.benchmark.weights == "equal":
             return outcome
-        notes = [*outcome.details["notes"], *([] if self.pretraining else [TEST_MEAN_ALONE])]
-        return replace(outcome, details={**outcome.details, "data_use": UNLABELED, "notes": notes})
+        return outcome.with_notes([] if self.pretraining else [TEST_MEAN_ALONE], UNLABELED)
 
     def _build(self, candidate: Candidate) -> tuple[Classifier, PromptHead]:
         head = self.head or self.head_of(candidate)
