@@ -10,7 +10,7 @@ from typing import Any
 
 from . import card
 from .checkpoints.checkpoint import FileCheckpoint
-from .checkpoints.companions import CARD, companions, copy_companions
+from .checkpoints.companions import CARD, companions, copy_companions, names_beside
 from .checkpoints.resolve import local_path
 from .checkpoints.space import check_space
 from .checkpoints.staging import Staging
@@ -143,9 +143,9 @@ def _complete_folder(plan: Plan, staging: Staging) -> list[str]:
     if len(plan.files) > 1:
         stem = plan.files[0].name.rsplit("-", 3)[0]
         staging.path(f"{stem}.safetensors.index.json").write_text(render_index(plan.files), "utf-8")
-    paths = companions(folder_beside(plan))
-    copy_companions(paths, staging.path(""), plan.recipe.output.dtype)
-    return [path.name for path in paths]
+    paths = companions(folder_beside(plan), plan.beside)
+    copy_companions(paths, staging.path(""), plan.recipe.output.dtype, plan.beside)
+    return names_beside(folder_beside(plan), plan.beside)
 
 
 def _put(staging: Staging, out: Path, text: str, settings: WriteSettings) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .checkpoints.beside import AS_IT_IS, Beside
 from .checkpoints.checkpoint import Source
 from .checkpoints.target import OUR_KEY
 from .completion.places import statistics_folder
@@ -46,6 +47,7 @@ class Plan:
         positions: Position among the sources of every leaf model of the recipe, by its identity in memory.
         learned: The statistics files among the sources.
         adjustment: What is done to the one model that is copied, if anything is.
+        beside: What becomes of the files that are copied from the reference's folder.
     """
 
     recipe: Recipe
@@ -62,6 +64,7 @@ class Plan:
     positions: dict[int, int]
     learned: Learned
     adjustment: Adjustment | None = None
+    beside: Beside = AS_IT_IS
 
     @property
     def is_pending(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from .checkpoints.companions import companions
+from .checkpoints.companions import names_beside
 from .checkpoints.space import human
 from .plan import Plan, folder_beside
 from .planning.layout import is_single_file
@@ -17,7 +17,7 @@ SHOWN_SKIPS = 20
 
 def _copied(plan: Plan) -> list[str]:
     path = plan.recipe.output.path
-    return [] if path is None or is_single_file(path) else [file.name for file in companions(folder_beside(plan))]
+    return [] if path is None or is_single_file(path) else names_beside(folder_beside(plan), plan.beside)
 
 
 def _reads(plan: Plan) -> int:

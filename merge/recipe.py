@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from .errors import UsageError
+from .vocabulary.request import TokenizerRequest
 
 Policy = Literal["error", "base", "skip", "average-present"]
 POLICIES: tuple[Policy, ...] = ("error", "base", "skip", "average-present")
@@ -125,11 +126,19 @@ class Merge:
 
 @dataclass(frozen=True)
 class Output:
-    """Where the result goes and in which form; `dtype` is a format code such as ``BF16``."""
+    """Where the result goes and in which form.
+
+    Attributes:
+        dtype: A format code such as ``BF16``; None where every tensor keeps its own.
+        tokenizer: The tokenizer that it gets, where models of different vocabularies are merged.
+        chat_template: ``auto``, the name of a template, or a template; None where it is copied with the tokenizer.
+    """
 
     path: Path | None = None
     dtype: str | None = None
     max_shard_size: int = DEFAULT_SHARD_BYTES
+    tokenizer: TokenizerRequest | None = None
+    chat_template: str | None = None
 
 
 @dataclass(frozen=True)

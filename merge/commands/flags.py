@@ -6,7 +6,7 @@ import inspect
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -114,11 +114,11 @@ class MergeFlags:
 
     def output(self, recipe: Output) -> Output:
         """Return a recipe's output with the flags on top."""
-        return Output(
-            self.out or recipe.path,
-            parse_dtype(self.dtype, where="--dtype") if self.dtype else recipe.dtype,
-            parse_size(self.max_shard_size, where="--max-shard-size") if self.max_shard_size else recipe.max_shard_size,
-        )
+        dtype = parse_dtype(self.dtype, where="--dtype") if self.dtype else recipe.dtype
+        size = recipe.max_shard_size
+        if self.max_shard_size:
+            size = parse_size(self.max_shard_size, where="--max-shard-size")
+        return replace(recipe, path=self.out or recipe.path, dtype=dtype, max_shard_size=size)
 
 
 def take_common(values: dict[str, Any]) -> MergeFlags:

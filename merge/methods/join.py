@@ -1,0 +1,36 @@
+"""Join: one checkpoint whose parts come from different models, by the names of tensors.
+
+There is no paper: this is how a vision tower, a decoder or an autoencoder is exchanged, and how the parts of one model are
+merged in different ways. Every tensor is taken from the first model whose pattern fits its name:
+
+    theta[name] = theta_i[name],    i = min {i : name fits match_i}
+
+Nothing is computed: a model may itself be a merge, of which those tensors are taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..method import Array, Context, Method
+from ..options import Options, option
+
+
+class JoinOptions(Options):
+    """Options of joining."""
+
+    match: tuple[str, ...] = option(
+        "*", "Tensors that are taken: a glob, or a regular expression between slashes.", per_model=True
+    )
+
+
+class Join(Method):
+    """Tensors of several models side by side."""
+
+    options = JoinOptions
+    assembles = True
+    ordered = True
+
+    def merge(self, arrays: Sequence[Array], options: JoinOptions, context: Context) -> Array:
+        """Return the tensor of the one model that it is taken from."""
+        return arrays[0]

@@ -1,0 +1,39 @@
+"""Stack: layers of several models on top of each other, as one deeper or shallower model.
+
+There is no paper: such models are known as passthrough merges or "frankenmerges", described with mergekit (Goddard et
+al. 2024, "Arcee's MergeKit: a toolkit for merging large language models", arXiv:2403.13257); Kim et al. 2023, "SOLAR 10.7B",
+arXiv:2312.15166, stack a model onto a copy of itself. With n_i layers taken from model i, from a_i on:
+
+    layer n_1 + ... + n_(i-1) + j  =  layer a_i + j of model i,    j < n_i
+
+What comes before the layers is the first model's, what comes after them the last model's. Nothing is computed: a model of
+the stack may itself be a merge, of which those layers are taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..method import Array, Context, Method
+from ..options import Options, option
+
+
+class StackOptions(Options):
+    """Options of stacking."""
+
+    layer_range: tuple[str, ...] = option(
+        ":", "Layers that are taken, first:last, the last one excluded; all by default.", per_model=True
+    )
+    stack: str = option("", "What stands in front of the layers' numbers, where a model has several stacks.")
+
+
+class Stack(Method):
+    """Layers of several models, one above the other."""
+
+    options = StackOptions
+    assembles = True
+    ordered = True
+
+    def merge(self, arrays: Sequence[Array], options: StackOptions, context: Context) -> Array:
+        """Return the tensor of the one model that it is taken from."""
+        return arrays[0]
