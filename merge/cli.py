@@ -37,7 +37,7 @@ _HELPERS = {
     "merging",
     "method",
 }
-_HELPERS |= {"missing_statistics", "ranges", "search_outcome", "search_request", "searching", "show"}
+_HELPERS |= {"missing_statistics", "ranges", "search_outcome", "search_request", "searching", "show", "stages"}
 _HELPERS |= {"statistics_flags", "strategy", "strategy_flags", "sweep"}
 
 

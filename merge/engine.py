@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from .checkpoints.derived import whole
 from .errors import UsageError
 from .plan import Plan
 from .planning.rows import Row
@@ -109,7 +110,7 @@ class _Run:
             self._stop,
             settings.advance,
         )
-        self._digests = Digests(plan.rows, len(plan.sources))
+        self._digests = Digests(plan.rows, len(plan.sources), plan.same)
         self._records: dict[str, dict[str, Any]] = {}
         self._rounds = Rounds(plan.rows, self._results, journal)
 
@@ -235,4 +236,4 @@ def _differs(row: Row, digests: Digests) -> bool:
 
 
 def _origin(plan: Plan) -> str:
-    return plan.sources[plan.reference].location
+    return whole(plan.sources[plan.reference]).location

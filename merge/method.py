@@ -130,8 +130,8 @@ class Method(Described, ABC):
             then is one by `merged_by` with these statistics.
         aligns: Whether the models after the first are brought into its order of units first; the merge then is one by
             `merged_by` of the models so aligned.
-        assembles: Whether every tensor of the outcome is taken from one of the models and nothing is computed; which one
-            is said in `merge.planning.assembling`.
+        assembles: Whether every tensor of the outcome is taken from one of the models and nothing is computed; `merge`
+            is then not called.
         partial_statistics: Whether a tensor may have statistics of some models only; then none of them count.
     """
 

@@ -44,7 +44,8 @@ class Declaration:
     @property
     def flag(self) -> str:
         """The flag's name; a flag that always lists the values of all models is a plural."""
-        return "--" + self.name.replace("_", "-") + ("s" if self.per_model and not self.shared else "")
+        plural = "es" if self.name.endswith(("ch", "sh", "x")) else "s"
+        return "--" + self.name.replace("_", "-") + (plural if self.per_model and not self.shared else "")
 
     @property
     def shown_default(self) -> str:

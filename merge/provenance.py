@@ -7,7 +7,7 @@ lie. They are known when the last byte is written; until then placeholders of th
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import xxhash
@@ -25,14 +25,16 @@ from .version import __version__
 TOOL = f"merge-checkpoints {__version__}"
 DATA_USE_KEY = "merge.data_use"
 NameOf = Callable[[Model, str], str]
+Elsewhere = Callable[[str], str]
 
 
-def describe(recipe: Recipe, name_of: NameOf) -> dict[str, Any]:
+def describe(recipe: Recipe, name_of: NameOf, elsewhere: Elsewhere = str) -> dict[str, Any]:
     """Return a recipe as the mapping that its YAML would give, with every default of the top method spelled out.
 
     Args:
         recipe: The recipe.
         name_of: What stands for a model, or for its statistics of a kind: a location or a content id.
+        elsewhere: What stands for the location of a tokenizer whose model is not merged.
     """
     found = _describe_merge(recipe.merge, name_of)
     declared = find_method(recipe.merge.method).options.declarations.values()
@@ -43,8 +45,32 @@ def describe(recipe: Recipe, name_of: NameOf) -> dict[str, Any]:
     found |= {"missing": recipe.missing} if recipe.missing != "error" else {}
     found |= {"mismatch": recipe.mismatch} if recipe.mismatch != "error" else {}
     found |= {"seed": recipe.seed} if is_seeded(recipe.merge) else {}
-    found |= {"output": {"dtype": recipe.output.dtype}} if recipe.output.dtype else {}
-    return found
+    output = _describe_output(recipe, name_of, elsewhere)
+    return found | ({"output": output} if output else {})
+
+
+def _describe_output(recipe: Recipe, name_of: NameOf, elsewhere: Elsewhere) -> dict[str, Any]:
+    """Return what decides about the output's values and vocabulary: not where it goes, nor in how many files."""
+    output = recipe.output
+    found: dict[str, Any] = {"dtype": output.dtype} if output.dtype else {}
+    if output.tokenizer is not None:
+        from .vocabulary.reading import describe_tokenizer
+
+        merged = {str(model.model): model for model in _leaf_models(recipe.merge)}
+        found["tokenizer"] = describe_tokenizer(
+            output.tokenizer,
+            lambda location: name_of(merged[location], "") if location in merged else elsewhere(location),
+        )
+    return found | ({"chat_template": output.chat_template} if output.chat_template else {})
+
+
+def _leaf_models(merge: Merge) -> Iterator[Model]:
+    """Yield the models of a recipe that are no merges themselves."""
+    for model in merge.parts.values():
+        if isinstance(model.model, Merge):
+            yield from _leaf_models(model.model)
+        elif isinstance(model.model, str):
+            yield model
 
 
 def _describe_merge(merge: Merge, name_of: NameOf) -> dict[str, Any]:
@@ -104,10 +130,10 @@ def describe_adjusted(command: str, model: str, statistics: str) -> dict[str, An
     return {command: model, "statistics": statistics}
 
 
-def described(plan: Plan, names: list[str]) -> dict[str, Any]:
-    """Return the plan's recipe with these names in place of its sources."""
+def described(plan: Plan, names: list[str], elsewhere: Elsewhere = str) -> dict[str, Any]:
+    """Return the plan's recipe with these names in place of its sources; see `describe`."""
     if not isinstance(plan.bound, int):
-        return describe(plan.recipe, lambda model, kind: names[plan.position_of(model, kind)])
+        return describe(plan.recipe, lambda model, kind: names[plan.position_of(model, kind)], elsewhere)
     if plan.adjustment is not None:
         return describe_adjusted(plan.adjustment.command, *names)
     return describe_copy(names[plan.bound], plan.recipe.output.dtype)
@@ -116,7 +142,7 @@ def described(plan: Plan, names: list[str]) -> dict[str, Any]:
 def metadata(plan: Plan, input_ids: list[str] | None = None, output_id: str = PLACEHOLDER) -> dict[str, str]:
     """Return the metadata of the output's files; without ids, of the same length with placeholders."""
     ids = input_ids or [PLACEHOLDER] * len(plan.sources)
-    recipe = json.dumps(described(plan, ids), sort_keys=True, ensure_ascii=False)
+    recipe = json.dumps(described(plan, ids, lambda _: _tokenizer_id(plan)), sort_keys=True, ensure_ascii=False)
     inherited = {
         key: value for key, value in plan.sources[plan.first_model].metadata.items() if not key.startswith("merge.")
     }
@@ -133,6 +159,14 @@ def metadata(plan: Plan, input_ids: list[str] | None = None, output_id: str = PL
             OUR_KEY: output_id,
         }
     )
+
+
+def _tokenizer_id(plan: Plan) -> str:
+    """Return what stands for a tokenizer from elsewhere: an id of the tokenizer files of the output."""
+    found = xxhash.xxh3_128()
+    for name, content in sorted(plan.beside.files.items()):
+        found.update(f"{name}\0{len(content)}\0".encode() + content)
+    return found.hexdigest()
 
 
 def data_use(plan: Plan) -> str:

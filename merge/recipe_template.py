@@ -81,8 +81,10 @@ def _about(option: Declaration) -> str:
     return option.help + (f" ({'; '.join(facts)})" if facts else "")
 
 
-def _example(option: Declaration, models: int) -> float:
+def _example(option: Declaration, models: int) -> float | str:
     """Return a value to begin with: the default, or a half where there is none."""
+    if option.type is str:
+        return json.dumps(option.default)
     if option.default is REQUIRED:
         return 0.5
     return round(float(option.default(models) if callable(option.default) else option.default), 3)

@@ -86,6 +86,8 @@ def _merge_branch(method: Method, *, nested: bool) -> dict[str, Any]:
         "layers": {"type": "array", "items": _layer(options, beside)},
         "then": {"type": "array", "items": {"anyOf": [_TEXT, {"type": "object", "maxProperties": 1}]}},
     }
+    if method.assembles:
+        del properties["layers"]
     properties |= {"data": _TEXT} if method.statistics or method.aligns else {}
     required = ["merge", "models"] + (["base"] if method.needs_base and not nested else [])
     more = {} if nested else _top()
@@ -164,7 +166,13 @@ def _top() -> dict[str, Any]:
     policy = {"enum": list(POLICIES), "default": "error"}
     output = {
         "type": "object",
-        "properties": {"path": _TEXT, "dtype": _TEXT, "max_shard_size": {"type": ["string", "integer"]}},
+        "properties": {
+            "path": _TEXT,
+            "dtype": _TEXT,
+            "max_shard_size": {"type": ["string", "integer"]},
+            "tokenizer": _tokenizer(),
+            "chat_template": {**_TEXT, "description": "auto, the name of a chat template, or a template."},
+        },
         "additionalProperties": False,
     }
     return {
@@ -177,6 +185,29 @@ def _top() -> dict[str, Any]:
         "report": _TEXT,
         "name": _TEXT,
     }
+
+
+def _tokenizer() -> dict[str, Any]:
+    """Return the schema of the output's tokenizer."""
+    model = {**_TEXT, "description": "union, base, or a model whose tokenizer it is."}
+    zero = {"type": "object", "properties": {"kind": {"const": "zero"}}, "required": ["kind"]}
+    other = {
+        "kind": {"const": "model_token"},
+        "model": _TEXT,
+        "token": _TEXT,
+        "token_id": {"type": "integer", "minimum": 0},
+    }
+    token = {"type": "object", "properties": other, "required": ["kind", "model"]}
+    closed = [one | {"additionalProperties": False} for one in (zero, token)]
+    rule = {
+        "type": "object",
+        "properties": {"source": {"anyOf": [_TEXT, *closed]}, "force": {"type": "boolean"}},
+        "required": ["source"],
+        "additionalProperties": False,
+    }
+    padded = {"type": "integer", "minimum": 1}
+    keys = {"source": model, "tokens": {"type": "object", "additionalProperties": rule}, "pad_to_multiple_of": padded}
+    return {"anyOf": [model, {"type": "object", "properties": keys, "additionalProperties": False}]}
 
 
 def _printed(name: str) -> Callable[[], dict[str, Any]]:

@@ -6,6 +6,7 @@ import json
 
 from .card import card_path, recipe_text
 from .checkpoints.checkpoint import FileCheckpoint
+from .checkpoints.derived import whole
 from .checkpoints.resolve import local_path, open_checkpoint
 from .checkpoints.staging import is_unfinished
 from .checkpoints.target import OUR_KEY
@@ -85,7 +86,7 @@ def _compare(out: FileCheckpoint, plan: Plan, outcome: Outcome) -> VerifyDocumen
     changed = [
         str(local_path(source.location, plan.recipe.folder))
         for source, before, now in zip(plan.sources, known, outcome.input_ids, strict=False)
-        if before != now
+        if before != now and whole(source) is source
     ]
     found_id = checkpoint_id(out.tensors.values(), found)
     return {

@@ -27,6 +27,7 @@ class PermutedSource:
 
     Attributes:
         source: The checkpoint as it lies on the disk. It is closed with this one.
+        changed: Names of the tensors that move.
         location: What stands for it in messages.
         tensors: As the source has them. Those that move have a file number of their own, so that no reader takes two
             neighbours for one range.
@@ -52,6 +53,7 @@ class PermutedSource:
         own = {name: source.tensors[name]._replace(file=first + number, start=0) for number, name in enumerate(moving)}
         self.tensors: Mapping[str, TensorInfo] = {**source.tensors, **own}
         self._layouts = {name: _layout(source.tensors[name], axes) for name, axes in moving.items()}
+        self.changed = frozenset(moving)
         self._order = _digest(moving)
         self._last = threading.local()
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from .. import execute
 from ..card import card_path
+from ..checkpoints.derived import whole
 from ..checkpoints.resolve import local_path
 from ..engine import RunSettings
 from ..errors import UsageError
@@ -129,7 +130,7 @@ def _summary(plan: Plan, written: execute.Written) -> list[str]:
     if plan.skips:
         lines += [f"note: {len(plan.skips)} input tensors are not in the output; --dry-run lists them"]
     if written.copied:
-        origin = plan.sources[plan.reference].location
+        origin = whole(plan.sources[plan.reference]).location
         lines += [f"copied from {origin}: {', '.join(written.copied)}"]
     speed = (plan.bytes_read + plan.bytes_written) / max(written.seconds, 1e-9) / 1e9
     lines += [f"wrote {written.out} ({counts}) in {written.seconds:.1f} s, {speed:.2f} GB/s"]

@@ -98,7 +98,8 @@ def own_flag(option: Declaration, panel: str = _PANEL) -> tuple[Any, Any]:
     text = f"{option.help} (default: {option.shown_default}" + (f"; {option.range})" if option.range else ")")
     kind = str if option.per_model or option.words else option.type
     names = (f"{option.flag}/--no-{option.flag[2:]}",) if kind is bool else (option.flag,)
-    metavar = ("W or W1,W2,…" if option.shared else "W1,W2,…") if option.per_model else None
+    listed = "V1,V2,…" if option.type is str else "W or W1,W2,…" if option.shared else "W1,W2,…"
+    metavar = listed if option.per_model else None
     info = typer.Option(*names, help=text, rich_help_panel=panel, metavar=metavar, show_default=False)
     return Annotated[kind | None, info], None
 
@@ -157,6 +158,8 @@ def _checked(option: Declaration, value: Any) -> Any:
 
 
 def _number(option: Declaration, text: str) -> Any:
+    if option.type is str:
+        return option.check(text, option.flag)
     try:
         value = float(text)
     except ValueError:

@@ -1,21 +1,22 @@
 """Stack: layers of several models on top of each other, as one deeper or shallower model.
 
 There is no paper: such models are known as passthrough merges or "frankenmerges", described with mergekit (Goddard et
-al. 2024, "Arcee's MergeKit: a toolkit for merging large language models", arXiv:2403.13257); Kim et al. 2023, "SOLAR 10.7B",
-arXiv:2312.15166, stack a model onto a copy of itself. With n_i layers taken from model i, from a_i on:
+al. 2024, "Arcee's MergeKit: a toolkit for merging large language models", arXiv:2403.13257); Kim et al. 2023, "SOLAR
+10.7B", arXiv:2312.15166, stack a model onto a copy of itself. With n_i layers taken from model i, from a_i on:
 
-    layer n_1 + ... + n_(i-1) + j  =  layer a_i + j of model i,    j < n_i
+    theta[layer n_1 + ... + n_(i-1) + j] = theta_i[layer a_i + j],    j < n_i
 
-What comes before the layers is the first model's, what comes after them the last model's. Nothing is computed: a model of
-the stack may itself be a merge, of which those layers are taken.
+What comes before the layers is the first model's, what comes after them the last model's. Nothing is computed: a model
+of the stack may itself be a merge, of which those layers are taken.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..method import Array, Context, Method
+from ..method import Context, Method
 from ..options import Options, option
+from ..reduction import Array
 
 
 class StackOptions(Options):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from ..alignment.declared import AlignmentOptions, check_together
@@ -16,6 +16,7 @@ from ..options import Declaration, check_name
 from ..recipe import Alignment, LayerRule, Merge, Model, OptionValue, Placed, place_of
 from ..registry import find_method, usable_methods
 from ..searched import Searched
+from .stacks import Taken, Tensors
 
 STATISTICS = {"fisher": "Fisher information", "gram": "Gram matrices"}
 
@@ -35,6 +36,9 @@ class BoundCall:
 
     Attributes:
         statistics: Position of each model's statistics file; empty where none are needed, or still to be computed.
+        wheres: Where each model's options stand.
+        takes: Where every tensor comes from, by its name in the outcome, for a method that assembles its models.
+        part_tensors: The tensors of each of these models, under the names that `takes` gives them.
     """
 
     path: str
@@ -46,6 +50,9 @@ class BoundCall:
     where: str | None = None
     witnesses: tuple[Bound, ...] = ()
     statistics: tuple[int, ...] = ()
+    wheres: tuple[str | None, ...] = ()
+    takes: Mapping[str, Taken] = field(default_factory=dict)
+    part_tensors: tuple[Tensors, ...] = ()
 
     @property
     def reads_base(self) -> bool:
@@ -79,6 +86,24 @@ def leaves(bound: Bound) -> Iterator[int]:
     else:
         for child in ([bound.base] if bound.base is not None else []) + list(bound.inputs):
             yield from leaves(child)
+
+
+def with_positions(bound: Bound, positions: Mapping[int, int]) -> Bound:
+    """Return a bound recipe with other sources in the place of some."""
+    if isinstance(bound, int):
+        return positions.get(bound, bound)
+    inputs, witnesses = (
+        tuple(with_positions(child, positions) for child in children) for children in (bound.inputs, bound.witnesses)
+    )
+    base = with_positions(bound.base, positions) if bound.base is not None else None
+    return replace(bound, inputs=inputs, base=base, witnesses=witnesses)
+
+
+def assembles(bound: Bound) -> bool:
+    """Tell whether a recipe has a stack or a join."""
+    if isinstance(bound, int):
+        return False
+    return bound.method.assembles or any(assembles(child) for child in bound.inputs)
 
 
 def is_seeded(merge: Merge) -> bool:
@@ -125,8 +150,9 @@ def bind(merge: Merge, opener: Opens, *, base: Bound | None = None, path: str = 
     options |= _per_model(given, merge.options, declared, method.name)
     if merge.base is not None:
         base = _bind_model(merge.base, opener, None, f"{path}.base")
+    passed_on = None if method.assembles else base  # of which parts are taken, so that it fits none of them
     inputs = tuple(
-        _bind_model(model, opener, base, f"{path}.models[{number}]") for number, model in enumerate(merge.models)
+        _bind_model(model, opener, passed_on, f"{path}.models[{number}]") for number, model in enumerate(merge.models)
     )
     if method.needs_base and base is None:
         raise UsageError(f"{method.name} needs a base", where=merge.where, hint="give --base, or base: in a recipe")
@@ -135,8 +161,17 @@ def bind(merge: Merge, opener: Opens, *, base: Bound | None = None, path: str = 
         raise UsageError(what, where=merge.where, hint="list only tuned models")
     rules = tuple(_bind_rule(rule, merge, declared, method.name) for rule in merge.layers)
     statistics = _bind_statistics(method, merge, opener)
-    bound = BoundCall(path, method, inputs, base, options, rules, merge.where, statistics=statistics)
+    if method.assembles and merge.layers:
+        what = f"{method.name} computes nothing that layer rules could change"
+        raise UsageError(what, where=merge.layers[0].where, hint="write them within a nested merge")
+    wheres = tuple(_place(model) for model in merge.models)
+    bound = BoundCall(path, method, inputs, base, options, rules, merge.where, statistics=statistics, wheres=wheres)
     return _bind_then(merge, bound)
+
+
+def _place(model: Model) -> str | None:
+    """Return where a model's own options stand, or else the model."""
+    return next((place_of(model.options, name, model.where) for name in model.options), model.where)
 
 
 def named_method(name: str, where: str | None) -> Method:

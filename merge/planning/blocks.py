@@ -36,15 +36,16 @@ _STACKS: tuple[tuple[str, ...], ...] = (
     ("layers.#.",),  # Llama, Mistral, Qwen, Gemma, Phi
 )
 # Modules that work on what the last block puts out, unless they belong to an embedding.
-_BEFORE = re.compile(r"embed|feature_extractor|patch|stem")
+_BEFORE = re.compile(r"embed(?!_out)|feature_extractor|patch|stem")
 _AFTER = re.compile(
     r"(?:^|\.)(?:norm|fc_norm|final_norm|final_layer_norm|final_layernorm|ln_f|ln_post|ln_final|post_layernorm|"
     r"layernorm|layer_norm|proj|text_projection|visual_projection|pooler|attn_pool|head|heads|lm_head|classifier|"
-    r"score|out|norm_f|qa_outputs|pre_classifier|conv_out|conv_norm_out|final_layer|cls)(?:\.|$)"
+    r"score|out|embed_out|norm_f|qa_outputs|pre_classifier|conv_out|conv_norm_out|final_layer|cls)(?:\.|$)"
 )
 
 
-def _is_after(name: str) -> bool:
+def is_after(name: str) -> bool:
+    """Tell whether a tensor outside the blocks works on what the last of them puts out."""
     return bool(_AFTER.search(name)) and not _BEFORE.search(name)
 
 
@@ -61,7 +62,7 @@ def layer_of(name: str) -> tuple[int, str]:
             if match:
                 return 1, name[: match.end()].rstrip(".")
     module = name.rpartition(".")[0] or name
-    return 2 if _is_after(name) else 0, ".".join(module.split(".")[:2])
+    return 2 if is_after(name) else 0, ".".join(module.split(".")[:2])
 
 
 class BlockIndex:
@@ -94,7 +95,7 @@ class BlockIndex:
         """Return where a tensor lies in its stack."""
         known = self._places.get(name)
         if known is None:
-            return Place(None, after=_is_after(name))
+            return Place(None, after=is_after(name))
         stack, part, number = known
         sizes = self._sizes[stack]
         ahead = sum(size for other, size in sizes.items() if other < part)

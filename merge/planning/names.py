@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from ..checkpoints.checkpoint import Source
 from ..checkpoints.header import TensorInfo
@@ -46,7 +46,15 @@ class Matched(NamedTuple):
 NOTHING_MATCHED = Matched({}, {}, [], [])
 
 
-def match_names(reference: Source, model: Source) -> Matched:
+class Named(Protocol):
+    """Whatever decides names."""
+
+    @property
+    def tensors(self) -> Mapping[str, TensorInfo]:
+        """Its tensors by name."""
+
+
+def match_names(reference: Named, model: Source) -> Matched:
     """Match a model's tensors with the reference's."""
     known, found = reference.tensors, model.tensors
     if known.keys() == found.keys():

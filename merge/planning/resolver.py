@@ -37,6 +37,7 @@ class Resolver:
         self._blocks: dict[str, BlockIndex] = {}
         self._calls: dict[object, Call] = {}
         self._everywhere: Expression | None = None
+        self._parts: dict[tuple[BoundCall, int], Resolver] = {}
 
     def expression(self, name: str, absent: frozenset[int] = frozenset()) -> Expression | None:
         """Return what is computed for this tensor when some sources lack it; None when nothing is left.
@@ -53,6 +54,8 @@ class Resolver:
     def _build(self, bound: Bound, name: str, absent: frozenset[int]) -> Expression | None:
         if isinstance(bound, int):
             return None if bound in absent else Input(bound)
+        if bound.takes:
+            return self._build_part(bound, name, absent)
         rule = next((rule for rule in bound.rules if rule.matches(name)), None)
         base = self._build(bound.base, name, absent) if bound.base is not None else None
         if rule and rule.rule.keep:
@@ -61,6 +64,16 @@ class Resolver:
         if all(child is None for child in inputs):
             return None
         return self._combine(bound, rule, name, inputs, base, absent)
+
+    def _build_part(self, bound: BoundCall, name: str, absent: frozenset[int]) -> Expression | None:
+        """Return what a part of assembled models has for a tensor; rules and depths count in its own names."""
+        number, inner = bound.takes[name]
+        part = bound.inputs[number]
+        if isinstance(part, int):
+            return None if part in absent else Input(part)
+        if (bound, number) not in self._parts:
+            self._parts[bound, number] = type(self)(part, bound.part_tensors[number], self._learned)
+        return self._parts[bound, number].expression(inner, absent)
 
     def _combine(
         self,
@@ -154,7 +167,7 @@ def _has_statistics(call: BoundCall) -> bool:
 
 
 def _has_rules(call: BoundCall) -> bool:
-    return bool(call.rules) or any(map(_is_course, call.options.values()))
+    return call.method.assembles or bool(call.rules) or any(map(_is_course, call.options.values()))
 
 
 def _is_course(value: OptionValue) -> bool:

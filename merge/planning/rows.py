@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from ..checkpoints.checkpoint import Source
+from ..checkpoints.derived import TensorKey, same_tensors
 from ..checkpoints.header import TensorInfo
 from ..dtypes import DTYPES
 from ..errors import MergeError, UsageError
@@ -14,6 +15,7 @@ from ..program import Expression, Input
 from ..recipe import Policy
 from .learned import Learned
 from .names import Matched
+from .reference import Reference
 from .resolver import Resolver
 from .tensor_rules import treatment
 
@@ -59,11 +61,17 @@ class Skip(NamedTuple):
 
 @dataclass
 class Ledger:
-    """Every tensor of every input: in a row, or skipped for a reason."""
+    """Every tensor of every input: in a row, or skipped for a reason.
+
+    Attributes:
+        averaged: Number of averaged BatchNorm statistics.
+        same: Tensors that are read under another source only, which passes them on as they are, and as what.
+    """
 
     rows: list[Row] = field(default_factory=list)
     skips: list[Skip] = field(default_factory=list)
     averaged: int = 0
+    same: Mapping[TensorKey, TensorKey] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -82,8 +90,8 @@ class RowBuilder:
     Args:
         opened: The sources.
         matched: Each source's tensors under the reference's names, in the same order.
-        reference: Position of the source that decides names, types, shapes and order.
-        used: Sources whose tensors are merged; the others serve types and copies.
+        reference: What decides names, types, shapes and order, and which sources enter a tensor; the others serve types
+            and copies.
         merged, averaged: What is computed for parameters and for BatchNorm statistics.
         policies: The choices.
         learned: The statistics files among the sources.
@@ -93,14 +101,13 @@ class RowBuilder:
         self,
         opened: Sequence[Source],
         matched: Sequence[Matched],
-        reference: int,
-        used: frozenset[int],
+        reference: Reference,
         merged: Resolver | None,
         averaged: Resolver | None,
         policies: Policies,
         learned: Learned,
     ) -> None:
-        self._opened, self._matched, self._reference, self._used = opened, matched, reference, used
+        self._opened, self._matched, self._reference = opened, matched, reference
         self._merged, self._averaged, self._policies = merged, averaged, policies
         self._learned = learned
         self._problems: dict[str, list[str]] = {"missing": [], "mismatch": []}
@@ -113,7 +120,7 @@ class RowBuilder:
             MergeError: When tensors are missing or differ in shape and the policy is ``error``.
         """
         others = [matched.tensors for matched in self._matched]
-        for name, known in self._opened[self._reference].tensors.items():
+        for name, known in self._reference.tensors.items():
             self._add(name, known, tuple([tensors.get(name) for tensors in others]))
         self._add_extra()
         for policy, problems in self._problems.items():
@@ -125,16 +132,17 @@ class RowBuilder:
     def _add(self, name: str, known: TensorInfo, tensors: tuple[TensorInfo | None, ...]) -> None:
         action, reason = treatment(name, known.dtype, known.shape)
         if self._policies.kept(name):
-            return self._row(name, known, "copy", Input(self._reference), tensors, "kept", known.dtype)
+            return self._row(name, known, "copy", self._origin(name), tensors, "kept", known.dtype)
         if action == "copy":
-            return self._row(name, known, "copy", Input(self._reference), tensors, reason, known.dtype)
+            return self._row(name, known, "copy", self._origin(name), tensors, reason, known.dtype)
         if None in tensors:
-            absent = frozenset(source for source in self._used if tensors[source] is None)
+            absent = frozenset(source for source in self._reference.used(name) if tensors[source] is None)
             if absent:
                 return self._add_by_policy("missing", name, known, tensors, absent)
         for tensor in tensors:
             if tensor is not None and tensor.shape != known.shape:
-                unlike = [source for source in self._used if (t := tensors[source]) and t.shape != known.shape]
+                used = self._reference.used(name)
+                unlike = [source for source in used if (t := tensors[source]) and t.shape != known.shape]
                 if unlike:
                     return self._add_by_policy("mismatch", name, known, tensors, frozenset(unlike))
         return self._add_merged(name, known, tensors, action, reason, _NONE)
@@ -154,14 +162,14 @@ class RowBuilder:
             self._add_unmerged(name, known, tensors, reason)
             return
         if isinstance(expression, Input):
-            action, reason = "copy", "kept" if self._merged else reason or "cast"
+            action, reason = "copy", self._why_copied() or reason or "cast"
         self.ledger.averaged += action == "average"
         self._check_kinds(name, tensors)
         self._row(name, known, action, expression, tensors, reason, self._dtype(known))
 
     def _expression(self, resolver: Resolver | None, name: str, absent: frozenset[int]) -> Expression | None:
         if resolver is None:
-            return Input(self._reference)
+            return self._origin(name)
         try:
             return resolver.expression(name, absent)
         except UsageError as error:
@@ -169,12 +177,21 @@ class RowBuilder:
                 raise
             raise UsageError(f"tensor '{name}': {error.what}", where=error.where, hint=error.hint) from None
 
+    def _why_copied(self) -> str:
+        if self._merged is None:
+            return ""
+        return "taken as it is" if self._reference.is_assembled else "kept"
+
+    def _origin(self, name: str) -> Input:
+        """Return the tensor as the source has it that decides about it."""
+        return Input(self._reference.origin(name))
+
     def _add_unmerged(self, name: str, known: TensorInfo, tensors: tuple[TensorInfo | None, ...], reason: str) -> None:
         """Under average-present, nothing is left to merge: all task vectors are absent, or the base is."""
-        if tensors[self._reference] is None:
+        if tensors[self._reference.origin(name)] is None:
             self._problems["missing"].append(f"'{name}': the base lacks it, so there is no task vector")
         else:
-            self._row(name, known, "copy", Input(self._reference), tensors, reason, self._dtype(known))
+            self._row(name, known, "copy", self._origin(name), tensors, reason, self._dtype(known))
 
     def _dtype(self, known: TensorInfo) -> str:
         return self._policies.dtype or known.dtype
@@ -221,8 +238,8 @@ class RowBuilder:
         elif policy == "skip":
             present = (source for source, tensor in enumerate(tensors) if tensor is not None)
             self.ledger.skips += [Skip(source, tensors[source].name, reason) for source in present]  # type: ignore[union-attr]
-        elif policy == "base" and tensors[self._reference] is not None:
-            self._row(name, known, "copy", Input(self._reference), tensors, f"from the base: {reason}", known.dtype)
+        elif policy == "base" and name in self._reference.tensors:
+            self._row(name, known, "copy", self._origin(name), tensors, f"from the base: {reason}", known.dtype)
         elif policy == "base":
             holders = (source for source, tensor in enumerate(tensors) if tensor is not None)
             self.ledger.skips += [Skip(source, name, "not in the base") for source in holders]
@@ -258,7 +275,8 @@ class RowBuilder:
         if action == "copy":  # a buffer that a library version saves or not; there is nothing to merge in it
             self._add_foreign_buffer(name, known, tensors, reason)
             return
-        absent = frozenset(source for source in self._used | {self._reference} if tensors[source] is None)
+        expected = self._reference.used(name) | {self._reference.position}
+        absent = frozenset(source for source in expected if tensors[source] is None)
         unlike = frozenset(source for source, tensor in enumerate(tensors) if tensor and tensor.shape != known.shape)
         self._add_by_policy("missing", name, known, tensors, absent | unlike)
 
@@ -274,6 +292,8 @@ class RowBuilder:
     def _add_checks(self) -> None:
         """Every input's content id covers all of its tensors, so those that no row reads are read for it."""
         read = {(source, t.name) for row in self.ledger.rows for source, t in enumerate(row.tensors) if t}
+        self.ledger.same = same_tensors(read, self._opened)
+        read |= self.ledger.same.keys()
         if len(read) == sum(len(source.tensors) for source in self._opened):
             return
         for source, opened in enumerate(self._opened):

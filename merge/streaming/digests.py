@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from ..checkpoints.checkpoint import Source
+from ..checkpoints.derived import TensorKey
 from ..checkpoints.header import TensorInfo
 from ..content_id import BLOCK_BYTES, checkpoint_id, tensor_digest
 from ..dtypes import DTYPES
@@ -21,10 +22,11 @@ class Digests:
     Args:
         rows: The plan's rows.
         count: Number of sources.
+        same: Tensors that were read under another source, and as what.
     """
 
-    def __init__(self, rows: Sequence[Row], count: int) -> None:
-        self._rows = rows
+    def __init__(self, rows: Sequence[Row], count: int, same: Mapping[TensorKey, TensorKey] | None = None) -> None:
+        self._rows, self._same = rows, same or {}
         self._whole: dict[int, dict[str, bytes]] = {source: {} for source in (*range(count), OUTPUT)}
         self._blocks: dict[tuple[int, str], dict[int, bytes]] = {}
 
@@ -69,6 +71,8 @@ class Digests:
     def of(self, source: int, name: str) -> bytes:
         """Return the digest of one tensor; tensors without elements have the digest of nothing."""
         known = self._whole[source].get(name)
+        if known is None and (source, name) in self._same:
+            known = self._whole[source][name] = self.of(*self._same[source, name])
         if known is None:
             blocks = self._blocks.get((source, name), {})
             known = self._whole[source][name] = tensor_digest([blocks[number] for number in sorted(blocks)])
@@ -76,7 +80,8 @@ class Digests:
 
     def source_id(self, source: int, opened: Source) -> str:
         """Return the content id of an input, all of whose tensors have been read."""
-        return checkpoint_id(opened.tensors.values(), self._all(source, opened.tensors))
+        tensors = opened.tensors.values()
+        return checkpoint_id(tensors, self._all(source, [tensor.name for tensor in tensors]))
 
     def _all(self, source: int, names: Iterable[str]) -> Mapping[str, bytes]:
         """Return the digests of a source with those of large tensors combined."""

@@ -9,8 +9,13 @@ import torch
 
 from merge.registry import find_method, method_names
 
-# Of a method that computes its statistics itself, or aligns models, the merge is another method's, which is among them.
-METHODS = [name for name in method_names() if not (find_method(name).sequential or find_method(name).aligns)]
+# Of a method that computes its statistics itself, or aligns models, the merge is another method's, which is among them;
+# one that assembles models computes nothing.
+METHODS = [
+    name
+    for name in method_names()
+    if not (find_method(name).sequential or find_method(name).aligns or find_method(name).assembles)
+]
 # Options with which a method gives back its input when all models are one; an average with weights 1/k always does.
 NEUTRAL: dict[str, dict[str, Any]] = {
     "ties": {"density": 1.0},

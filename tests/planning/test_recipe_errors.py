@@ -70,7 +70,7 @@ CASES = {
     "an open bracket": ("merge: soup\nmodels: [a.st\n", "3:1", "YAML"),
     "no mapping": ("- merge\n", "1:1", "mapping"),
     "empty": ("", "1:1", "mapping"),
-    "two documents": (HEAD + "---\n" + HEAD, "3:1", "another"),
+    "two documents": (HEAD + "---\n" + HEAD, "4:1", "another"),
     "not text": ("merge: soup\x00\n", "", "YAML"),
     "a merge that holds itself": (
         "merge: soup\nmodels:\n- a.st\n- &x\n  merge: soup\n  models:\n  - a.st\n  - *x\n",

@@ -274,7 +274,8 @@ def test_the_shipped_recipes_run(path, tmp_path, cli):
         save(tmp_path / location, made)
     result = cli("run", target, "-o", tmp_path / "result.st")
     assert result.code == 0, result.err
-    assert load(tmp_path / "result.st").keys() == llama_names(0).keys()
+    if path.stem != "stack":  # which has other layers than its models
+        assert load(tmp_path / "result.st").keys() == llama_names(0).keys()
 
 
 def statistics(merge):

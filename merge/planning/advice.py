@@ -1,0 +1,58 @@
+"""What a user should look at in a plan that is sound."""
+
+from __future__ import annotations
+
+import math
+
+from ..recipe import DEFAULT_SHARD_BYTES, Recipe
+from .binding import Bound, BoundCall, assembles, is_seeded
+from .layout import is_single_file
+from .opening import Opener
+
+
+def warnings_of(opener: Opener, recipe: Recipe, bound: Bound, averaged: int) -> list[str]:
+    """Return the warnings about a plan.
+
+    Args:
+        opener: What was opened.
+        recipe: The recipe.
+        bound: The same, bound to what was opened.
+        averaged: Number of BatchNorm statistics that are averaged.
+    """
+    pattern = _pattern_location(opener, bound)
+    repeated = [] if assembles(bound) else opener.repeated  # a stack takes several parts of one model
+    warnings = [f"{location} is given more than once" for location in repeated if location != pattern]
+    if isinstance(bound, BoundCall) and _lacks_weights(bound):
+        default = bound.method.options.declarations["weight"].shown_default
+        warnings.append(f"only some models have a weight; the others have the default, {default}")
+    if isinstance(bound, BoundCall) and bound.method.statistics and (total := _sum_of_weights(bound)) is not None:
+        warnings.append(f"the weights sum to {total:g}, not 1: what is averaged (biases, norms) is scaled by that")
+    path = recipe.output.path
+    if path is not None and is_single_file(path) and recipe.output.max_shard_size != DEFAULT_SHARD_BYTES:
+        warnings.append(f"{path.name} is one file: the shard size has no effect")
+    if averaged:
+        warnings.append(f"{averaged} BatchNorm statistics are averaged, not recalibrated: merge bn-reset does that")
+    if recipe.seed and isinstance(bound, BoundCall) and not is_seeded(recipe.merge):
+        warnings.append(f"{recipe.merge.method} draws no random numbers: the seed has no effect")
+    return warnings
+
+
+def _pattern_location(opener: Opener, bound: Bound) -> str | None:
+    """Return where the base lies if its values do not enter the outcome, so that it may well be a model too."""
+    if isinstance(bound, BoundCall) and isinstance(bound.base, int) and not bound.reads_base:
+        return opener.sources[bound.base].location
+    return None
+
+
+def _sum_of_weights(bound: BoundCall) -> float | None:
+    """Return the sum of weights that are given for all models, where it is not 1."""
+    weights = bound.options.get("weight")
+    if not isinstance(weights, tuple) or not all(isinstance(weight, int | float) for weight in weights):
+        return None
+    total = math.fsum(weights)
+    return None if math.isclose(total, 1, rel_tol=1e-6) else total
+
+
+def _lacks_weights(bound: BoundCall) -> bool:
+    weights = bound.options.get("weight")
+    return isinstance(weights, tuple) and None in weights
