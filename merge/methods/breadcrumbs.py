@@ -7,7 +7,9 @@ Of the n entries of a tensor, d_i keeps int(density n), those below the int(gamm
     theta = theta_0 + scale * sum_i w_i d_i
 
 Where fewer than that are left below the largest, so many of the largest are dropped that density holds; a density of 1
-keeps everything. With `ties` the sum is over the entries that agree with the elected sign (see ties).
+keeps everything. With `ties` the sum is over the entries that agree with the elected sign (see ties). With `rescale`
+the kept entries make up for what was dropped: ``density`` divides them by density, ``l1`` multiplies them by
+the tensor's sum|theta_i - theta_0| / sum|d_i|, as mergekit does.
 """
 
 from __future__ import annotations
@@ -17,9 +19,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..arithmetic.consensus import weighted_sum
+from ..arithmetic.rescaling import RESCALE, magnitudes, rescale
 from ..method import Context, Method, refuse_zero_sum
 from ..options import Options, option
-from ..reduction import Array, Largest
+from ..reduction import Array, Largest, Reduction, Sums
 
 
 class BreadcrumbsOptions(Options):
@@ -35,6 +38,9 @@ class BreadcrumbsOptions(Options):
     ties: bool = option(False, "Sum only what agrees with the elected sign.")
     scale: float = option(1.0, "Factor of the merged task vector.")
     normalize: bool = option(False, "Divide by the sum of the weights, with --ties of those that agree.")
+    rescale: str = option(
+        "none", "Make up for what was dropped: by 1/density, by the L1 norm per tensor, or not.", choices=RESCALE
+    )
 
 
 @dataclass(frozen=True)
@@ -64,20 +70,32 @@ class Breadcrumbs(Method):
         """Refuse weights that cannot be normalized."""
         refuse_zero_sum(options.weight, normalize=options.normalize and not options.ties)
 
-    def reductions(self, options: BreadcrumbsOptions) -> Sequence[Largest]:
-        """The band needs the rank of every entry."""
-        trims = any(density < 1 for density in options.density)
-        return [Largest("band", Band(options.density, options.gamma))] if trims else []
+    def reductions(self, options: BreadcrumbsOptions) -> Sequence[Reduction]:
+        """The band needs the rank of every entry, the L1 rescaling the norms before and after dropping."""
+        if all(density >= 1 for density in options.density):
+            return []
+        band = Largest("band", Band(options.density, options.gamma))
+        return [band, Sums("norms", self._norms)] if options.rescale == "l1" else [band]
 
     def merge(self, arrays: Sequence[Array], options: BreadcrumbsOptions, context: Context) -> Array:
         """Return the merged task vector of one portion."""
-        for model, (task_vector, density) in enumerate(zip(arrays, options.density, strict=True)):
-            if density < 1:
-                context.keep_largest(task_vector, "band", model, border=0)
-                context.drop_largest(task_vector, "band", model, border=1)
+        self._drop(arrays, options, context)
+        rescale(arrays, options.density, options.rescale, context)
         if options.ties:
             total = context.agreeing_sum(arrays, options.weight, normalize=options.normalize)
         else:
             total = weighted_sum(arrays, options.weight, normalize=options.normalize)
         total *= options.scale
         return total
+
+    @staticmethod
+    def _drop(arrays: Sequence[Array], options: BreadcrumbsOptions, context: Context) -> None:
+        for model, (task_vector, density) in enumerate(zip(arrays, options.density, strict=True)):
+            if density < 1:
+                context.keep_largest(task_vector, "band", model, border=0)
+                context.drop_largest(task_vector, "band", model, border=1)
+
+    def _norms(self, arrays: Sequence[Array], options: BreadcrumbsOptions, context: Context) -> Sequence[Array]:
+        before = magnitudes(arrays, context)
+        self._drop(arrays, options, context)
+        return [*before, *magnitudes(arrays, context)]

@@ -1,8 +1,8 @@
 """Join: one checkpoint whose parts come from different models, by the names of tensors.
 
-There is no paper: this is how a vision tower, a decoder or an autoencoder is exchanged, and how the modules of one model
-are merged in different ways, as in mergekit (Goddard et al. 2024, arXiv:2403.13257). Every tensor is taken from the first
-model that has it and whose pattern fits its name:
+There is no paper: this is how a vision tower, a decoder or an autoencoder is exchanged, and how the modules of one
+model are merged in different ways, as in mergekit (Goddard et al. 2024, arXiv:2403.13257). Every tensor is taken from
+the first model that has it and whose pattern fits its name:
 
     theta[name] = theta_i[name],    i = min {i : name fits match_i}
 

@@ -7,16 +7,18 @@ Yadav et al. 2023, "TIES-Merging: resolving interference when merging models", a
     outcome = theta_0 + scale * sum_A w_i d_i / sum_A w_i,    A = models whose w_i d_i has that sign
 
 Entries that are exactly 0 neither vote nor count. Without `normalize` the agreeing entries are summed. A density of 0
-keeps nothing.
+keeps nothing. With `rescale` the kept entries of d_i make up for what was trimmed: ``density`` divides them by density,
+``l1`` multiplies them by sum|theta_i - theta_0| / sum|d_i| of the tensor, as mergekit does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..arithmetic.rescaling import RESCALE, magnitudes, rescale
 from ..method import Context, Method
 from ..options import Options, option
-from ..reduction import Array, Largest, Share
+from ..reduction import Array, Largest, Reduction, Share, Sums
 
 
 class TiesOptions(Options):
@@ -31,6 +33,9 @@ class TiesOptions(Options):
         "tensor", "Rank the entries within each tensor or over the checkpoint.", choices=("tensor", "checkpoint")
     )
     normalize: bool = option(True, "Average the agreeing entries; otherwise sum them.")
+    rescale: str = option(
+        "none", "Make up for what was trimmed: by 1/density, by the L1 norm per tensor, or not.", choices=RESCALE
+    )
 
 
 class Ties(Method):
@@ -39,16 +44,28 @@ class Ties(Method):
     options = TiesOptions
     takes = "task_vectors"
 
-    def reductions(self, options: TiesOptions) -> Sequence[Largest]:
-        """Trimming needs the rank of every entry."""
-        trims = any(density < 1 for density in options.density)
-        return [Largest("trim", Share(options.density), scope=options.trim_scope)] if trims else []  # type: ignore[arg-type]
+    def reductions(self, options: TiesOptions) -> Sequence[Reduction]:
+        """Trimming needs the rank of every entry, the L1 rescaling the norms before and after it."""
+        if all(density >= 1 for density in options.density):
+            return []
+        trim = Largest("trim", Share(options.density), scope=options.trim_scope)  # type: ignore[arg-type]
+        return [trim, Sums("norms", self._norms)] if options.rescale == "l1" else [trim]
 
     def merge(self, arrays: Sequence[Array], options: TiesOptions, context: Context) -> Array:
         """Return the merged task vector of one portion."""
-        for model, (task_vector, density) in enumerate(zip(arrays, options.density, strict=True)):
-            if density < 1:
-                context.keep_largest(task_vector, "trim", model)
+        self._trim(arrays, options, context)
+        rescale(arrays, options.density, options.rescale, context)
         total = context.agreeing_sum(arrays, options.weight, normalize=options.normalize)
         total *= options.scale
         return total
+
+    @staticmethod
+    def _trim(arrays: Sequence[Array], options: TiesOptions, context: Context) -> None:
+        for model, (task_vector, density) in enumerate(zip(arrays, options.density, strict=True)):
+            if density < 1:
+                context.keep_largest(task_vector, "trim", model)
+
+    def _norms(self, arrays: Sequence[Array], options: TiesOptions, context: Context) -> Sequence[Array]:
+        before = magnitudes(arrays, context)
+        self._trim(arrays, options, context)
+        return [*before, *magnitudes(arrays, context)]

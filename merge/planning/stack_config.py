@@ -14,6 +14,8 @@ from .stacks import LAYER_KEYS
 
 _COUNTS = (*LAYER_KEYS, "encoder_layers", "decoder_layers", "num_encoder_layers", "num_decoder_layers", "layers")
 _NUMBERS = ("mlp_only_layers", "cross_attention_layers")  # lists of the numbers of some layers
+# Lists of one entry per layer have such words in their names; others, of token ids or pixel means, may be as long.
+_BY_LAYER = ("layer", "block", "type", "pattern", "head", "intermediate", "ffn", "window", "multiplier", "groups")
 _VISION = ("vision", "visual", "image")
 _HALVES = ("encoder", "decoder")
 
@@ -89,7 +91,7 @@ def _value(key: str, value: Any, beside: Mapping[str, Any], changes: Sequence[Ch
             return len(change.layers)
         if key in _NUMBERS and isinstance(value, list):
             return [new for new, layer in enumerate(change.layers) if layer.number in (_at(layer, key, path) or [])]
-        if isinstance(value, list) and len(value) == change.before and key not in _NUMBERS:
+        if isinstance(value, list) and len(value) == change.before and any(word in key for word in _BY_LAYER):
             return [_of_layer(layer, key, path, value) for layer in change.layers]
     return value
 
