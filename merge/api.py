@@ -16,7 +16,7 @@ from .execute import WriteSettings, Written, check_output, write
 from .grammar import read_recipe
 from .in_memory import array_of, run_in_memory
 from .plan import make_plan
-from .planning.binding import STATISTICS
+from .planning.needed_statistics import STATISTICS
 from .recipe import Merge, Model, Recipe
 from .registry import find_method
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 from .engine import Outcome
 from .ledger_document import LedgerDocument, LedgerFile, LedgerRow
 from .plan import Plan
-from .planning.binding import Bound, BoundCall
+from .planning.bound import Bound, BoundCall
 from .planning.rows import Row
 from .program import Call, calls
 

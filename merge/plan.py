@@ -18,15 +18,18 @@ from .errors import UsageError
 from .planning.adjustment import MODEL, Adjustment
 from .planning.advice import warnings_of
 from .planning.arranging import Arranged, arrange
-from .planning.binding import Bound, BoundCall, bind, is_pending
+from .planning.binding import bind
+from .planning.bound import Bound, BoundCall
 from .planning.checks import check_reductions, check_rules, keeper
 from .planning.layout import OutputFile, by_alignment, lay_out
 from .planning.learned import Learned, check_models
 from .planning.opening import Opener
+from .planning.pending import is_pending
 from .planning.reference import Reference
 from .planning.resolver import Resolver
 from .planning.roles import roles_of
-from .planning.rows import Policies, Row, RowBuilder, Skip
+from .planning.row_builder import RowBuilder
+from .planning.rows import Policies, Row, Skip
 from .planning.running_statistics import StatisticsResolver
 from .planning.stack_config import stack_beside
 from .planning.stated import unstated

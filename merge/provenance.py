@@ -17,7 +17,8 @@ from .content_id import PLACEHOLDER
 from .data_use import NO_DATA, joined_use
 from .options import REQUIRED
 from .plan import Plan
-from .planning.binding import BoundCall, is_seeded
+from .planning.bound import BoundCall
+from .planning.pending import is_seeded
 from .recipe import Alignment, LayerRule, Merge, Model, Recipe
 from .registry import find_method
 from .version import __version__

@@ -13,7 +13,7 @@ from ..alignment.kinds import chosen_kinds
 from ..completion.places import location_of
 from ..errors import MergeError, UsageError
 from ..method import Method
-from ..planning.binding import is_pending
+from ..planning.pending import is_pending
 from ..recipe import Alignment, Merge, Recipe
 from .alignment_flags import AlignmentFlags
 from .barrier import render

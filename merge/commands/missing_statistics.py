@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..planning.binding import is_pending
+from ..planning.pending import is_pending
 from ..recipe import Recipe
 from .flags import MergeFlags
 from .show import say

@@ -18,7 +18,7 @@ from ..alignment.permutations_file import (
 )
 from ..checkpoints.resolve import open_checkpoint
 from ..errors import MergeError, UsageError
-from ..planning.binding import is_unaligned
+from ..planning.pending import is_unaligned
 from ..recipe import Alignment, Merge, Model, Recipe
 from .grouping import Found, find_groups
 from .matching import Matching

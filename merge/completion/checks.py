@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from ..errors import UsageError
 from ..method import Method
-from ..planning.binding import is_pending, is_unaligned
+from ..planning.pending import is_pending, is_unaligned
 from ..recipe import Alignment, Merge, Model, Recipe, named
 from ..registry import find_method
 from .options import calibration_options

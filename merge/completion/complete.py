@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..planning.binding import is_pending, is_seeded
+from ..planning.pending import is_pending, is_seeded
 from ..recipe import LayerRule, Merge, Model, Recipe
 from ..registry import find_method
 from .aligning import Aligning

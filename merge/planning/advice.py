@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 
 from ..recipe import DEFAULT_SHARD_BYTES, Recipe
-from .binding import Bound, BoundCall, assembles, is_seeded
+from .bound import Bound, BoundCall, assembles
 from .layout import is_single_file
 from .opening import Opener
+from .pending import is_seeded
 
 
 def warnings_of(opener: Opener, recipe: Recipe, bound: Bound, averaged: int) -> list[str]:

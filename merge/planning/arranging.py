@@ -9,7 +9,7 @@ from ..checkpoints.beside import AS_IT_IS, Beside
 from ..checkpoints.part import PartSource
 from ..recipe import Recipe
 from .assembling import assemble
-from .binding import Bound, BoundCall, assembles, leaves, with_positions
+from .bound import Bound, BoundCall, assembles, leaves, with_positions
 from .checks import check_assembled
 from .names import NOTHING_MATCHED, Matched, match_names
 from .opening import Opener

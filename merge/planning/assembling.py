@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 from ..checkpoints.checkpoint import Source
 from ..checkpoints.part import PartSource
 from ..errors import MergeError, UsageError
-from .binding import Bound, BoundCall, compile_pattern, leaves
+from .bound import Bound, BoundCall, leaves
 from .depth import block_of
 from .names import match_names
+from .patterns import compile_pattern
 from .rows import Skip
 from .stacks import Part, Taken, Tensors, joined, stacked
 

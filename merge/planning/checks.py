@@ -7,7 +7,8 @@ from typing import Any
 
 from ..errors import UsageError
 from ..program import calls
-from .binding import Bound, BoundCall, compile_pattern
+from .bound import Bound, BoundCall
+from .patterns import compile_pattern
 from .rows import Row
 
 

@@ -10,7 +10,7 @@ from ..checkpoints.checkpoint import Source
 from ..checkpoints.header import TensorInfo
 from ..errors import MergeError
 from ..program import Call, Expression, Input, Statistic, calls
-from .binding import Bound, BoundCall
+from .bound import Bound, BoundCall
 from .names import Matched
 
 OUT_IN = "out_in"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..checkpoints.checkpoint import Source
-from .binding import Bound, BoundCall, assembles, leaves
+from .bound import Bound, BoundCall, assembles, leaves
 from .stacks import Tensors
 
 

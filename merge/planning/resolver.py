@@ -9,8 +9,8 @@ from ..errors import UsageError
 from ..method import Place
 from ..program import Call, Expression, Input, Statistic
 from ..recipe import OptionValue
-from .binding import Bound, BoundCall, BoundRule
 from .blocks import BlockIndex
+from .bound import Bound, BoundCall, BoundRule
 from .depth import relative_depth, stack_sizes
 from .learned import Learned, inputs_of
 from .tensor_options import resolve_options

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ..recipe import Alignment, Merge
-from .binding import Bound, BoundCall, leaves
+from .bound import Bound, BoundCall, leaves
 from .opening import Opener
 
 

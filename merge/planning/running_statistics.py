@@ -8,7 +8,7 @@ from typing import Any
 
 from ..program import Call, Expression
 from ..registry import find_method
-from .binding import BoundCall, BoundRule
+from .bound import BoundCall, BoundRule
 from .resolver import Resolver
 from .tensor_options import resolve_options, share_out
 

@@ -9,7 +9,7 @@ from ..calibration.facts import Facts
 from ..checkpoints.checkpoint import FileCheckpoint, Source
 from ..checkpoints.target import OUR_KEY
 from ..errors import UsageError
-from .binding import Bound, BoundCall
+from .bound import Bound, BoundCall
 from .learned import Learned
 
 ALL_KINDS = ("fisher", "gram", "permutations", "batch-norm", "repair")

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..errors import UsageError
 from ..options import REQUIRED, Declaration, Options
-from .binding import BoundCall, BoundRule
+from .bound import BoundCall, BoundRule
 from .depth import interpolate
 
 

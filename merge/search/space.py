@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ..errors import UsageError
 from ..method import Method
 from ..options import check_name
-from ..planning.binding import named_method
+from ..planning.named import named_method
 from ..recipe import Merge, OptionValue
 from ..searched import EXAMPLE, Searched, at_step, steps
 
