@@ -39,7 +39,7 @@ def describe(recipe: Recipe, name_of: NameOf, elsewhere: Elsewhere = str) -> dic
     """
     found = _describe_merge(recipe.merge, name_of)
     declared = find_method(recipe.merge.method).options.declarations.values()
-    defaults = {o.name: o.default for o in declared if not o.per_model and o.default is not None}
+    defaults = {o.name: o.default for o in declared if not o.per_model and o.default not in (None, "")}
     defaults = {name: value for name, value in defaults.items() if value is not REQUIRED}
     found["options"] = defaults | dict(recipe.merge.options) | dict(recipe.merge.calibration)
     found |= {"keep": list(recipe.keep)} if recipe.keep else {}

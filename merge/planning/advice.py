@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Iterator
 
+from ..checkpoints.derived import whole
 from ..recipe import DEFAULT_SHARD_BYTES, Recipe
-from .bound import Bound, BoundCall, assembles
+from .bound import Bound, BoundCall
 from .layout import is_single_file
 from .opening import Opener
 from .pending import is_seeded
@@ -20,9 +23,8 @@ def warnings_of(opener: Opener, recipe: Recipe, bound: Bound, averaged: int) -> 
         bound: The same, bound to what was opened.
         averaged: Number of BatchNorm statistics that are averaged.
     """
-    pattern = _pattern_location(opener, bound)
-    repeated = [] if assembles(bound) else opener.repeated  # a stack takes several parts of one model
-    warnings = [f"{location} is given more than once" for location in repeated if location != pattern]
+    repeated = dict.fromkeys(whole(opener.sources[position]).location for position in _repeated(bound))
+    warnings = [f"{location} is given more than once" for location in repeated]
     if isinstance(bound, BoundCall) and _lacks_weights(bound):
         default = bound.method.options.declarations["weight"].shown_default
         warnings.append(f"only some models have a weight; the others have the default, {default}")
@@ -38,11 +40,14 @@ def warnings_of(opener: Opener, recipe: Recipe, bound: Bound, averaged: int) -> 
     return warnings
 
 
-def _pattern_location(opener: Opener, bound: Bound) -> str | None:
-    """Return where the base lies if its values do not enter the outcome, so that it may well be a model too."""
-    if isinstance(bound, BoundCall) and isinstance(bound.base, int) and not bound.reads_base:
-        return opener.sources[bound.base].location
-    return None
+def _repeated(bound: Bound) -> Iterator[int]:
+    """Yield models that are given to one method twice. A stack may well take several parts of one model."""
+    if isinstance(bound, BoundCall):
+        if not bound.method.assembles:
+            given = Counter(child for child in bound.inputs if isinstance(child, int))
+            yield from (position for position, count in given.items() if count > 1)
+        for child in bound.inputs:
+            yield from _repeated(child)
 
 
 def _sum_of_weights(bound: BoundCall) -> float | None:

@@ -86,7 +86,7 @@ def _bind_alignment(model: Model, alignment: Alignment, opener: Opens) -> int:
     if by_data is not bool(alignment.data) and not alignment.permutations:
         what = "needs data" if by_data else "takes no data"
         raise UsageError(f"matching by {given.get('matching', 'weights')} {what}", where=alignment.where)
-    opener.open_silently(alignment.to)
+    opener.open(alignment.to)
     return opener.open_aligned(model, alignment) if alignment.permutations else opener.open(alignment.model)
 
 

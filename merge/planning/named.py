@@ -16,9 +16,6 @@ class Opens(Protocol):
     def open(self, model: Model) -> int:
         """Open a leaf model and return its position among the sources."""
 
-    def open_silently(self, model: Model) -> int:
-        """Do the same for a model that may be among the sources for other reasons."""
-
     def open_statistics(self, model: Model, kind: str) -> int:
         """Open a model's statistics and return their position among the sources."""
 

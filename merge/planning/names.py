@@ -116,10 +116,10 @@ def _resolve_tied(absent: list[str], tensors: dict[str, TensorInfo], model: Sour
 
 def _twin(name: str, tensors: Mapping[str, TensorInfo], config: Mapping[str, Any]) -> str | None:
     candidates = [twin for twin in _TIED.get(name, ()) if twin in tensors]
-    return candidates[0] if candidates and _is_tied(config) else None
+    return candidates[0] if candidates and is_tied(config) else None
 
 
-def _is_tied(config: Mapping[str, Any]) -> bool:
+def is_tied(config: Mapping[str, Any]) -> bool:
     """Tell from config.json; where it says nothing, a language model without its output matrix ties it."""
     stated = config.get("tie_word_embeddings", (config.get("text_config") or {}).get("tie_word_embeddings"))
     if stated is not None:

@@ -21,7 +21,6 @@ class Opener:
 
     Attributes:
         sources: The opened models, in the order in which they were first named.
-        repeated: Locations that were given again, under this or another name.
         positions: Position of every model that was opened, by its identity in memory.
         statistics: What every statistics file among the sources says of itself, by its position.
         orders: Positions of permutations files among the sources.
@@ -31,7 +30,6 @@ class Opener:
         self._folder = folder
         self._positions: dict[Key, int] = {}
         self.sources: list[Source] = []
-        self.repeated: list[str] = []
         self.positions: dict[int, int] = {}
         self.statistics: dict[int, Facts] = {}
         self.orders: set[int] = set()
@@ -43,14 +41,6 @@ class Opener:
             MergeError: When it is no sound checkpoint.
             UsageError: When nothing is there.
         """
-        known = len(self.sources)
-        position = self.open_silently(model)
-        if position < known:
-            self.repeated.append(self.sources[position].location)
-        return position
-
-    def open_silently(self, model: Model) -> int:
-        """Do the same for a model that may be among the sources for other reasons."""
         source = self._open(model)
         refuse_statistics(source, model.where)
         files = [(identity.device, identity.inode) for identity in source.identities]
@@ -94,7 +84,7 @@ class Opener:
         from ..alignment.validation import check
         from ..checkpoints.permuted import PermutedSource
 
-        before = self.open_silently(alignment.model)
+        before = self.open(alignment.model)
         source = self._open(Model(alignment.permutations or "", where=alignment.where))
         self.positions[id(alignment.permutations)] = len(self.sources)
         self.orders.add(len(self.sources))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from ..checkpoints.derived import whole
 from ..recipe import Alignment, Merge
 from .bound import Bound, BoundCall, leaves
 from .opening import Opener
@@ -20,17 +21,14 @@ def roles_of(bound: Bound, merge: Merge, opener: Opener) -> list[str]:
 
 
 def _with_wholes(roles: list[str], opener: Opener) -> list[str]:
-    """Give the role of a part to what it is taken from."""
+    """Give the role of a part to the model that it is taken from, where that has none of its own."""
     positions = {id(source): number for number, source in enumerate(opener.sources)}
     found = list(roles)
     for number, source in enumerate(opener.sources):
-        below: object = getattr(source, "source", None)
-        while roles[number] and below is not None:
+        position = positions.get(id(whole(source)), number)
+        if position != number and not roles[position] and roles[number]:
+            found[position] = found[position] or roles[number]
             found[number] = f"of {roles[number]}"
-            position = positions.get(id(below))
-            below = getattr(below, "source", None)
-            if position is not None and not found[position]:
-                found[position] = roles[number] if below is None else f"of {roles[number]}"
     return found
 
 

@@ -67,7 +67,7 @@ def _changes(reference: Reference, opened: Sequence[Source]) -> Iterator[Change]
         place, own = block_of(name), block_of(info.name)
         if place and own and place[1] not in layers.setdefault(place[0], {}):
             source = whole(opened[reference.origin(name)])
-            known = sizes.setdefault(id(source), stack_sizes(source.tensors))
+            known = sizes.get(id(source)) or sizes.setdefault(id(source), stack_sizes(source.tensors))
             layers[place[0]][place[1]] = Layer(source.config, own[1], known.get(own[0], 0))
     for prefix, found in layers.items():
         ordered = [found[number] for number in sorted(found)]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..checkpoints.checkpoint import Source
+from ..checkpoints.derived import whole
 from ..checkpoints.header import TensorInfo
 from ..checkpoints.resolve import open_checkpoint
 from ..dtypes import DTYPES
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..plan import Plan
+    from ..planning.rows import Row
     from .mapping import LayerRow
 
 NORM = re.compile(r"norm|ln_")
@@ -57,9 +59,10 @@ def measure_layers(plan: Plan, out: Path, advance: Callable[[int, int], None]) -
     Raises:
         MergeError: When an input or the output cannot be read.
     """
-    models = [number for number, role in enumerate(plan.roles) if is_model(role)]
-    bases = [number for number, role in enumerate(plan.roles) if role == "base"]
     merged = [row for row in plan.rows if row.action == "merge"]
+    roles = list(_read_as(plan, merged))
+    models = [number for number, role in roles if is_model(role)]
+    bases = [number for number, role in roles if role == "base"]
     if not merged or not models:
         return {}
     measured_from_base = len(bases) == 1 and all(row.tensors[bases[0]] for row in merged)
@@ -70,9 +73,20 @@ def measure_layers(plan: Plan, out: Path, advance: Callable[[int, int], None]) -
     finally:
         if output is not None:
             output.close()
-    names = [plan.sources[number].location for number in models]
+    names = [whole(plan.sources[number]).location for number in models]
     rows: list[LayerRow] = [_row(layer, found, names, judged=output is None) for layer, found in _in_order(sums)]
     return {"layers": rows, "layers_measured_from": "the base" if measured_from_base else "the output"}
+
+
+def _read_as(plan: Plan, merged: Sequence[Row]) -> Iterator[tuple[int, str]]:
+    """Yield sources with their roles; in the place of a model that is merged in another form, that form."""
+    forms = {
+        role.removeprefix("of "): number
+        for number, role in enumerate(plan.roles)
+        if role.startswith("of ") and all(row.tensors[number] for row in merged)
+    }
+    for number, role in enumerate(plan.roles):
+        yield forms.get(role, number), role
 
 
 def _tensors(plan: Plan, models: Sequence[int], origin: int | Source) -> Iterator[tuple[str, Tensors]]:
