@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .checkpoints.companions import CARD
-from .checkpoints.resolve import local_path
+from .checkpoints.resolve import local_path, with_adapter
 from .checkpoints.target import check_ours_text
 from .errors import MergeError
 from .plan import Plan
@@ -59,9 +59,13 @@ def render_card(plan: Plan, out: Path, input_ids: list[str], output_id: str, fac
         for role, name, identity in zip(plan.roles, names, input_ids, strict=True)
     ]
     lines += [f"| output | `{out.name}` | `{output_id}` |", "", "## Recipe", ""]
-    lines += ["```yaml", dump_yaml(described(plan, names)).rstrip(), "```", ""]
+    lines += ["```yaml", dump_yaml(_recipe(plan, names, out)).rstrip(), "```", ""]
     lines += ["## Notes", "", *(f"- {fact}" for fact in facts), ""] if facts else []
     return "\n".join(lines)
+
+
+def _recipe(plan: Plan, names: list[str], out: Path) -> dict[str, Any]:
+    return described(plan, names, lambda location: relative_location(location, plan, out))
 
 
 def _front_matter(plan: Plan) -> list[str]:
@@ -88,7 +92,10 @@ def _licence(folder: Path | None) -> str | None:
 
 
 def relative_location(location: str, plan: Plan, out: Path) -> str:
-    """Return a local path relative to the card's folder, ``./`` in front."""
+    """Return a local path relative to the card's folder, ``./`` in front; both where an adapter follows a plus."""
+    halves = with_adapter(location, plan.recipe.folder)
+    if halves is not None:
+        return "+".join(relative_location(half, plan, out) for half in halves)
     path = local_path(location, plan.recipe.folder)
     return relative_path(path, out) if path.exists() else location
 

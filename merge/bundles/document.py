@@ -8,7 +8,7 @@ from typing import Any, NotRequired
 
 from typing_extensions import TypedDict
 
-from ..checkpoints.resolve import BUNDLE
+from ..checkpoints.folders import BUNDLE
 from ..data_use import NO_DATA
 from ..errors import MergeError
 

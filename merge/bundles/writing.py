@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..checkpoints.resolve import local_path, open_checkpoint
+from ..checkpoints.resolve import local_path, open_checkpoint, with_adapter
 from ..checkpoints.staging import Staging
 from ..content_id import checkpoint_id, tensor_digests
 from ..data_use import joined_use
+from ..errors import UsageError
 from ..version import __version__
 from .architecture import paths_of, portable
 from .bundle import options_document
@@ -84,6 +85,9 @@ def open_members(request: Request, stack: ExitStack) -> Opened:
     """
     sources = []
     for member in request.members:
+        if not request.copy and with_adapter(member, request.folder):
+            hint = "--copy keeps the baked model in the bundle; or bake it first: merge passthrough"
+            raise UsageError("a bundle names its members, and this one is made of two", where=member, hint=hint)
         source = open_checkpoint(member, relative_to=request.folder)
         stack.callback(source.close)
         sources.append(source)

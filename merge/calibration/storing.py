@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import xxhash
 
-from ..checkpoints.resolve import read_header
+from ..checkpoints.header_file import read_header
 from ..checkpoints.staging import Staging
 from ..checkpoints.target import check_target
 from ..errors import MergeError, UsageError, suggest

@@ -66,5 +66,7 @@ def as_bytes(array: Any) -> Buffer:
         import torch
 
         flat = array.detach().cpu().contiguous().reshape(-1)
+        if flat.stride(0) != 1:  # a single entry counts as contiguous whatever its stride
+            flat = flat.clone(memory_format=torch.contiguous_format)
         array = flat.view(torch.uint8).numpy() if flat.numel() else numpy.empty(0, "u1")
     return numpy.ascontiguousarray(array).reshape(-1).view("u1").data if array.size else memoryview(b"")

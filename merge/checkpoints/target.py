@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..errors import UsageError
 from .companions import is_companion
-from .resolve import read_header
+from .header_file import read_header
 
 OUR_KEY = "merge.output"  # metadata that every file of ours has
 

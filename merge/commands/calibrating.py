@@ -130,7 +130,7 @@ def _noting(store: Store) -> Callable[[str], None]:
 
 
 def _document(request: Request, facts: Facts, store: Store, seconds: float) -> CalibrationDocument:
-    from ..checkpoints.resolve import read_header
+    from ..checkpoints.header_file import read_header
 
     return {
         "out": str(request.out),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from safetensors import SafetensorError, deserialize
 
 from merge.checkpoints.header import LENGTH_BYTES, Header, parse_header, render_entries, render_header
-from merge.checkpoints.resolve import read_header
+from merge.checkpoints.header_file import read_header
 from merge.errors import MergeError
 
 SETTINGS = settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)

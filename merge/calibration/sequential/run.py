@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from ...checkpoints.resolve import read_header
+from ...checkpoints.header_file import read_header
 from ..facts import Facts
 from .activations import Activations
 from .cache import open_cache, temporary_folder

@@ -1,0 +1,106 @@
+"""A checkpoint with an adapter baked in while it is read."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..checkpoints.checkpoint import FileCheckpoint
+from ..checkpoints.files import Buffer
+from ..checkpoints.header import TensorInfo
+from ..checkpoints.target import OUR_KEY
+from .computing import Computation
+from .fitting import Fitted
+
+LOADED = 4  # tensors whose factors are held in memory at once
+
+
+class AdaptedCheckpoint(FileCheckpoint):
+    """Another checkpoint with the changes of an adapter; its files are those of both.
+
+    Attributes:
+        source: The checkpoint beneath. It is closed with this one.
+        changed: Names of the tensors that are not the source's own.
+
+    Args:
+        location: What the user wrote.
+        source: The checkpoint beneath.
+        adapter: The adapter's tensors; it is closed with this one.
+        fitted: What the adapter does.
+        files: The adapter's files.
+    """
+
+    def __init__(
+        self, location: str, source: FileCheckpoint, adapter: FileCheckpoint, fitted: Fitted, files: Sequence[Path]
+    ) -> None:
+        first = max((tensor.file for tensor in source.tensors.values()), default=-1) + 1
+        own = {
+            name: change.target._replace(file=first + number, start=0)
+            for number, (name, change) in enumerate(fitted.changes.items())
+        }
+        super().__init__(
+            location,
+            [*source.files, *files],
+            {**source.tensors, **own},
+            {key: value for key, value in source.metadata.items() if key != OUR_KEY},
+            folder=source.folder,
+            weights_name=source.weights_name,
+            notes=[*source.notes, *adapter.notes, *fitted.notes],
+        )
+        self.source, self.changed = source, frozenset(own)
+        self._adapter = adapter
+        self._replaced = {name: change.whole for name, change in fitted.changes.items() if change.is_replaced}
+        self._computed = {
+            name: Computation(change, source.read_into, adapter.read_into)
+            for name, change in fitted.changes.items()
+            if not change.is_replaced
+        }
+        self._loaded: OrderedDict[str, None] = OrderedDict()
+        self._loading = threading.Lock()
+        self._last = threading.local()
+
+    def read_into(self, tensor: TensorInfo, offset: int, buffer: Buffer) -> None:
+        """Fill the buffer with the baked tensor's bytes from this byte offset within the tensor."""
+        whole = self._replaced.get(tensor.name)
+        if whole is not None:
+            self._adapter.read_into(whole, offset, buffer)
+        elif tensor.name in self._computed:
+            self._read_computed(tensor.name, offset, buffer)
+        else:
+            self.source.read_into(tensor, offset, buffer)
+
+    def _read_computed(self, name: str, offset: int, buffer: Buffer) -> None:
+        computation, done = self._computed[name], 0
+        size = computation.rows * computation.row_bytes
+        while done < len(buffer):
+            number, start = divmod(offset + done, size)
+            part = self._block(name, number)[start:][: len(buffer) - done]
+            buffer[done : done + len(part)] = part
+            done += len(part)
+
+    def _block(self, name: str, number: int) -> Buffer:
+        """Return a block of a tensor: this thread's last one, or a new one."""
+        known: tuple[str, int, Buffer] | None = getattr(self._last, "block", None)
+        if known is not None and known[:2] == (name, number):
+            return known[2]
+        self._last.block = None  # so that no two blocks are held at once
+        self._remember(name)
+        block = self._computed[name].block(number)
+        self._last.block = (name, number, block)
+        return block
+
+    def _remember(self, name: str) -> None:
+        """Let the tensors that were asked for longest ago give the memory of their factors back."""
+        with self._loading:
+            self._loaded[name] = None
+            self._loaded.move_to_end(name)
+            while len(self._loaded) > LOADED:
+                self._computed[self._loaded.popitem(last=False)[0]].forget()
+
+    def close(self) -> None:
+        """Close the source and the adapter."""
+        self.source.close()
+        self._adapter.close()
+        super().close()

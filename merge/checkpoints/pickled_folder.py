@@ -1,0 +1,59 @@
+"""Folders whose weights torch.save wrote: `pytorch_model.bin`, shards with an index, or one file of another name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from ..errors import UsageError
+from .folders import PICKLE_SUFFIXES
+from .pickled import PickledCheckpoint, open_pickles
+from .pickled_loading import Pickle, load_pickle
+from .shards import read_weight_map, refuse_absent, shard_path
+
+INDEX_SUFFIX = ".bin.index.json"
+_WHOLE = "pytorch_model.bin"
+_BESIDE = ("training_args", "optimizer", "scheduler", "scaler", "rng_state", "random_states", "trainer_state")
+
+
+def open_pickled_folder(location: str, path: Path) -> PickledCheckpoint | None:
+    """Open a folder's weights where torch.save wrote them, or return None where it did not.
+
+    Raises:
+        MergeError: They are damaged or hold more than weights.
+        UsageError: There are several candidates.
+    """
+    indexes = sorted(path.glob(f"*{INDEX_SUFFIX}"))
+    if len(indexes) > 1:
+        names = ", ".join(index.name for index in indexes)
+        raise UsageError(f"the folder holds several indexes: {names}", where=location, hint="name one file instead")
+    if indexes:
+        return _open_sharded(location, path, indexes[0])
+    files = sorted(
+        file for file in path.iterdir() if file.suffix in PICKLE_SUFFIXES and not file.stem.startswith(_BESIDE)
+    )
+    files = [file for file in files if file.name == _WHOLE] or files
+    if len(files) > 1:
+        listed = ", ".join(file.name for file in files)
+        raise UsageError(f"the folder holds {listed}", where=location, hint="name one of the files")
+    return open_pickles(location, files, path) if files else None
+
+
+def _open_sharded(location: str, path: Path, index: Path) -> PickledCheckpoint:
+    weight_map = read_weight_map(index)
+    shards = sorted(set(weight_map.values()))
+    loaded = [_load_shard(path, shard, index, weight_map) for shard in shards]
+    found = {name for pickle in loaded for name in pickle.tensors}
+    refuse_absent(weight_map, found, index)
+    return PickledCheckpoint(location, [path / shard for shard in shards], loaded, path)
+
+
+def _load_shard(path: Path, shard: str, index: Path, weight_map: Mapping[str, str]) -> Pickle:
+    pickle = load_pickle(shard_path(path, shard, index))
+    given = {name: tensor for name, tensor in pickle.tensors.items() if weight_map.get(name) == shard}
+    surplus = [
+        f"{shard} holds '{name}', which the index does not give to it; not read"
+        for name in pickle.tensors
+        if name not in given
+    ]
+    return pickle._replace(tensors=given, notes=[*pickle.notes, *surplus])

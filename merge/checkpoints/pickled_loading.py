@@ -1,0 +1,103 @@
+"""What torch loads of one file that torch.save wrote: plain tensors by name, mapped and not read, or the refusal."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..errors import MergeError
+from .header import MAXIMUM_HEADER_BYTES
+from .pickled_places import Places, places_of
+from .state_dict import find_state
+
+_ZIP, _OLD = b"PK\x03\x04", b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # the latter: torch.save before version 1.6
+_GLOBAL = re.compile(r"(?:GLOBAL|Unsupported (?:global|class|type):?|type) '?([A-Za-z_][\w.]+\.\w+)")
+_TRUST = "nothing of it was executed; where you trust it, load it and save the state dict as safetensors"
+
+
+class Pickle(NamedTuple):
+    """One loaded file.
+
+    Attributes:
+        tensors: By name.
+        places: Where their bytes lie in the file.
+        notes: What was left out or taken off the names.
+    """
+
+    tensors: Mapping[str, Any]
+    places: Places
+    notes: list[str]
+
+
+def load_pickle(path: Path) -> Pickle:
+    """Load the tensors of one file by their names.
+
+    Raises:
+        MergeError: It is damaged, was not written by torch.save, or holds more than plain tensors.
+    """
+    if path.suffix == ".safetensors":  # torch would go by the name
+        what = "this is a pickle or zip archive under the name of a safetensors file"
+        raise MergeError(what, where=str(path), hint=f"where that is meant, rename it to {path.stem}.pt")
+    with path.open("rb") as stream:
+        start = stream.read(len(_OLD))
+    if start.startswith(_ZIP):
+        kept = "of compressed records" if _is_compressed(path) else ""
+    elif start == _OLD:
+        kept = "of a format before PyTorch 1.6"
+    else:
+        what = "this is a Python pickle that torch.save did not write"
+        raise MergeError(what, where=str(path), hint=_TRUST)
+    tensors, notes = find_state(_load(path, mapped=not kept), str(path))
+    if kept:
+        return Pickle(tensors, Places({}), [*notes, f"{path.name} is {kept}: it is held in memory"])
+    return Pickle(tensors, places_of(path, tensors.values()), notes)
+
+
+def _is_compressed(path: Path) -> bool:
+    """Tell whether an archive of torch.save was compressed later; refuse those that are damaged or no such thing."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise MergeError(f"a damaged zip archive: {error}", where=str(path), hint="copy it again") from None
+    names = {entry.filename.rpartition("/")[2]: entry for entry in entries}
+    if "constants.pkl" in names:
+        hint = "load it where you trust it and save its state dict as safetensors; nothing of it was executed"
+        raise MergeError("this is a TorchScript archive, a program and not only weights", where=str(path), hint=hint)
+    if "data.pkl" not in names:
+        what = "a zip archive that torch.save did not write"
+        raise MergeError(what, where=str(path), hint="give a safetensors file or one of torch.save")
+    if names["data.pkl"].file_size > MAXIMUM_HEADER_BYTES:
+        raise MergeError("its list of tensors is larger than 100 MB", where=str(path), hint="it is damaged or no model")
+    return any(entry.compress_type != zipfile.ZIP_STORED for entry in entries)
+
+
+def _load(path: Path, *, mapped: bool) -> Any:
+    """Load with torch's own restricted unpickler, which builds tensors and plain containers and nothing else.
+
+    Torch maps compressed records as if they were not, so those must not be mapped.
+    """
+    import pickle
+    import warnings
+
+    import torch
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+    except pickle.UnpicklingError as error:
+        raise _refusal(path, str(error)) from None
+    except Exception as error:
+        text = str(error).strip().partition("\n")[0][:200] or type(error).__name__
+        reason = "it ends too early" if "EOF" in text else f"torch cannot read it: {text}"
+        raise MergeError(reason, where=str(path), hint="copy it again") from None
+
+
+def _refusal(path: Path, reason: str) -> MergeError:
+    found = _GLOBAL.search(reason)
+    what = f"holds more than weights ('{found[1]}')" if found else "holds more than weights"
+    return MergeError(f"this pickle {what}, so it is not loaded", where=str(path), hint=_TRUST)

@@ -1,0 +1,48 @@
+"""The index of a checkpoint in several files: which file holds which tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from ..errors import MergeError
+from .checkpoint import read_json_object
+
+
+def read_weight_map(index: Path) -> dict[str, str]:
+    """Return the shard of every tensor, as an index lists them.
+
+    Raises:
+        MergeError: It lists none.
+    """
+    weight_map = read_json_object(index).get("weight_map")
+    if not isinstance(weight_map, dict) or not all(isinstance(shard, str) for shard in weight_map.values()):
+        raise MergeError("has no 'weight_map' from tensor to file name", where=str(index))
+    return weight_map
+
+
+def shard_path(path: Path, shard: str, index: Path) -> Path:
+    """Return where a shard lies.
+
+    Raises:
+        MergeError: It lies outside the folder, or nowhere.
+    """
+    if shard != Path(shard).name or shard in {"", ".", ".."}:
+        raise MergeError(f"names the file '{shard}' outside its folder", where=str(index))
+    if not (path / shard).is_file():
+        raise MergeError(f"names the shard {shard}, which is missing", where=str(index), hint="download it again")
+    return path / shard
+
+
+def refuse_absent(weight_map: Mapping[str, str], found: Iterable[str], index: Path) -> None:
+    """Refuse an index that gives a shard tensors which it does not hold.
+
+    Raises:
+        MergeError: Naming the first.
+    """
+    known = set(found)
+    absent = [name for name in weight_map if name not in known]
+    if absent:
+        raise MergeError(
+            f"names '{absent[0]}', which {weight_map[absent[0]]} does not hold ({len(absent)} such)", where=str(index)
+        )

@@ -1,0 +1,55 @@
+"""What docs/adapters.md shows runs as it is written."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from checkpoint_files import save
+from command_line import ROOT
+from made_adapters import base_state, factors, write_adapter
+
+from merge.adapters.config import _CHANGED_BASE, _NO_SUM
+from merge.checkpoints.state_dict import PREFIXES, WRAPPERS
+
+PAGE = (ROOT / "docs" / "adapters.md").read_text("utf-8")
+COMMANDS = [block.splitlines() for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)]
+RECIPES = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+
+
+@pytest.fixture
+def models(here: Path) -> Path:
+    save(here / "base" / "model.safetensors", base_state())
+    for seed, name in ((50, "adapter"), (60, "other")):
+        write_adapter(here / name, factors("layers.0.q", 6, 4, seed=seed))
+    (here / "folder-with-bin").mkdir()
+    torch.save({"state_dict": base_state(), "epoch": 3}, here / "run.ckpt")
+    torch.save(base_state(), here / "folder-with-bin" / "pytorch_model.bin")
+    return here
+
+
+@pytest.mark.parametrize("block", COMMANDS, ids=["adapters", "torch.save"])
+def test_commands_run(models: Path, cli: Callable[..., Any], block: list[str]) -> None:
+    for line in block:
+        result = cli(*shlex.split(line, comments=True)[1:])
+        assert result.code == 0, (line, result.err)
+
+
+@pytest.mark.parametrize("text", RECIPES)
+def test_recipes_run(models: Path, cli: Callable[..., Any], text: str) -> None:
+    (models / "recipe.yaml").write_text(text)
+    result = cli("run", "recipe.yaml")
+    assert result.code == 0, result.err
+
+
+def test_what_is_refused_and_opened_is_listed() -> None:
+    for word in (*_CHANGED_BASE, *WRAPPERS, *PREFIXES):
+        assert f"`{word}`" in PAGE
+    for reason in _NO_SUM.values():
+        name = re.search(r"\(([^)]+)\)$", reason)
+        assert (name[1] if name else "repeated layers") in PAGE
