@@ -14,6 +14,7 @@ from .checks import check_assembled
 from .names import NOTHING_MATCHED, Matched, match_names
 from .opening import Opener
 from .rows import Skip
+from .vocabularies import check_vocabularies
 
 
 @dataclass
@@ -45,6 +46,7 @@ def arrange(recipe: Recipe, bound: Bound, opener: Opener) -> Arranged:
     arranged = Arranged(bound)
     if recipe.output.tokenizer is not None or recipe.output.chat_template is not None:
         _align_vocabularies(recipe, arranged, opener)
+    check_vocabularies(recipe, opener)
     if isinstance(arranged.bound, BoundCall) and assembles(arranged.bound):
         check_assembled(arranged.bound)
         assembled = assemble(arranged.bound, opener.sources)
