@@ -12,7 +12,9 @@ import re
 from pathlib import Path
 from typing import Any
 
+from .checkpoints.checkpoint import Source
 from .checkpoints.companions import CARD
+from .checkpoints.derived import whole
 from .checkpoints.resolve import local_path, with_adapter
 from .checkpoints.target import check_ours_text
 from .errors import MergeError
@@ -50,7 +52,7 @@ def render_card(plan: Plan, out: Path, input_ids: list[str], output_id: str, fac
         output_id: Content id of the output.
         facts: Warnings and hashes, one line each.
     """
-    names = [relative_location(source.location, plan, out) for source in plan.sources]
+    names = [_name(source, plan, out) for source in plan.sources]
     lines = ["---", *_front_matter(plan), "---", MARK, "", f"# {plan.recipe.name or out.stem}", ""]
     lines += [f"Merged by {TOOL}. `merge verify {out.name}` repeats it and compares.", "", "## Models", ""]
     lines += ["| role | model | content id |", "|---|---|---|"]
@@ -62,6 +64,12 @@ def render_card(plan: Plan, out: Path, input_ids: list[str], output_id: str, fac
     lines += ["```yaml", dump_yaml(_recipe(plan, names, out)).rstrip(), "```", ""]
     lines += ["## Notes", "", *(f"- {fact}" for fact in facts), ""] if facts else []
     return "\n".join(lines)
+
+
+def _name(source: Source, plan: Plan, out: Path) -> str:
+    """Return what the card calls a source; for a part of a checkpoint, after the checkpoint's place."""
+    location = whole(source).location  # of a model with an adapter both, base+adapter
+    return source.location.replace(location, relative_location(location, plan, out), 1)
 
 
 def _recipe(plan: Plan, names: list[str], out: Path) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
-from .checkpoint import Source
+from .checkpoint import FileCheckpoint, Source
 
 TensorKey = tuple[int, str]  # position of a source, name of a tensor as the source has it
 
@@ -17,9 +17,9 @@ def beneath(source: Source, name: str) -> Source | None:
 
 
 def whole(source: Source) -> Source:
-    """Return the checkpoint that a source is made from or a part of; the source itself where it is one."""
+    """Return the checkpoint, as a user names it, that a source is made from or a part of; itself where it is one."""
     below: Source | None = getattr(source, "source", None)
-    return source if below is None else whole(below)
+    return source if below is None or isinstance(source, FileCheckpoint) else whole(below)
 
 
 def same_tensors(read: Iterable[TensorKey], opened: Sequence[Source]) -> dict[TensorKey, TensorKey]:

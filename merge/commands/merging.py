@@ -129,9 +129,10 @@ def _summary(plan: Plan, written: execute.Written) -> list[str]:
     lines = [f"note: {note}" for note in written.notes]
     if plan.skips:
         lines += [f"note: {len(plan.skips)} input tensors are not in the output; --dry-run lists them"]
-    if written.copied:
-        origin = whole(plan.sources[plan.reference]).location
-        lines += [f"copied from {origin}: {', '.join(written.copied)}"]
+    own = [name for name in written.copied if name in plan.beside.files]
+    copied = [name for name in written.copied if name not in own]
+    lines += [f"copied from {whole(plan.sources[plan.reference]).location}: {', '.join(copied)}"] if copied else []
+    lines += [f"made for the output: {', '.join(own)}"] if own else []
     speed = (plan.bytes_read + plan.bytes_written) / max(written.seconds, 1e-9) / 1e9
     lines += [f"wrote {written.out} ({counts}) in {written.seconds:.1f} s, {speed:.2f} GB/s"]
     return lines
