@@ -214,7 +214,7 @@ def test_encoders_and_decoders_are_told_apart(tmp_path, cli):
     ],
 )
 def test_what_cannot_be_stacked_is_refused(models, cli, models_text, words):
-    wide = {name: torch.zeros(*(2 * size for size in tensor.shape)) for name, tensor in llama(1, 2).items()}
+    wide = {name: torch.zeros(*(2 * n if n == WIDTH else n for n in t.shape)) for name, t in llama(1, 2).items()}
     save(models / "wide" / "model.safetensors", wide)
     save(models / "other" / "model.safetensors", {"model.layers.0.mixer.weight": torch.zeros(2)})
     save(models / "flat" / "model.safetensors", {"weight": torch.zeros(2)})
