@@ -14,14 +14,28 @@ from .alignment.expand import expand
 from .calibration.facts import KINDS
 from .dtypes import parse_dtype
 from .errors import MergeError, UsageError, suggest
-from .recipe import POLICIES, Alignment, LayerRule, Merge, Model, OptionValue, Output, Placed, Recipe, parse_size
+from .mergekit.other_tools import refuse_other_tools
+from .recipe import (
+    DEFAULT_SHARD_BYTES,
+    POLICIES,
+    Alignment,
+    LayerRule,
+    Merge,
+    Model,
+    OptionValue,
+    Output,
+    Placed,
+    Recipe,
+    parse_size,
+)
 from .registry import find_method
 from .searched import EXAMPLE, place_marks
-from .section import Section, parse_section, read_section
+from .section import Section, only_one, parse_section, parse_sections, read_sections
+from .vocabulary.reading import read_chat_template, read_tokenizer
 
 MERGE_KEYS = ("merge", "base", "models", "data", "options", "layers", "then")
 RECIPE_KEYS = (*MERGE_KEYS, "keep", "missing", "mismatch", "seed", "output", "evaluate", "report", "name")
-OUTPUT_KEYS = ("path", "dtype", "max_shard_size")
+OUTPUT_KEYS = ("path", "dtype", "max_shard_size", "tokenizer", "chat_template")
 LAYER_KEYS = ("match", "options", "models", "keep")
 ALIGN_KEYS = ("align", "to", "options", "data")
 FILES = ("permutations", "groups")  # what stands under the options of an alignment and names a file
@@ -37,21 +51,31 @@ def read_recipe(path: Path, settings: Iterable[str] = ()) -> Recipe:
     Raises:
         UsageError: Whatever is wrong with it, with its place.
     """
-    return _recipe(read_section(path, str(path)), settings, path.parent)
+    return _recipe(read_sections(path, str(path)), settings, path.parent)
 
 
 def parse_recipe(text: str, name: str, folder: Path | None = None, settings: Iterable[str] = ()) -> Recipe:
     """Read a recipe from text; `name` stands for the file in messages."""
-    return _recipe(parse_section(text, name), settings, folder)
+    return _recipe(parse_sections(text, name), settings, folder)
 
 
-def _recipe(section: Section, settings: Iterable[str], folder: Path | None) -> Recipe:
+def _is_mergekits(section: Section) -> bool:
+    return "merge_method" in section.mapping
+
+
+def _recipe(sections: list[Section], settings: Iterable[str], folder: Path | None) -> Recipe:
+    if len(sections) > 1 and all(map(_is_mergekits, sections)):
+        from .mergekit.documents import read_documents
+
+        return read_documents(sections, settings)
+    section = only_one(sections)
     for setting in settings:
         override(section, setting)
-    if "merge_method" in section.mapping:
+    if _is_mergekits(section):
         from .mergekit.reading import read_mergekit
 
         return read_mergekit(section)
+    refuse_other_tools(section)
     _refuse_search(section)
     place_marks(section)
     section.check_keys(RECIPE_KEYS, ("merge", "models"))
@@ -217,10 +241,10 @@ def _output(section: Section) -> Output:
     found.check_keys(OUTPUT_KEYS)
     path = Path(found.text("path", "")) if "path" in found.mapping else None
     dtype = parse_dtype(found.text("dtype", ""), where=found.where("dtype")) if "dtype" in found.mapping else None
-    if "max_shard_size" not in found.mapping:
-        return Output(path, dtype)
-    size = parse_size(found.mapping["max_shard_size"], where=found.where("max_shard_size"))
-    return Output(path, dtype, size)
+    size = found.mapping.get("max_shard_size", DEFAULT_SHARD_BYTES)
+    tokenizer = read_tokenizer(found, "tokenizer") if "tokenizer" in found.mapping else None
+    template = read_chat_template(found, "chat_template") if "chat_template" in found.mapping else None
+    return Output(path, dtype, parse_size(size, where=found.where("max_shard_size")), tokenizer, template)
 
 
 def _policy(section: Section, key: str) -> Any:

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from .card import dump_yaml
-from .checkpoints.resolve import local_path
+from .checkpoints.resolve import local_path, with_adapter
 from .completion.places import located
 from .provenance import describe
 from .recipe import DEFAULT_SHARD_BYTES, Model, Output, Recipe, named
+from .vocabulary.reading import describe_tokenizer
 
 _FILES = ("data", "groups")
 _MERGE = ("merge", "base", "models", "options", "layers", "then")
@@ -40,11 +41,22 @@ def _with_files(recipe: Recipe, described: Any) -> Any:
 def _output(output: Output, recipe: Recipe) -> dict[str, Any]:
     found: dict[str, Any] = {"path": _absolute(recipe, str(output.path))} if output.path else {}
     found |= {"dtype": output.dtype} if output.dtype else {}
+    if output.tokenizer:
+        found["tokenizer"] = describe_tokenizer(output.tokenizer, lambda location: _anywhere(recipe, location))
+    found |= {"chat_template": output.chat_template} if output.chat_template else {}
     return found | ({"max_shard_size": output.max_shard_size} if output.max_shard_size != DEFAULT_SHARD_BYTES else {})
 
 
 def _location(recipe: Recipe, model: Model, kind: str) -> str:
-    location = named(model, kind)
+    return _anywhere(recipe, named(model, kind))
+
+
+def _anywhere(recipe: Recipe, location: str) -> str:
+    """Return a location that means the same in every folder."""
+    halves = with_adapter(location, recipe.folder)
+    if halves:
+        base, adapter = halves
+        return f"{_anywhere(recipe, base)}+{_anywhere(recipe, adapter)}"
     return _absolute(recipe, location) if local_path(location, recipe.folder).exists() else location
 
 

@@ -34,7 +34,7 @@ class Section:
                 raise UsageError(f"unknown key '{key}'", where=self.where(key), hint=hint)
         for key in required:
             if key not in self.mapping:
-                raise UsageError(f"the key '{key}' is missing", where=self._start())
+                raise UsageError(f"the key '{key}' is missing", where=self.start)
 
     def text(self, key: str, default: str) -> str:
         """Return the text under a key. Raises UsageError when it is not a non-empty text."""
@@ -100,47 +100,76 @@ class Section:
             raise UsageError(f"'{key}' must be a finite number, not {value!r}", where=self.where(key))
         return float(value)  # type: ignore[arg-type]
 
-    def _start(self) -> str:
+    @property
+    def start(self) -> str:
+        """``file:line:column`` of its first key."""
         place = getattr(self.mapping, "lc", None)  # a mapping that --set made has none
         line, column = getattr(place, "line", None), getattr(place, "col", None)
         return self.name if line is None or column is None else f"{self.name}:{line + 1}:{column + 1}"
 
 
 def read_section(path: Path, name: str) -> Section:
-    """Read a YAML file whose top is a mapping.
+    """Read a YAML file that holds one mapping.
 
     Raises:
-        UsageError: The file cannot be read, is not YAML, repeats a key, or holds no mapping.
+        UsageError: The file cannot be read, is not YAML, repeats a key, or holds anything else.
+    """
+    return only_one(read_sections(path, name))
+
+
+def read_sections(path: Path, name: str) -> list[Section]:
+    """Read a YAML file of one or several documents, each of them a mapping.
+
+    Raises:
+        UsageError: The file cannot be read, is not YAML, repeats a key, or holds anything else.
     """
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot read the file: {error}", where=name) from None
-    return parse_section(text, name)
+    return parse_sections(text, name)
 
 
 def parse_section(text: str, name: str) -> Section:
-    """Parse YAML whose top is a mapping.
+    """Parse YAML that holds one mapping.
 
     Raises:
-        UsageError: The text is not YAML, repeats a key, or holds no mapping.
+        UsageError: The text is not YAML, repeats a key, or holds anything else.
+    """
+    return only_one(parse_sections(text, name))
+
+
+def only_one(sections: list[Section]) -> Section:
+    """Return the one document of a file.
+
+    Raises:
+        UsageError: It has several.
+    """
+    if len(sections) > 1:
+        hint = "put each into a file of its own; in this tool's grammar, a model may itself be a merge"
+        raise UsageError("one document is read, and here begins another", where=sections[1].start, hint=hint)
+    return sections[0]
+
+
+def parse_sections(text: str, name: str) -> list[Section]:
+    """Parse YAML of one or several documents, each of them a mapping; empty ones are left out.
+
+    Raises:
+        UsageError: The text is not YAML, repeats a key, or holds anything but mappings.
     """
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError
 
     try:
-        mapping = YAML(typ="rt").load(text)
+        documents = [document for document in YAML(typ="rt").load_all(text) if document is not None]
     except MarkedYAMLError as error:
         mark = error.problem_mark
         where = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
         problem = str(error.problem).splitlines()[0] if error.problem else "cannot be parsed"
-        if "single document" in str(error.context):
-            hint = "put each into a file of its own; in this tool's grammar, a model may itself be a merge"
-            raise UsageError("one document is read, and here begins another", where=where, hint=hint) from None
         raise UsageError(f"not valid YAML: {problem}", where=where) from None
     except Exception as error:  # broken text ends in IndexError, AttributeError and more inside the parser
         problem = (str(error).splitlines() or [type(error).__name__])[0]
         raise UsageError(f"not valid YAML: {problem}", where=name) from None
-    if not isinstance(mapping, dict):
+    if not documents or not all(isinstance(document, dict) for document in documents):
         raise UsageError("a mapping of keys to values is expected", where=f"{name}:1:1")
-    return Section(name, mapping)
+    return [Section(name, document) for document in documents]

@@ -25,15 +25,24 @@ def command(**values: Any) -> None:
     from .bundling import perform_bundle
     from .merging import perform
     from .ranges import split_ranges
+    from .stages import perform_stages
     from .sweep import perform_ranges
 
     paths, settings, printing = values.pop("recipes"), values.pop("settings"), values.pop("print_recipe")
+    intermediate = values.pop("intermediate_dir")
     flags = take_common(values)
+    _check_paths(paths)
     if len(paths) > 1 and flags.out is not None:
         raise UsageError("several recipes cannot share one --out", hint="give output: {path: …} in each")
     if len(paths) > 1 and flags.json_:
         raise UsageError("--json prints one document, so it takes one recipe", hint="run them one by one")
     plain, ranges = split_ranges(settings or ())
+    if intermediate is not None:
+        if len(paths) > 1 or ranges or printing:
+            what = "--intermediate-dir takes one recipe, without ranges and --print-recipe"
+            raise UsageError(what, hint="leave it out: documents in between are then streamed")
+        perform_stages(paths[0], plain, intermediate, flags)
+        return
     if printing:
         if len(paths) > 1 or ranges or flags.json_:
             raise UsageError("--print-recipe prints one recipe, as YAML", hint="leave --json and ranges out")
@@ -46,6 +55,12 @@ def command(**values: Any) -> None:
             perform_ranges(partial(_read, path, plain, flags), ranges, flags)
         else:
             perform(found, flags)
+
+
+def _check_paths(paths: Sequence[Path]) -> None:
+    """Say how the output is given where, as in mergekit-yaml, it stands behind the recipe."""
+    if len(paths) == 2 and paths[0].is_file() and not paths[1].is_file() and paths[1].suffix not in {".yaml", ".yml"}:
+        raise UsageError("no such recipe", where=str(paths[1]), hint=f"an output is given as -o {paths[1]}")
 
 
 def _print(recipe: Recipe) -> None:
@@ -97,6 +112,21 @@ _PRINT = Annotated[
     bool,
     typer.Option("--print-recipe", help="Print a recipe, mergekit's too, in this tool's grammar; merge nothing."),
 ]
-_PARAMETERS = {"recipes": (_RECIPES, ...), "settings": (_SETTINGS, None), "print_recipe": (_PRINT, False)} | COMMON
+_INTERMEDIATE = Annotated[
+    Path | None,
+    typer.Option(
+        "-I",
+        "--intermediate-dir",
+        help="Write each named document of a file there, and read it from there. (default: streamed)",
+        metavar="DIR",
+    ),
+]
+_OWN: dict[str, tuple[Any, Any]] = {
+    "recipes": (_RECIPES, ...),
+    "settings": (_SETTINGS, None),
+    "print_recipe": (_PRINT, False),
+    "intermediate_dir": (_INTERMEDIATE, None),
+}
+_PARAMETERS = _OWN | COMMON
 command.__signature__ = signature(_PARAMETERS)  # type: ignore[attr-defined]
 command.__annotations__ = {name: annotation for name, (annotation, _) in _PARAMETERS.items()}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..checkpoints.resolve import local_path
 from .request import Request
-from .settings import Settings
+from .settings import Choice
+from .shelf import Shelf
 
 FLOAT32_THERE = {"linear", "slerp"}
 RANKED = {"ties", "breadcrumbs", "breadcrumbs_ties"}
@@ -23,16 +24,20 @@ CONSTANTS = {
 }
 
 
-def differences(request: Request, *, casts: bool) -> Iterator[str]:
+def differences(requests: Sequence[Request], shelf: Shelf, *, casts: bool) -> Iterator[str]:
     """Yield what the run says about a recipe of mergekit.
 
     Args:
-        request: The recipe.
+        requests: Its merges: one for each slice, or list of models.
+        shelf: Its models, and what was said of them.
         casts: Whether it has a ``dtype`` or ``out_dtype``.
     """
-    lines = (*_of_values(request, casts=casts), *_of_reading(request))
-    yield from (f"unlike mergekit: {line}" for line in lines)
-    yield from (f"as in mergekit: {line}" for line in _quirks(request))
+    values = (line for request in requests for line in _of_values(request, casts=casts))
+    reading = (line for request in requests for line in _of_reading(request, first=request is requests[0]))
+    yield from (f"unlike mergekit: {line}" for line in dict.fromkeys((*values, *reading, *shelf.unlike)))
+    quirks = (line for request in requests for line in _quirks(request))
+    alike = dict.fromkeys((*quirks, *_too_long(requests), *_idle_filters(requests), *shelf.alike))
+    yield from (f"as in mergekit: {line}" for line in alike)
 
 
 def _of_values(request: Request, *, casts: bool) -> Iterator[str]:
@@ -60,10 +65,10 @@ def _of_values(request: Request, *, casts: bool) -> Iterator[str]:
         yield "the output has the type of the base (mergekit writes float32 for 16-bit models)"
 
 
-def _of_reading(request: Request) -> Iterator[str]:
-    if request.base is None and len(request.members) > 1:
-        first = request.first.location
-        yield f"types, config and tokenizer are those of {first}, the first model (mergekit takes any model's)"
+def _of_reading(request: Request, *, first: bool) -> Iterator[str]:
+    if first and request.base is None and len(request.members) > 1:
+        location = request.first.location
+        yield f"types, config and tokenizer are those of {location}, the first model (mergekit takes any model's)"
     if any(isinstance(choice.value, list) for choice in request.choices()) and _is_file(request.first.location):
         yield "a list of values runs over the layers of single files too (mergekit-pytorch takes its first value)"
 
@@ -74,19 +79,45 @@ def _quirks(request: Request) -> Iterator[str]:
     if request.unused:
         yield f"the base's own parameters ({request.unused}) do nothing"
     unread = {parameter.name for parameter in request.known.parameters if not parameter.option}
-    unread -= {parameter.name for parameter in request.known.parameters if parameter.only is not None}
-    given = [name for settings in _all_settings(request) for name in settings if name in unread]
+    given = [name for settings in request.settings() for name in settings if name in unread]
     for name in dict.fromkeys(given):
         yield f"'{name}' changes nothing in {request.known.name}"
 
 
-def _all_settings(request: Request) -> tuple[Settings, ...]:
-    return (*(member.settings for member in request.members), request.everywhere)
+def _idle_filters(requests: Sequence[Request]) -> Iterator[str]:
+    """Name the filters that no tensor of any slice or module fits."""
+    fits: dict[tuple[str, str], bool] = {}
+    for request in requests:
+        wanted = {(choice.filter, choice.where) for choice in request.choices() if choice.filter is not None}
+        names = {name for tensor in request.tensors for name in (tensor.output, *tensor.inputs)} if wanted else ()
+        for text, where in sorted(wanted):
+            fits[text, where] = fits.get((text, where), False) or any(text in name for name in names)
+    for text, where in (key for key, fitting in fits.items() if not fitting):
+        yield f"the filter '{text}' ({where}) fits no tensor, and counts for nothing"
+
+
+def _too_long(requests: Sequence[Request]) -> Iterator[str]:
+    """Name the lists of more values than there are layers in a slice, some of which are never reached."""
+    known: set[str] = set()
+    for request in requests:
+        lists = {choice.where: (name, choice.value) for name, choice in _lists(request)}
+        layers = len({tensor.depth for tensor in request.tensors} - {None}) if lists else 0
+        for where, (name, values) in lists.items():
+            if len(values) > layers and where not in known:
+                known.add(where)
+                count = f"{layers or 'no'} layer{'s' if layers != 1 else ''}"
+                yield f"'{name}' ({where}) has {len(values)} values for {count}: not all of them are reached"
+
+
+def _lists(request: Request) -> Iterator[tuple[str, Choice]]:
+    for settings in request.settings():
+        for name, setting in settings.items():
+            yield from ((name, choice) for choice in setting if isinstance(choice.value, list))
 
 
 def _varies(request: Request, name: str, test: Callable[[Any], bool]) -> bool:
     """Tell whether any value of a parameter, wherever it stands, passes a test."""
-    given = (choice.value for settings in _all_settings(request) for choice in settings.get(name, ()))
+    given = (choice.value for settings in request.settings() for choice in settings.get(name, ()))
     return any(test(item) for value in given for item in (value if isinstance(value, list) else [value]))
 
 

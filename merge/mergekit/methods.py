@@ -63,7 +63,7 @@ def _beside(name: str, default: float) -> Parameter:
 
 _DENSITY, _GAMMA, _SPREAD = _beside("density", 1.0), _beside("gamma", 0.01), _beside("epsilon", 0.15)
 _RESCALED = _switch("rescale", "rescale", True, becomes=_l1)
-_NOT_RESCALED = _switch("rescale", "", False, only=False)
+_NOT_RESCALED = _switch("rescale", "rescale", False, becomes=_l1)
 _T = Parameter("t", "t")
 _CHANGED = Parameter("epsilon", "epsilon", 1e-5)
 _NUSLERP = (

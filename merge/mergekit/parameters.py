@@ -24,7 +24,6 @@ class Parameter:
         per_model: Whether every model has its own value.
         kind: What its values are.
         becomes: Turns a value into that of the option.
-        only: The one value that can be read; others are refused. None where all can.
     """
 
     name: str
@@ -33,21 +32,17 @@ class Parameter:
     per_model: bool = False
     kind: Kind = "number"
     becomes: Callable[[Any], Any] = lambda value: value
-    only: Any = None
 
     def scalar(self, value: object, where: str) -> Any:
         """Return one value in the parameter's type; as mergekit, take texts such as ``1e-5`` and ``yes`` for it.
 
         Raises:
-            UsageError: It is nothing of the kind, or a value that this version does not read.
+            UsageError: It is nothing of the kind.
         """
         found = _switch(value) if self.kind == "switch" else _number(value, whole=self.kind == "whole number")
         if found is None:
             kind = {"switch": "true or false"}.get(self.kind, f"a {self.kind}")
             raise UsageError(f"'{self.name}' must be {kind}, not {value!r}", where=where)
-        if self.only is not None and found != self.only:
-            what = f"'{self.name}: {str(found).lower()}' is not read by this version for this method"
-            raise UsageError(what, where=where, hint=f"only {str(self.only).lower()}, which is the default, is")
         return found
 
 

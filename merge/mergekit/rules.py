@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 from ..recipe import LayerRule, Placed
 from ..registry import find_method
-from .kinds import find_kinds
+from .kinds import Found, Kind, find_kinds
+from .patterns import names_pattern
 from .request import Request
-from .values import Kind, Resolved, Values, resolve
+from .values import Resolved, Values
 
 _IN_STACK = r"(?:.*\.)?\d+\."  # what `block_of` takes for a tensor of a block
 
@@ -33,8 +34,7 @@ def make_rules(request: Request) -> Rules:
         MergeError: The model whose tensor names are needed cannot be opened.
     """
     method = "passthrough" if request.alone else request.known.ours
-    found = [(kind, resolve(request, kind)) for kind in find_kinds(request)]
-    found = _without_defaults(found, method)
+    found = _without_defaults(find_kinds(request), method)
     (_, everywhere), *others = found
     kept: list[tuple[Kind, Resolved]] = []
     for kind, values in others:
@@ -55,11 +55,11 @@ def _without_rule(kind: Kind, everywhere: Resolved, kept: Sequence[tuple[Kind, R
 
 def _simplified(kind: Kind, outside: Sequence[Kind]) -> Kind:
     """Leave it to the texts alone to tell a kind from others where no name outside the stacks holds them."""
-    return kind if any(kind.texts <= other.texts for other in outside) else kind._replace(in_stack=False)
+    return kind if kind.names or any(kind.texts <= other.texts for other in outside) else kind._replace(in_stack=False)
 
 
 def _holds(wide: Kind, narrow: Kind) -> bool:
-    return wide.texts <= narrow.texts and wide.in_stack <= narrow.in_stack
+    return not narrow.names and wide.texts <= narrow.texts and wide.in_stack <= narrow.in_stack
 
 
 def _plain(values: Values) -> dict[str, object]:
@@ -72,7 +72,7 @@ def _same(one: Resolved, other: Resolved) -> bool:
     )
 
 
-def _without_defaults(found: Sequence[tuple[Kind, Resolved]], method: str) -> list[tuple[Kind, Resolved]]:
+def _without_defaults(found: Found, method: str) -> Found:
     """Leave out options that have our default for every kind of tensor and every model."""
     declared = find_method(method).options.declarations
     given = [values for _, resolved in found for values in (resolved.shared, *resolved.models)]
@@ -105,6 +105,8 @@ def _differing(values: Values, usual: Values) -> Iterator[str]:
 
 def _pattern(kind: Kind) -> str:
     """Return a pattern for the names that hold all texts: a glob for one text, else a regular expression."""
+    if kind.names:
+        return names_pattern(kind.names)
     texts = [text for text in sorted(kind.texts) if not any(text in other for other in kind.texts - {text})]
     if not kind.in_stack and len(texts) == 1:
         return f"*{glob.escape(texts[0])}*"

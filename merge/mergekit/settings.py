@@ -38,7 +38,7 @@ Settings = Mapping[str, Setting]
 
 
 def read_settings(section: Section, known: Known, *, beside_model: bool = False) -> Settings:
-    """Read the ``parameters`` of the whole recipe, or those beside a model.
+    """Read the ``parameters`` of the whole recipe, of a module or slice, or those beside a model.
 
     Raises:
         UsageError: For parameters that the method does not have there, and values that are none.
@@ -96,7 +96,4 @@ def _value(value: object, parameter: Parameter, where: str) -> Any:
         raise UsageError(f"'{parameter.name}' is an empty list", where=where, hint="list values over the layers")
     if all(item == values[0] for item in values):
         return values[0]
-    if parameter.kind != "number":
-        what = f"'{parameter.name}' changes over the layers, which this version reads for numbers only"
-        raise UsageError(what, where=where, hint="give one value")
     return values

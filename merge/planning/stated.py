@@ -66,7 +66,7 @@ def unstated(learned: Learned, bound: Bound, opened: list[Source], own: Path) ->
         return
     for number, child in zip(bound.statistics, bound.inputs, strict=False):
         source = opened[number]
-        if not isinstance(source, FileCheckpoint) or source.files[0].parent == own:
+        if not isinstance(source, FileCheckpoint) or (source.files and source.files[0].parent == own):
             continue
         if not learned.facts[number].model:
             yield f"{source.location} does not say which model it was computed from"

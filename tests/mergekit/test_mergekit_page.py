@@ -11,11 +11,11 @@ from checkpoint_files import random_state, save
 from command_line import ROOT
 
 from merge.mergekit.methods import METHODS
-from merge.mergekit.reading import KEYS, NOT_READ
+from merge.mergekit.reading import KEYS
 
 PAGE = (ROOT / "docs" / "coming-from-mergekit.md").read_text("utf-8")
 COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL) for line in block.strip().splitlines()]
-(RECIPE,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+RECIPE, STAGES = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +26,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         blocks = {f"model.layers.{layer}.mlp.weight": tensor for layer, tensor in enumerate(tensors.values())}
         save(folder / name / "model.safetensors", blocks)
     (folder / "old.yml").write_text(RECIPE)
+    (folder / "stages.yml").write_text(STAGES)
     return folder
 
 
@@ -38,5 +39,5 @@ def test_command(folder, monkeypatch, cli, number):
 
 def test_the_page_names_every_method_and_key():
     assert len(COMMANDS) > 4
-    for word in (*METHODS, *KEYS, *NOT_READ):
+    for word in (*METHODS, *KEYS):
         assert f"`{word}`" in PAGE or f"`{word}:" in PAGE, word

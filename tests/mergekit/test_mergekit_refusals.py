@@ -14,22 +14,30 @@ SOURCES = "slices:\n- sources:\n  - {model: a.st, layer_range: [0, 2]}\n"
 
 # Text, the place of the complaint, and words of it.
 CASES = {
-    "stacking": ("merge_method: passthrough\n" + SOURCES, "2:1", "'slices'", "not read by this version"),
-    "modules": ("merge_method: linear\nmodules: {}\n", "2:1", "'modules'"),
-    "a tokenizer source": (LINEAR + "tokenizer_source: union\n", "6:1", "'tokenizer_source'"),
-    "a tokenizer": (LINEAR + "tokenizer: {source: union}\n", "6:1", "'tokenizer'"),
-    "a chat template": (LINEAR + "chat_template: auto\n", "6:1", "'chat_template'"),
-    "several documents": (LINEAR + "---\n" + LINEAR, "6:1", "another"),
-    "an adapter": (LINEAR.replace("b.st", "b.st+lora"), "4:3", "'b.st+lora'", "adapter"),
+    "models and slices": (LINEAR + SOURCES, "6:1", "'models' and 'slices' exclude each other"),
+    "both tokenizers": (LINEAR + "tokenizer_source: union\ntokenizer: {source: union}\n", "7:1", "exclude each other"),
+    "the tokenizer of no base": (LINEAR + "tokenizer_source: base\n", "6:1", "there is no base"),
+    "the tokenizer of no base, in a mapping": (LINEAR + "tokenizer: {source: base}\n", "6:1", "there is no base"),
+    "a misspelt source of the tokenizer": (LINEAR + "tokenizer_source: unoin\n", "6:1", "did you mean 'union'?"),
+    "a key of the tokenizer": (LINEAR + "tokenizer: {sorce: union}\n", "6:13", "did you mean 'source'?"),
+    "a chat template": (LINEAR + "chat_template: llama4\n", "6:1", "did you mean 'llama3'?"),
+    "several documents without names": (LINEAR + "---\n" + LINEAR, "7:1", "two documents have no name"),
+    "an adapter": (LINEAR.replace("b.st", "b.st+lora"), "4:3", "lora", "no such"),
     "an adapter in a mapping": (
-        LINEAR.replace("model: b.st", "model: {model: {path: b.st}, lora: {path: c}}"),
-        "4:32",
-        "'lora'",
+        LINEAR.replace("model: b.st", "model: {model: {path: b.st}, lora: {path: lora}}"),
+        "4:3",
+        "lora",
+        "no such",
     ),
-    "another architecture": (
-        LINEAR.replace("model: b.st", "model: {model: b.st, override_architecture: X}"),
+    "a key of an adapter": (
+        LINEAR.replace("model: b.st", "model: {model: b.st, lora: {path: a, revison: b}}"),
+        "4:40",
+        "did you mean 'revision'?",
+    ),
+    "another architecture that is no name": (
+        LINEAR.replace("model: b.st", "model: {model: b.st, override_architecture: 3}"),
         "4:24",
-        "'override_architecture'",
+        "must be a text",
     ),
     "a misspelt key": (LINEAR + "dtyp: float32\n", "6:1", "did you mean 'dtype'?"),
     "a misplaced key": (LINEAR + "normalize: false\n", "6:1", "unknown key 'normalize'"),
@@ -108,7 +116,7 @@ CASES = {
     ),
     "an empty gradient": (LINEAR.replace("weight: 1", "weight: []"), "5:14", "empty list"),
     "a gradient of words": (LINEAR.replace("weight: 1", "weight: [a, b]"), "5:14", "must be a number, not 'a'"),
-    "a gradient of switches": (TIES + "  normalize: [true, false]\n", "8:3", "numbers only"),
+    "a gradient of words for switches": (TIES + "  normalize: [true, maybe]\n", "8:3", "true or false, not 'maybe'"),
     "a gradient in a gradient": (LINEAR.replace("weight: 1", "weight: [0, [1, 2]]"), "5:14", "must be a number"),
     "values beside filters": (
         LINEAR.replace("weight: 1", "weight: [{filter: x, value: 1}, 2]"),
@@ -149,9 +157,9 @@ CASES = {
         "density 0.9 and epsilon 0.15",
     ),
     "t beyond the arc": (SLERP + "parameters: {t: 1.5}\n", "4:14", "t must be >= 0 and <= 1"),
-    "rescaling after trimming": (TIES + "  rescale: true\n", "8:3", "'rescale: true' is not read"),
     "an unknown type": (LINEAR + "dtype: float23\n", "6:1", "did you mean 'float32'?"),
-    "whole numbers": (LINEAR + "out_dtype: int64\n", "6:1", "unknown dtype 'int64'"),
+    "a type that mergekit calls otherwise": (LINEAR + "dtype: bf16\n", "6:1", "did you mean 'bfloat16'?"),
+    "whole numbers": (LINEAR + "out_dtype: int64\n", "6:1", "'out_dtype' must be a floating type"),
 }
 
 
