@@ -24,6 +24,7 @@ _TIED = {
     "cls.predictions.decoder.weight": ("bert.embeddings.word_embeddings.weight",),
     "cls.predictions.decoder.bias": ("cls.predictions.bias",),
 }
+HEADS = ("lm_head.weight", "cls.predictions.decoder.weight")  # of these, what gives the scores of tokens
 _LANGUAGE_MODELS = ("LMHead", "ForCausalLM", "ForMaskedLM", "ForPreTraining", "ForConditionalGeneration")
 
 
@@ -64,7 +65,7 @@ def match_names(reference: Named, model: Source) -> Matched:
     absent = [name for name in known if name not in found]
     notes = _resolve_prefix(absent, extra, tensors, found)
     notes += _resolve_tied(absent, tensors, model)
-    tied = {name: twin for name in extra if (twin := _twin(name, found, model.config)) and twin in tensors}
+    tied = {name: twin for name in extra if (twin := tied_twin(name, found, model.config)) and twin in tensors}
     return Matched(tensors, tied, [name for name in extra if name not in tied], notes)
 
 
@@ -106,7 +107,7 @@ def _resolve_tied(absent: list[str], tensors: dict[str, TensorInfo], model: Sour
     """Let a model that saved a tied weight once feed both of the reference's names with it."""
     notes = []
     for name in list(absent):
-        twin = _twin(name, model.tensors, model.config)
+        twin = tied_twin(name, model.tensors, model.config)
         if twin:
             tensors[name] = model.tensors[twin]
             absent.remove(name)
@@ -114,7 +115,8 @@ def _resolve_tied(absent: list[str], tensors: dict[str, TensorInfo], model: Sour
     return notes
 
 
-def _twin(name: str, tensors: Mapping[str, TensorInfo], config: Mapping[str, Any]) -> str | None:
+def tied_twin(name: str, tensors: Mapping[str, TensorInfo], config: Mapping[str, Any]) -> str | None:
+    """Return the tensor that stands for one that is tied to it, where a model ties them."""
     candidates = [twin for twin in _TIED.get(name, ()) if twin in tensors]
     return candidates[0] if candidates and is_tied(config) else None
 

@@ -9,6 +9,7 @@ from ..checkpoints.beside import Beside
 from ..checkpoints.checkpoint import Source
 from ..checkpoints.derived import whole
 from .depth import block_of, stack_sizes
+from .names import HEADS
 from .reference import Reference
 from .stacks import LAYER_KEYS
 
@@ -16,6 +17,7 @@ _COUNTS = (*LAYER_KEYS, "encoder_layers", "decoder_layers", "num_encoder_layers"
 _NUMBERS = ("mlp_only_layers", "cross_attention_layers")  # lists of the numbers of some layers
 # Lists of one entry per layer have such words in their names; others, of token ids or pixel means, may be as long.
 _BY_LAYER = ("layer", "block", "type", "pattern", "head", "intermediate", "ffn", "window", "multiplier", "groups")
+_TIES = "tie_word_embeddings"
 _VISION = ("vision", "visual", "image")
 _HALVES = ("encoder", "decoder")
 
@@ -46,7 +48,8 @@ def stack_beside(reference: Reference, opened: Sequence[Source]) -> tuple[Beside
     """Return the changes to config.json, and warnings about counts of layers that it does not state."""
     donor = opened[reference.position]
     changes = list(_changes(reference, opened))
-    if not changes or not donor.config:
+    ties = _ties(reference, whole(donor))
+    if not (changes or ties) or not donor.config:
         return Beside(), []
     unstated = [change for change in changes if _unstated(donor.config, change)]
     warnings = [
@@ -54,7 +57,20 @@ def stack_beside(reference: Reference, opened: Sequence[Source]) -> tuple[Beside
         f"of which the output has {len(change.layers)}: enter them by hand"
         for change in unstated
     ]
-    return Beside({"config.json": [lambda config: _edited(config, changes, ())]}), warnings
+    return Beside({"config.json": [lambda config: _with_ties(_edited(config, changes, ()), ties)]}), warnings
+
+
+def _ties(reference: Reference, donor: Source) -> dict[str, bool]:
+    """Return what changes where the output has a head of its own and the donor has none, or the other way round."""
+    has, had = (any(head in tensors for head in HEADS) for tensors in (reference.tensors, donor.tensors))
+    return {} if has is had else {_TIES: not has}
+
+
+def _with_ties(config: dict[str, Any], ties: Mapping[str, bool]) -> dict[str, Any]:
+    if not ties:
+        return config
+    nested = {key: {**value, **ties} for key, value in config.items() if isinstance(value, dict) and _TIES in value}
+    return {**config, **nested, **ties}
 
 
 def _changes(reference: Reference, opened: Sequence[Source]) -> Iterator[Change]:
@@ -71,9 +87,10 @@ def _changes(reference: Reference, opened: Sequence[Source]) -> Iterator[Change]
             layers[place[0]][place[1]] = Layer(source.config, own[1], known.get(own[0], 0))
     for prefix, found in layers.items():
         ordered = [found[number] for number in sorted(found)]
+        if sorted(found) != list(range(len(found))):
+            continue  # numbers with gaps are a sequence of unlike modules and no layers
         count = before.get(prefix, max(before.values(), default=0))
-        plain = [Layer(donor.config, number, count) for number in range(count)]
-        if [(id(one.config), one.number) for one in ordered] != [(id(one.config), one.number) for one in plain]:
+        if len(ordered) != count or any(layer.number != number for number, layer in enumerate(ordered)):
             yield Change(prefix, count, ordered)
 
 

@@ -10,9 +10,11 @@ from ..checkpoints.header import TensorInfo
 from ..errors import UsageError
 from .blocks import is_after
 from .depth import block_of, stack_sizes
+from .names import HEADS, tied_twin
 
 Tensors = Mapping[str, TensorInfo]
 LAYER_KEYS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "depth")
+_SHARED = "relative_attention_bias"
 _RANGE = re.compile(r"\s*(\d*)\s*:\s*(\d*)\s*")
 
 
@@ -67,15 +69,28 @@ def stacked(parts: Sequence[Part], stack: str) -> dict[str, Taken]:
     for number, (part, prefix) in enumerate(zip(parts, prefixes, strict=True)):
         first, last = _range(part, prefix)
         for name in part.tensors:
-            place = block_of(name)
+            place = _layer(name)
             if place and place[0] == prefix and first <= place[1] < last:
                 rest = name[len(_numbered(prefix, place[1])) :]
                 found[_numbered(prefixes[0], height + place[1] - first) + rest] = Taken(number, name)
         height += last - first
     _check_alike(parts, prefixes)
     final = len(parts) - 1
-    after = _outside(parts[final].tensors, prefixes[final], after=True)
-    return _in_order(found, prefixes[0]) | {name: Taken(final, name) for name in after}
+    after = {name: name for name in _outside(parts[final].tensors, prefixes[final], after=True)}
+    after |= _tied_head(parts[0], parts[final])
+    return _in_order(found, prefixes[0]) | {name: Taken(final, own) for name, own in after.items()}
+
+
+def _tied_head(first: Part, last: Part) -> dict[str, str]:
+    """Return the head of a last part that ties it to its embedding, where the first part has a head of its own."""
+    heads = [head for head in HEADS if head in first.tensors and head not in last.tensors]
+    twins = {head: tied_twin(head, last.tensors, last.config) for head in heads}
+    return {head: own for head, own in twins.items() if own is not None}
+
+
+def _layer(name: str) -> tuple[str, int] | None:
+    """Return stack and number of the layer that a tensor belongs to; T5 keeps in the first what all layers use."""
+    return None if _SHARED in name else block_of(name)
 
 
 def _numbered(prefix: str, number: int) -> str:
@@ -86,7 +101,7 @@ def _in_order(found: dict[str, Taken], prefix: str) -> dict[str, Taken]:
     """Return them layer by layer: within a model, names may come in any order."""
 
     def layer(name: str) -> int:
-        place = block_of(name)
+        place = _layer(name)
         return place[1] if place and place[0] == prefix else -1
 
     return {name: found[name] for name in sorted(found, key=layer)}
@@ -94,7 +109,7 @@ def _in_order(found: dict[str, Taken], prefix: str) -> dict[str, Taken]:
 
 def _outside(tensors: Iterable[str], prefix: str, *, after: bool) -> list[str]:
     """Return the tensors outside a stack: those that work on what its last layer puts out, or all others."""
-    places = {name: block_of(name) for name in tensors}
+    places = {name: _layer(name) for name in tensors}
     outside = [name for name, place in places.items() if place is None or place[0] != prefix]
     return [name for name in outside if (places[name] is None and is_after(name)) is after]
 
@@ -156,7 +171,7 @@ def _shapes(tensors: Tensors, prefix: str) -> dict[str, set[tuple[int, ...]]]:
     """Return the shapes that a tensor of a stack's layers has in any of them, by its name within the layer."""
     found: dict[str, set[tuple[int, ...]]] = {}
     for name, info in tensors.items():
-        place = block_of(name)
+        place = _layer(name)
         if place and place[0] == prefix:
             found.setdefault(name[len(_numbered(*place)) :], set()).add(info.shape)
     return found

@@ -84,3 +84,20 @@ def test_the_same_layers_change_nothing(cli, tmp_path):
     before = (tmp_path / "a" / "config.json").read_bytes()
     config_of(cli, tmp_path, "0:2", models=("a",))
     assert (tmp_path / "out" / "config.json").read_bytes() == before
+
+
+def test_numbers_of_unlike_modules_are_no_layers(cli, tmp_path):
+    """A projector's modules 0 and 2 say nothing of a tower that is 3 layers deep."""
+    for name in "ab":
+        config = {"num_hidden_layers": 2, "vision_config": {"depth": 3}}
+        write(tmp_path / name, {"model.layers": 2, "visual.blocks": 3}, config)
+    state = {f"visual.merger.mlp.{number}.weight": torch.ones(2) for number in (0, 2)}
+    save(tmp_path / "p" / "model.safetensors", state)
+    result = cli("join", tmp_path / "p", tmp_path / "a", "--matches", "visual.merger.*,*", "-o", tmp_path / "out")
+    assert result.code == 0, result.err
+    text = "merge: join\nbase: a\nmodels: [p, {merge: stack, models: [a, b], options: {stack: model.layers}}]\n"
+    (tmp_path / "recipe.yaml").write_text(text)
+    result = cli("run", tmp_path / "recipe.yaml", "-o", tmp_path / "deep")
+    assert result.code == 0, result.err
+    config = json.loads((tmp_path / "deep" / "config.json").read_text())
+    assert config == {"num_hidden_layers": 4, "vision_config": {"depth": 3}}

@@ -241,3 +241,37 @@ def test_methods_that_learn_are_refused_within(models, cli):
     save(models / "f.st", {name: tensor.float() for name, tensor in llama(1, 4).items()}, {"kind": "fisher"})
     (models / "recipe.yaml").write_text(f"merge: stack\nmodels: [{{model: {fisher}}}]\n")
     assert_refused(cli("run", models / "recipe.yaml", "-o", models / "out"), 2, "fisher", "stacks or joins")
+
+
+def tied(state):
+    return {name: tensor for name, tensor in state.items() if name != "lm_head.weight"}
+
+
+@pytest.mark.parametrize("order", ["tied first", "tied last", "all tied"])
+def test_the_head_is_the_last_models_and_config_says_whether_it_is_tied(tmp_path, cli, order):
+    for number, name in enumerate("ab", start=1):
+        is_tied = order == "all tied" or (order == "tied first") is (name == "a")
+        state = tied(llama(number, 2)) if is_tied else llama(number, 2)
+        save(tmp_path / name / "model.safetensors", state)
+        config = {"num_hidden_layers": 2, "tie_word_embeddings": is_tied, "architectures": ["LlamaForCausalLM"]}
+        (tmp_path / name / "config.json").write_text(json.dumps(config))
+    assert cli("stack", tmp_path / "a", tmp_path / "b", "-o", tmp_path / "out").code == 0
+    found, config = load(tmp_path / "out"), json.loads((tmp_path / "out" / "config.json").read_text())
+    assert config["tie_word_embeddings"] is (order == "all tied")
+    assert found["model.embed_tokens.weight"][0, 0] == 107
+    if order == "all tied":
+        assert "lm_head.weight" not in found
+    else:
+        assert found["lm_head.weight"][0, 0] == (209 if order == "tied first" else 207)
+    assert cli("verify", tmp_path / "out").code == 0
+
+
+def test_what_all_layers_of_t5_share_stays_in_the_first(tmp_path, cli):
+    names = [f"decoder.block.{n}.layer.0.q.weight" for n in range(3)]
+    bias = "decoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight"
+    save(tmp_path / "t5.st", {name: torch.full((2, 2), float(number)) for number, name in enumerate((*names, bias))})
+    ranges = ("--layer-ranges", "1:3,0:2")
+    assert cli("stack", tmp_path / "t5.st", tmp_path / "t5.st", *ranges, "-o", tmp_path / "out.st").code == 0
+    found = load(tmp_path / "out.st")
+    assert sorted(found) == sorted([*(f"decoder.block.{n}.layer.0.q.weight" for n in range(4)), bias])
+    assert [float(found[f"decoder.block.{n}.layer.0.q.weight"][0, 0]) for n in range(4)] == [1, 2, 0, 1]
