@@ -9,14 +9,24 @@ import yaml
 from mergekit.config import MergeConfiguration
 from mergekit.merge import run_merge
 from mergekit.options import MergeOptions
+from mergekit.scripts.multimerge import main as merge_documents
 
 
 def main() -> None:
     """Write the outcome of every ``N.yaml`` of the current folder into ``theirs-N``."""
-    options = MergeOptions(random_seed=0, write_model_card=False, quiet=True)
+    options = MergeOptions(random_seed=0, write_model_card=False, quiet=True, copy_tokenizer=False)
     for recipe in sorted(Path().glob("*.yaml")):
-        config = MergeConfiguration.model_validate(yaml.safe_load(recipe.read_text("utf-8")))
-        run_merge(config, f"theirs-{recipe.stem}", options=options)
+        documents = list(yaml.safe_load_all(recipe.read_text("utf-8")))
+        if len(documents) > 1:
+            _run_documents(recipe)
+        else:
+            run_merge(MergeConfiguration.model_validate(documents[0]), f"theirs-{recipe.stem}", options=options)
+
+
+def _run_documents(recipe: Path) -> None:
+    folders = ["--out-path", f"theirs-{recipe.stem}", "--intermediate-dir", f"between-{recipe.stem}"]
+    options = ["--no-write-model-card", "--no-copy-tokenizer", "--quiet"]
+    merge_documents.main(args=[str(recipe), *folders, *options], standalone_mode=False)
 
 
 if __name__ == "__main__":
