@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from ..checkpoints.resolve import local_path
+from ..recipe import Output
 from .request import Request
 from .settings import Choice
 from .shelf import Shelf
+from .token_differences import token_differences
 
 FLOAT32_THERE = {"linear", "slerp"}
 RANKED = {"ties", "breadcrumbs", "breadcrumbs_ties"}
@@ -24,17 +26,19 @@ CONSTANTS = {
 }
 
 
-def differences(requests: Sequence[Request], shelf: Shelf, *, casts: bool) -> Iterator[str]:
+def differences(requests: Sequence[Request], shelf: Shelf, output: Output, *, stacks: bool) -> Iterator[str]:
     """Yield what the run says about a recipe of mergekit.
 
     Args:
         requests: Its merges: one for each slice, or list of models.
         shelf: Its models, and what was said of them.
-        casts: Whether it has a ``dtype`` or ``out_dtype``.
+        output: What it says of the output.
+        stacks: Whether it has slices.
     """
-    values = (line for request in requests for line in _of_values(request, casts=casts))
+    values = (line for request in requests for line in _of_values(request, casts=output.dtype is not None))
     reading = (line for request in requests for line in _of_reading(request, first=request is requests[0]))
-    yield from (f"unlike mergekit: {line}" for line in dict.fromkeys((*values, *reading, *shelf.unlike)))
+    tokens = token_differences(output, stacks=stacks)
+    yield from (f"unlike mergekit: {line}" for line in dict.fromkeys((*values, *reading, *tokens, *shelf.unlike)))
     quirks = (line for request in requests for line in _quirks(request))
     alike = dict.fromkeys((*quirks, *_too_long(requests), *_idle_filters(requests), *shelf.alike))
     yield from (f"as in mergekit: {line}" for line in alike)

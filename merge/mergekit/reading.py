@@ -67,7 +67,7 @@ def read_document(section: Section, shelf: Shelf) -> Document:
     base = shelf.member(section, "base_model") if section.mapping.get("base_model") is not None else None
     frame = Frame(known, base, (read_settings(section, known),), where, shelf)
     body = read_modules(section, frame) if content == "modules" else read_body(section, frame)
-    notes = tuple(differences(body.requests, shelf, casts=output.dtype is not None))
+    notes = tuple(differences(body.requests, shelf, output, stacks=content == "slices"))
     return Document(body.merge, output, notes)
 
 

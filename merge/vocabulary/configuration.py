@@ -79,10 +79,10 @@ class Configuration:
             elif key.endswith(_ENDINGS) or key in _LISTS:
                 part[key] = self._entry(key, value, name)
             elif key == "bad_words_ids" and isinstance(value, list):
-                words = [[self._new(number) for number in word] for word in value]
+                words = [[self._new(number) for number in word] for word in _lists(value)]
                 part[key] = [word for word in words if None not in word]
             elif key == "forced_decoder_ids" and isinstance(value, list):
-                part[key] = [[place, self._required(number, key, name)] for place, number in value]
+                part[key] = [[*pair[:1], *(self._required(n, key, name) for n in pair[1:])] for pair in _lists(value)]
 
     def _entry(self, key: str, value: Any, name: str) -> Any:
         """Return one token's number, or those of a list, in the output's numbering."""
@@ -114,9 +114,18 @@ class Configuration:
         return found
 
     def _required(self, number: Any, key: str, name: str) -> Any:
+        if number is None:  # Whisper's `forced_decoder_ids` leave a place open so
+            return None
         found = self._new(number)
+        if found is None and number not in self._texts:  # a default of the architecture, which no text leads to
+            self.notes.append(f"{name}: {key} is {number}, which is no token of {self._location} either; left as it is")
+            return number
         if found is None:
-            shown = repr(self._texts[number]) if number in self._texts else f"token {number}"
-            what = f"{name} names {shown} as {key}, and the output has no such token"
+            what = f"{name} names {self._texts[number]!r} as {key}, and the output has no such token"
             raise MergeError(what, where=self._location, hint="take the union of the vocabularies, or the base's")
         return found
+
+
+def _lists(values: list[Any]) -> list[list[Any]]:
+    """Return what is a list among what should be lists."""
+    return [value for value in values if isinstance(value, list)]
