@@ -12,9 +12,11 @@ import re
 from pathlib import Path
 from typing import Any
 
+from .checkpoints.bringing import companion_of
 from .checkpoints.checkpoint import Source
 from .checkpoints.companions import CARD
 from .checkpoints.derived import whole
+from .checkpoints.remote.reference import hub_reference
 from .checkpoints.resolve import local_path, with_adapter
 from .checkpoints.target import check_ours_text
 from .errors import MergeError
@@ -68,8 +70,9 @@ def render_card(plan: Plan, out: Path, input_ids: list[str], output_id: str, fac
 
 def _name(source: Source, plan: Plan, out: Path) -> str:
     """Return what the card calls a source; for a part of a checkpoint, after the checkpoint's place."""
-    location = whole(source).location  # of a model with an adapter both, base+adapter
-    return source.location.replace(location, relative_location(location, plan, out), 1)
+    model = whole(source)  # of a model with an adapter both, base+adapter
+    place = relative_location(getattr(model, "origin", None) or model.location, plan, out)
+    return source.location.replace(model.location, place, 1)
 
 
 def _recipe(plan: Plan, names: list[str], out: Path) -> dict[str, Any]:
@@ -77,8 +80,8 @@ def _recipe(plan: Plan, names: list[str], out: Path) -> dict[str, Any]:
 
 
 def _front_matter(plan: Plan) -> list[str]:
-    licences = sorted({found for source in plan.sources if (found := _licence(getattr(source, "folder", None)))})
-    lines = ["tags:", "- merge"]
+    licences = sorted({found for source in plan.sources if (found := _licence(companion_of(source, CARD)))})
+    lines = [*_base_models(plan), "tags:", "- merge"]
     if plan.sources[plan.reference].config.get("architectures"):
         lines.append("library_name: transformers")
     if len(licences) == 1:
@@ -88,10 +91,17 @@ def _front_matter(plan: Plan) -> list[str]:
     return lines
 
 
-def _licence(folder: Path | None) -> str | None:
+def _base_models(plan: Plan) -> list[str]:
+    """Return the lines that tell the hub which of its models went in."""
+    origins = [getattr(whole(source), "origin", None) or "" for source in plan.sources]
+    ids = [hub_reference(half) for origin in origins for half in origin.split("+")]
+    names = dict.fromkeys(hub_id.repository for hub_id in ids if hub_id)
+    return ["base_model:", *(f"- {name}" for name in names), "base_model_relation: merge"] if names else []
+
+
+def _licence(path: Path | None) -> str | None:
     """Return the licence that a model's own card states in its front matter."""
-    path = folder / CARD if folder else None
-    if path is None or not path.is_file():
+    if path is None:
         return None
     text = path.read_text("utf-8", "replace")
     front = text.split("---", 2)[1] if text.startswith("---") and text.count("---") > 1 else ""

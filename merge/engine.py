@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from .checkpoints.derived import whole
+from .checkpoints.expected import announce
 from .errors import UsageError
 from .plan import Plan
 from .planning.rows import Row
@@ -118,6 +119,7 @@ class _Run:
         self._plan.refuse_pending()
         pieces = list(enumerate(cut(self._plan.rows)))
         done = self._replay(pieces)
+        self._announce([piece for number, piece in pieces if number not in done or self._rounds.read_again])
         with _one_thread_per_matrix(self._plan), Crew(self._threads, self._worker, self._stop) as crew:
             for group in self._rounds.groups(pieces):
                 todo = [(number, piece) for number, piece in group if number not in done]
@@ -133,6 +135,11 @@ class _Run:
             self._rounds.remarks,
             self._records,
         )
+
+    def _announce(self, pieces: Sequence[Piece]) -> None:
+        """Tell sources elsewhere what will be read, in order."""
+        rows = [row for piece in pieces for span in piece for row in self._plan.rows[span.first : span.last]]
+        announce(rows, self._plan.sources, again=self._rounds.read_again)
 
     def _worker(self) -> Worker:
         return Worker(self._setting, self._make_backend())

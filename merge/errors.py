@@ -26,6 +26,10 @@ class MergeError(Exception):
         return f"{text} ({self.hint})" if self.hint else text
 
 
+class LostError(MergeError):
+    """What is read elsewhere was lost on the way and may be had later; what a merge has done until then is kept."""
+
+
 class UsageError(MergeError):
     """The request itself is wrong (flag, key, option, count of models); exit code 2."""
 

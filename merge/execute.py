@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from . import card
+from .checkpoints.bringing import companion_of, stated_hashes
 from .checkpoints.checkpoint import FileCheckpoint
-from .checkpoints.companions import CARD, companions, copy_companions, names_beside
+from .checkpoints.companions import CARD, companions, copy_companions, left_behind, names_beside
+from .checkpoints.remote.reference import is_url
 from .checkpoints.resolve import local_path
 from .checkpoints.space import check_space
 from .checkpoints.staging import Staging
 from .checkpoints.target import check_target
 from .checkpoints.writer import FileSink, is_continuable, render_index
 from .engine import Outcome, RunSettings, run
-from .errors import MergeError, UsageError
+from .errors import LostError, MergeError, UsageError
 from .ledger import ledger
 from .plan import Plan, folder_beside
 from .planning.layout import is_single_file
@@ -78,9 +80,20 @@ def check_output(plan: Plan, settings: WriteSettings) -> Path:
     out = local_path(out, plan.recipe.folder)
     inputs = [path for source in plan.sources if isinstance(source, FileCheckpoint) for path in source.files]
     check_target(out, inputs, is_folder=not is_single_file(out), force=settings.force)
+    if is_single_file(out):
+        _refuse_in_model(out, plan)
     card.check_card(out)
     check_space(out, plan.bytes_written)
     return out
+
+
+def _refuse_in_model(out: Path, plan: Plan) -> None:
+    """Refuse a file in the folder of an input that was named as a folder: it would then hold two models."""
+    for source in plan.sources:
+        folder = local_path(source.location, plan.recipe.folder)
+        if folder.is_dir() and folder.resolve() == out.parent.resolve():
+            what = "the output would lie in the folder of an input, beside its weights"
+            raise UsageError(what, where=str(out), hint="choose another --out")
 
 
 def write(plan: Plan, settings: WriteSettings) -> Written:
@@ -88,9 +101,11 @@ def write(plan: Plan, settings: WriteSettings) -> Written:
 
     Raises:
         MergeError: When anything fails; then there is no output, or the former one, and nothing else.
+        LostError: When an input elsewhere cannot be read any more; what was done is kept for ``resume``.
     """
     started = time.monotonic()
     out = check_output(plan, settings)
+    _bring_companions(plan, out, hashes=settings.sha256)
     staging = Staging(out, is_folder=not is_single_file(out))
     staging.open(resume=settings.resume)
     try:
@@ -101,6 +116,9 @@ def write(plan: Plan, settings: WriteSettings) -> Written:
         facts = [*plan.recipe.remarks, *warnings, *_hash_lines(hashes, out)]
         text = card.render_card(plan, out, outcome.input_ids, outcome.output_id, facts)
         _put(staging, out, text, settings)
+    except LostError as error:
+        staging.leave()
+        raise LostError(error.what, where=error.where, hint="--resume continues when it is back") from None
     except OSError as error:
         what = f"cannot write the output: {error.strerror or error}"
         raise MergeError(what, where=str(error.filename or out)) from error
@@ -108,6 +126,16 @@ def write(plan: Plan, settings: WriteSettings) -> Written:
         staging.close()
     notes = plan.notes + notes + outcome.remarks
     return Written(out, outcome, copied, warnings, notes, time.monotonic() - started, hashes)
+
+
+def _bring_companions(plan: Plan, out: Path, *, hashes: bool) -> None:
+    """Fetch now what lies beside weights elsewhere, so that nothing is missing at the end of a long merge."""
+    for source in plan.sources:
+        companion_of(source, CARD)
+        if hashes:
+            stated_hashes(source)
+    if not is_single_file(out):
+        folder_beside(plan)
 
 
 def _build(
@@ -136,6 +164,7 @@ def _build(
     copied = []
     if not is_single_file(out):
         copied = _complete_folder(plan, staging)
+        notes += left_behind(folder_beside(plan))
     return outcome, copied, _sha256(plan, staging, out) if settings.sha256 else {}
 
 
@@ -160,10 +189,11 @@ def _put(staging: Staging, out: Path, text: str, settings: WriteSettings) -> Non
 
 
 def _sha256(plan: Plan, staging: Staging, out: Path) -> dict[str, str]:
-    """Return the hash of every input and output file by its path; the outputs under their final ones."""
+    """Return the hash of every input and output file by its path, the outputs' final ones, or as the hub states it."""
     inputs = {path: path for source in plan.sources if isinstance(source, FileCheckpoint) for path in source.files}
     built = {out if is_single_file(out) else out / file.name: staging.path(file.name) for file in plan.files}
-    return {str(name): _hash_file(path) for name, path in (inputs | built).items()}
+    stated = {name: value for source in plan.sources for name, value in stated_hashes(source).items()}
+    return stated | {str(name): _hash_file(path) for name, path in (inputs | built).items()}
 
 
 def _hash_file(path: Path) -> str:
@@ -172,7 +202,8 @@ def _hash_file(path: Path) -> str:
 
 
 def _hash_lines(hashes: dict[str, str], out: Path) -> list[str]:
-    return [f"sha256 of `{card.relative_path(Path(name), out)}`: `{value}`" for name, value in hashes.items()]
+    names = {name: name if is_url(name) else card.relative_path(Path(name), out) for name in hashes}
+    return [f"sha256 of `{names[name]}`: `{value}`" for name, value in hashes.items()]
 
 
 def as_json(plan: Plan, written: Written) -> dict[str, Any]:

@@ -7,10 +7,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from .checkpoints.checkpoint import FileCheckpoint, Source
+from .checkpoints.checkpoint import OUR_KEY, FileCheckpoint, Source
 from .checkpoints.header import TensorInfo
 from .checkpoints.resolve import open_checkpoint
-from .checkpoints.target import OUR_KEY
 from .documents import InspectDocument, TensorSummary
 from .dtypes import DTYPES, numpy_dtype
 
@@ -32,7 +31,7 @@ def inspect(location: str, *, values: bool) -> InspectDocument:
         tensors = list(opened.tensors.values())
         return {
             "model": location,
-            "files": [path.name for path in opened.files],
+            "files": [identity.name for identity in opened.identities],
             "metadata": dict(opened.metadata),
             "content_id": opened.metadata.get(OUR_KEY),
             "parameters": sum(t.elements for t in tensors if DTYPES[t.dtype].kind == "float"),

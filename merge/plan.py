@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from .checkpoints.beside import AS_IT_IS, Beside
-from .checkpoints.checkpoint import Source
+from .checkpoints.checkpoint import OUR_KEY, Source
 from .checkpoints.derived import TensorKey
-from .checkpoints.target import OUR_KEY
 from .completion.places import statistics_folder
 from .errors import UsageError
 from .planning.adjustment import MODEL, Adjustment

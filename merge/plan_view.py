@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from .checkpoints.companions import names_beside
+from .checkpoints.bringing import names_planned
 from .checkpoints.space import human
-from .plan import Plan, folder_beside
+from .plan import Plan
 from .planning.layout import is_single_file
 from .program import Call, calls
 from .provenance import described
@@ -17,7 +17,7 @@ SHOWN_SKIPS = 20
 
 def _copied(plan: Plan) -> list[str]:
     path = plan.recipe.output.path
-    return [] if path is None or is_single_file(path) else names_beside(folder_beside(plan), plan.beside)
+    return [] if path is None or is_single_file(path) else names_planned(plan.sources[plan.reference], plan.beside)
 
 
 def _reads(plan: Plan) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 
 import xxhash
 
-from .checkpoints.target import OUR_KEY
+from .checkpoints.checkpoint import OUR_KEY
 from .content_id import PLACEHOLDER
 from .data_use import NO_DATA, joined_use
 from .options import REQUIRED

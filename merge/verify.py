@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from .card import card_path, recipe_text
-from .checkpoints.checkpoint import FileCheckpoint
+from .checkpoints.checkpoint import OUR_KEY, FileCheckpoint
 from .checkpoints.derived import whole
+from .checkpoints.remote.reference import is_remote
 from .checkpoints.resolve import local_path, open_checkpoint
 from .checkpoints.staging import is_unfinished
-from .checkpoints.target import OUR_KEY
 from .checkpoints.writer import NullSink
 from .content_id import checkpoint_id, tensor_digests
 from .documents import VerifyDocument
@@ -40,6 +41,8 @@ def verify(location: str, settings: RunSettings) -> VerifyDocument:
         raise MergeError("its merge was stopped before the end", where=location, hint="--resume finishes it")
     out = open_checkpoint(location)
     try:
+        if not out.files:
+            raise UsageError("this lies elsewhere", where=location, hint="merge verify takes an output on this machine")
         if OUR_KEY not in out.metadata:
             raise MergeError("this is no output of a merge: its metadata names none", where=location)
         try:
@@ -77,6 +80,11 @@ def _plan(out: FileCheckpoint) -> Plan:
     return make_plan(parse_recipe(text, name, folder))
 
 
+def _place(location: str, folder: Path | None) -> str:
+    path = local_path(location, folder)
+    return str(path) if path.exists() or not is_remote(location) else location
+
+
 def _compare(out: FileCheckpoint, plan: Plan, outcome: Outcome) -> VerifyDocument:
     found = tensor_digests(out.tensors.values(), out.read_into)
     repeated = {row.name: outcome.digests.of(OUTPUT, row.name) for row in plan.rows if row.action != "check"}
@@ -84,7 +92,7 @@ def _compare(out: FileCheckpoint, plan: Plan, outcome: Outcome) -> VerifyDocumen
     recorded = out.metadata.get(OUR_KEY)
     known = json.loads(out.metadata.get("merge.inputs", "[]"))
     changed = [
-        str(local_path(source.location, plan.recipe.folder))
+        _place(source.location, plan.recipe.folder)
         for source, before, now in zip(plan.sources, known, outcome.input_ids, strict=False)
         if before != now and whole(source) is source
     ]

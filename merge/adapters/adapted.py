@@ -7,10 +7,9 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..checkpoints.checkpoint import FileCheckpoint
+from ..checkpoints.checkpoint import OUR_KEY, FileCheckpoint, check_files
 from ..checkpoints.files import Buffer
 from ..checkpoints.header import TensorInfo
-from ..checkpoints.target import OUR_KEY
 from .computing import Computation
 from .fitting import Fitted
 
@@ -50,6 +49,8 @@ class AdaptedCheckpoint(FileCheckpoint):
             notes=[*source.notes, *adapter.notes, *fitted.notes],
         )
         self.source, self.changed = source, frozenset(own)
+        self._own_identities = self.identities[len(source.files) :]
+        self.identities = [*source.identities, *self._own_identities]  # the source may lie elsewhere, without files
         self._adapter = adapter
         self._replaced = {name: change.whole for name, change in fitted.changes.items() if change.is_replaced}
         self._computed = {
@@ -98,6 +99,11 @@ class AdaptedCheckpoint(FileCheckpoint):
             self._loaded.move_to_end(name)
             while len(self._loaded) > LOADED:
                 self._computed[self._loaded.popitem(last=False)[0]].forget()
+
+    def check_unchanged(self) -> None:
+        """Refuse files of the source or of the adapter that are no longer those that were opened."""
+        self.source.check_unchanged()
+        check_files(self.files[len(self.source.files) :], self._own_identities)
 
     def close(self) -> None:
         """Close the source and the adapter."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from ..checkpoints.header import TensorInfo
@@ -41,18 +41,27 @@ def sort_contents(tensors: Mapping[str, TensorInfo], where: str) -> Contents:
         MergeError: It holds several adapters, or one tensor under two names.
     """
     names = {key: key.removeprefix(_PREFIX) for key in tensors}
+    names = {key: name for key, name in names.items() if not _is_copy(name, names.values())}
     matches = {
         key: _FACTOR.fullmatch(name) or _TOKENS.fullmatch(name) or _SAVED.fullmatch(name) for key, name in names.items()
     }
     _check_one_adapter({match["name"] for match in matches.values() if match}, where)
     found = Contents()
-    for key, tensor in tensors.items():
-        match = matches[key]
+    for key, match in matches.items():
+        tensor = tensors[key]
         place, short = _place(match, found) if match else (found.whole, _freed(names[key]))
         if short in place:
             raise MergeError(f"holds the tensor '{key}' twice, once under another name", where=where)
         place[short] = tensor
     return found
+
+
+def _is_copy(name: str, names: Collection[str]) -> bool:
+    """Tell whether a tensor is the base's own, or there under its own name too: PEFT saves both with ``bias: all``."""
+    if ".original_module." in name:
+        return True
+    module, _, rest = name.partition(".modules_to_save.")  # then the adapter's name in some versions, then a tensor's
+    return bool(rest) and any(f"{module}.{end}" in names for end in (rest, rest.partition(".")[2]))
 
 
 def _place(match: re.Match[str], found: Contents) -> tuple[dict[str, TensorInfo], str]:

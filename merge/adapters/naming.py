@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from ..checkpoints.checkpoint import FileCheckpoint
 from ..checkpoints.header import TensorInfo
 from ..errors import MergeError
-from ..planning.names import is_tied, match_names
+from ..planning.names import has_head, is_tied, match_names
 from .config import AdapterConfig
 from .contents import Contents
+from .loaded_names import loaded_names
 
 OUTPUT = ".out_proj"
 _JOINT = "in_proj_weight"  # queries, keys and values of torch's attention in one parameter
@@ -52,6 +53,15 @@ class Names:
         found = {name: tensor for name, tensor in matched.tensors.items() if _is_same(name, tensor.name)}
         self.notes = [f"the base {note}" for note in matched.notes if "prefix" in note]
         self._refuse_ambiguous(found)
+        lacking = [name for name in wanted.tensors if name not in found]
+        return found | self._as_loaded(lacking) if lacking and self._base.config.get("architectures") else found
+
+    def _as_loaded(self, lacking: list[str]) -> dict[str, TensorInfo]:
+        """Return tensors that transformers renames when it loads the base, which PEFT has seen under these names."""
+        by_name = loaded_names(self._base)
+        found = {name: self._base.tensors[by_name[name]] for name in lacking if by_name.get(name, name) != name}
+        if found:
+            self.notes.append("the base has older names, which are those that transformers gives them when it loads it")
         return found
 
     def _refuse_ambiguous(self, found: Mapping[str, TensorInfo]) -> None:
@@ -82,15 +92,23 @@ class Names:
     def _check_whole(self) -> None:
         for name in self._contents.whole:
             saved = self._config.saves_whole(name.rpartition(".")[0])
-            if saved and name.endswith(_HEADS) and self._ties and not self._config.flag("ensure_weight_tying"):
-                what = f"trains '{name}' apart from the embedding, and the base ties the two"
-                hint = "untie them in the base first (tie_word_embeddings)"
-                raise MergeError(what, where=self._where, hint=hint)
+            if saved:
+                self._refuse_apart(name)
             if name in self._found or saved or self.is_tied_copy(name):
                 continue
             foreign = any(word in name for word in _FOREIGN)
             hint = "this is the form of kohya and LyCORIS, which is not read; PEFT's is" if foreign else self.trained_on
             what = f"holds '{name}', which is no tensor of {self._base.location} and none that PEFT writes for it"
+            raise MergeError(what, where=self._where, hint=hint)
+
+    def _refuse_apart(self, name: str) -> None:
+        """Refuse one of a tied pair that PEFT trained as a copy of its own: the other one stays the base's."""
+        if not self._ties or self._config.flag("ensure_weight_tying"):
+            return
+        if name.endswith(_HEADS) or (name.endswith(_EMBEDDINGS) and has_head(self._base.config)):
+            other = "embedding" if name.endswith(_HEADS) else "output matrix"
+            what = f"trains '{name}' apart from the {other}, and the base ties the two"
+            hint = "untie them in the base first (tie_word_embeddings)"
             raise MergeError(what, where=self._where, hint=hint)
 
     @property

@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ..calibration.facts import IN_OUT, Facts
-from ..checkpoints.checkpoint import FileCheckpoint
+from ..checkpoints.checkpoint import OUR_KEY, FileCheckpoint
 from ..checkpoints.header import TensorInfo
 from ..checkpoints.resolve import open_checkpoint
-from ..checkpoints.target import OUR_KEY
 from ..errors import MergeError, UsageError
 from ..options import Options
 from ..plan import Plan, make_copy_plan

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..checkpoints.remote.reference import is_remote
 from ..checkpoints.resolve import local_path, open_checkpoint, with_adapter
 from ..checkpoints.staging import Staging
 from ..content_id import checkpoint_id, tensor_digests
@@ -88,6 +89,9 @@ def open_members(request: Request, stack: ExitStack) -> Opened:
         if not request.copy and with_adapter(member, request.folder):
             hint = "--copy keeps the baked model in the bundle; or bake it first: merge passthrough"
             raise UsageError("a bundle names its members, and this one is made of two", where=member, hint=hint)
+        if not request.copy and not local_path(member, request.folder).exists() and is_remote(member):
+            what = "a bundle names its members by their paths, and this one lies elsewhere"
+            raise UsageError(what, where=member, hint="--copy keeps it in the bundle; or download it")
         source = open_checkpoint(member, relative_to=request.folder)
         stack.callback(source.close)
         sources.append(source)

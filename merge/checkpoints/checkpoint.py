@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -12,6 +12,8 @@ from typing import Any, NamedTuple, Protocol
 from ..errors import MergeError
 from .files import Buffer, ReadFile
 from .header import TensorInfo
+
+OUR_KEY = "merge.output"  # metadata that every file of ours has
 
 
 class FileIdentity(NamedTuple):
@@ -61,7 +63,10 @@ class FileCheckpoint:
         folder: Where config, tokenizer and the like lie beside the weights, or None for a bare file.
         weights_name: Name that a single-file output in a folder should have, as this checkpoint has it.
         notes: What a reader should know (tensors that the index leaves out, a hub revision …).
+        origin: What names it for good where the location does not: an id of the hub with its commit.
     """
+
+    origin: str | None = None
 
     def __init__(
         self,
@@ -102,18 +107,27 @@ class FileCheckpoint:
         Raises:
             MergeError: Naming the file.
         """
-        for path, known in zip(self.files, self.identities, strict=True):
-            try:
-                same = _identity(path) == known
-            except OSError:
-                same = False
-            if not same:
-                raise MergeError("the file changed while it was read", where=str(path), hint="run it again")
+        check_files(self.files, self.identities)
 
     def close(self) -> None:
         """Close every file that reading has opened."""
         while self._open:
             self._open.popitem()[1].close()
+
+
+def check_files(files: Sequence[Path], identities: Sequence[FileIdentity]) -> None:
+    """Refuse files that are no longer those that were opened.
+
+    Raises:
+        MergeError: Naming the file.
+    """
+    for path, known in zip(files, identities, strict=True):
+        try:
+            same = _identity(path) == known
+        except OSError:
+            same = False
+        if not same:
+            raise MergeError("the file changed while it was read", where=str(path), hint="run it again")
 
 
 def _identity(path: Path) -> FileIdentity:

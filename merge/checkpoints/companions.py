@@ -46,12 +46,18 @@ def companions(folder: Path | None, beside: Beside = AS_IT_IS) -> list[Path]:
     if folder is None:
         return []
     names = [path for path in folder.iterdir() if path.is_file() and path.name != CARD and is_companion(path.name)]
-    return sorted(path for path in names if not _is_left_out(path.name, beside))
+    return sorted(path for path in names if not is_left_out(path.name, beside))
 
 
 def names_beside(folder: Path | None, beside: Beside) -> list[str]:
     """Return the names of all files that will stand beside the weights, but the card."""
     return sorted({*(path.name for path in companions(folder, beside)), *beside.files})
+
+
+def left_behind(folder: Path | None) -> list[str]:
+    """Return notes on what stands beside a model's weights and is not copied although it belongs to its tokenizer."""
+    more = folder / "additional_chat_templates" if folder else None
+    return [f"{more} is not copied: only the default chat template is"] if more is not None and more.is_dir() else []
 
 
 def copy_companions(paths: list[Path], destination: Path, dtype: str | None, beside: Beside = AS_IT_IS) -> None:
@@ -73,7 +79,8 @@ def copy_companions(paths: list[Path], destination: Path, dtype: str | None, bes
         (destination / name).write_bytes(content)
 
 
-def _is_left_out(name: str, beside: Beside) -> bool:
+def is_left_out(name: str, beside: Beside) -> bool:
+    """Tell whether a file is not copied, or another content is written in its place."""
     return name in beside.files or any(fnmatch.fnmatchcase(name, pattern) for pattern in beside.leaves_out)
 
 

@@ -2,11 +2,80 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
-from .checkpoint import FileCheckpoint, Source
+from .checkpoint import OUR_KEY, FileCheckpoint, FileIdentity, Source
+from .files import Buffer
+from .header import TensorInfo
 
 TensorKey = tuple[int, str]  # position of a source, name of a tensor as the source has it
+
+
+class DerivedSource:
+    """A source made from another one: what of it is just the other's.
+
+    Attributes:
+        source: The source that it is made from. It is closed by whoever opened it.
+        changed: Names of the tensors whose bytes are not that source's own.
+        location: What stands for it in messages.
+        tensors: What it has.
+
+    Args:
+        source: Any source.
+        tensors: What is made of its tensors.
+        location: What stands for it in messages.
+        changed: Names of the tensors whose bytes are not the source's own.
+    """
+
+    def __init__(
+        self, source: Source, tensors: Mapping[str, TensorInfo], location: str, changed: Iterable[str] = ()
+    ) -> None:
+        self.source, self.tensors, self.location = source, tensors, location
+        self.changed = frozenset(changed)
+        self.notes: list[str] = []
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """The source's, without its content id: these are other tensors."""
+        return {key: value for key, value in self.source.metadata.items() if key != OUR_KEY}
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The source's config.json."""
+        return self.source.config
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder of the source, where it has one."""
+        return getattr(self.source, "folder", None)
+
+    @property
+    def weights_name(self) -> str:
+        """Name that a single-file output in a folder should have."""
+        return str(getattr(self.source, "weights_name", "model.safetensors"))
+
+    @property
+    def identities(self) -> list[FileIdentity]:
+        """The files behind it."""
+        return self.source.identities
+
+    def marked(self, kind: str, digest: int) -> list[FileIdentity]:
+        """Return the source's files and a mark of what was made of them; nothing for tensors in memory."""
+        files = self.source.identities
+        return [*files, FileIdentity(kind, 0, 0, 0, digest)] if files else []
+
+    def read_into(self, tensor: TensorInfo, offset: int, buffer: Buffer) -> None:
+        """Fill the buffer with the tensor's bytes from this byte offset within the tensor."""
+        self.source.read_into(tensor, offset, buffer)
+
+    def check_unchanged(self) -> None:
+        """Refuse to go on when the files are no longer what was opened."""
+        self.source.check_unchanged()
+
+    def close(self) -> None:
+        """Leave the source to whoever opened it."""
 
 
 def beneath(source: Source, name: str) -> Source | None:

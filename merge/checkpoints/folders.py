@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from ..errors import UsageError
 from .checkpoint import FileCheckpoint
-from .header import TensorInfo
+from .header import Header, TensorInfo
 from .header_file import read_header
 from .shards import read_weight_map, refuse_absent, shard_path
 
@@ -56,6 +57,31 @@ def open_folder(location: str, path: Path) -> FileCheckpoint:
     )
 
 
+def indexed_tensors(
+    weight_map: Mapping[str, str], shards: Iterable[tuple[str, Header]], index: str
+) -> tuple[dict[str, TensorInfo], list[str]]:
+    """Return the tensors that an index gives to its shards, and notes on what else they hold.
+
+    Args:
+        weight_map: The shard of every tensor.
+        shards: Their names and headers.
+        index: What stands for the index in messages.
+
+    Raises:
+        MergeError: A shard lacks a tensor that the index gives to it.
+    """
+    tensors: dict[str, TensorInfo] = {}
+    notes = []
+    for shard, header in shards:
+        for tensor in header.tensors:
+            if weight_map.get(tensor.name) == shard:
+                tensors[tensor.name] = tensor
+            else:
+                notes.append(f"{shard} holds '{tensor.name}', which the index does not give to it; not read")
+    refuse_absent(weight_map, tensors, index)
+    return tensors, notes
+
+
 def refuse_bundle(location: str, path: Path) -> None:
     """Raise UsageError for a folder that is a bundle: it is joined when it runs and has no weights of its own."""
     if (path / BUNDLE).is_file():
@@ -68,15 +94,7 @@ def _open_sharded(location: str, path: Path, index: Path) -> FileCheckpoint:
     shards = sorted(set(weight_map.values()))
     files = [shard_path(path, shard, index) for shard in shards]
     headers = [read_header(file, file=number) for number, file in enumerate(files)]
-    tensors: dict[str, TensorInfo] = {}
-    notes = []
-    for shard, header in zip(shards, headers, strict=True):
-        for tensor in header.tensors:
-            if weight_map.get(tensor.name) == shard:
-                tensors[tensor.name] = tensor
-            else:
-                notes.append(f"{shard} holds '{tensor.name}', which the index does not give to it; not read")
-    refuse_absent(weight_map, tensors, index)
+    tensors, notes = indexed_tensors(weight_map, zip(shards, headers, strict=True), str(index))
     metadata = headers[0].metadata if headers else {}
     name = index.name.removesuffix(INDEX_SUFFIX) + ".safetensors"
     return FileCheckpoint(location, files, tensors, metadata, folder=path, weights_name=name, notes=notes)

@@ -41,6 +41,11 @@ def read_header(path: Path, *, file: int = 0) -> Header:
 
 
 def header_length(start: bytes, size: int, where: str) -> int:
+    """Return the length of the JSON in a file's header, by the file's first 9 bytes and its size.
+
+    Raises:
+        MergeError: It is no safetensors file, or a damaged one.
+    """
     if not size:
         raise MergeError("the file is empty", where=where)
     for magic, kind in _FOREIGN.items():

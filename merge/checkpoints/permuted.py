@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..dtypes import DTYPES
 from ..errors import MergeError
 from .checkpoint import FileIdentity, Source
+from .derived import DerivedSource
 from .files import Buffer
 from .gathering import Block, Layout
 from .header import TensorInfo
-from .target import OUR_KEY
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,17 +21,11 @@ if TYPE_CHECKING:
     from ..alignment.permutations import AxisIndices
 
 
-class PermutedSource:
+class PermutedSource(DerivedSource):
     """Another source with some of its tensors gathered; bit for bit, in any type of whole bytes.
 
-    Attributes:
-        source: The checkpoint as it lies on the disk. It is closed with this one.
-        changed: Names of the tensors that move.
-        location: What stands for it in messages.
-        tensors: As the source has them. Those that move have a file number of their own, so that no reader takes two
-            neighbours for one range.
-        folder: The source's folder, or None.
-        weights_name: Name of its file, or stem of its shards.
+    Tensors that move have a file number of their own, so that no reader takes two neighbours for one range. The source
+    is closed with this one.
 
     Args:
         source: Any checkpoint.
@@ -44,44 +37,22 @@ class PermutedSource:
     """
 
     def __init__(self, source: Source, indices: AxisIndices, location: str) -> None:
-        self.source, self.location, self.notes = source, location, source.notes
         moving = {name: _moving(axes) for name, axes in indices.items()}
         moving = {name: axes for name, axes in moving.items() if axes}
         for name, axes in moving.items():
             _check(source, name, axes, location)
         first = max((tensor.file for tensor in source.tensors.values()), default=-1) + 1
         own = {name: source.tensors[name]._replace(file=first + number, start=0) for number, name in enumerate(moving)}
-        self.tensors: Mapping[str, TensorInfo] = {**source.tensors, **own}
+        super().__init__(source, {**source.tensors, **own}, location, moving)
+        self.notes = source.notes
         self._layouts = {name: _layout(source.tensors[name], axes) for name, axes in moving.items()}
-        self.changed = frozenset(moving)
         self._order = _digest(moving)
         self._last = threading.local()
 
     @property
-    def metadata(self) -> Mapping[str, str]:
-        """The source's, without its content id: these are other bytes."""
-        return {key: value for key, value in self.source.metadata.items() if key != OUR_KEY}
-
-    @property
-    def config(self) -> Mapping[str, Any]:
-        """The source's config.json."""
-        return self.source.config
-
-    @property
-    def folder(self) -> Path | None:
-        """The folder of the source, where it has one."""
-        return getattr(self.source, "folder", None)
-
-    @property
-    def weights_name(self) -> str:
-        """Name that a single-file output in a folder should have."""
-        return str(getattr(self.source, "weights_name", "model.safetensors"))
-
-    @property
     def identities(self) -> list[FileIdentity]:
         """The source's files and the order itself; empty, as the source's, for tensors in memory."""
-        files = self.source.identities
-        return [*files, FileIdentity("order", 0, 0, 0, self._order)] if files else []
+        return self.marked("order", self._order)
 
     def read_into(self, tensor: TensorInfo, offset: int, buffer: Buffer) -> None:
         """Fill the buffer with the moved tensor's bytes from this byte offset within the tensor."""
@@ -117,10 +88,6 @@ class PermutedSource:
     def _reader(self, name: str) -> Any:
         tensor = self.source.tensors[name]
         return lambda offset, buffer: self.source.read_into(tensor, offset, buffer)
-
-    def check_unchanged(self) -> None:
-        """Refuse to go on when the files are no longer what was opened."""
-        self.source.check_unchanged()
 
     def close(self) -> None:
         """Close the source."""

@@ -15,6 +15,7 @@ from .state_dict import find_state
 
 _ZIP, _OLD = b"PK\x03\x04", b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # the latter: torch.save before version 1.6
 _GLOBAL = re.compile(r"(?:GLOBAL|Unsupported (?:global|class|type):?|type) '?([A-Za-z_][\w.]+\.\w+)")
+SMALL_BYTES, MOST_TIMES = 2**26, 50  # a compressed archive is held in memory, unless it is a trap
 _TRUST = "nothing of it was executed; where you trust it, load it and save the state dict as safetensors"
 
 
@@ -72,6 +73,10 @@ def _is_compressed(path: Path) -> bool:
         raise MergeError(what, where=str(path), hint="give a safetensors file or one of torch.save")
     if names["data.pkl"].file_size > MAXIMUM_HEADER_BYTES:
         raise MergeError("its list of tensors is larger than 100 MB", where=str(path), hint="it is damaged or no model")
+    unpacked = sum(entry.file_size for entry in entries)
+    if unpacked > max(SMALL_BYTES, MOST_TIMES * path.stat().st_size):
+        what = f"a compressed archive of {unpacked:,} bytes, far more than weights can be compressed to"
+        raise MergeError(what, where=str(path), hint="where you trust it, load it and save it again")
     return any(entry.compress_type != zipfile.ZIP_STORED for entry in entries)
 
 

@@ -14,6 +14,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..errors import MergeError
+
 _LOCAL_HEADER, _NAME_AND_EXTRA = 30, struct.Struct("<HH")  # of the zip format: its size; two lengths at its end
 
 
@@ -44,7 +46,18 @@ def places_of(path: Path, tensors: Iterable[Any]) -> Places:
 
 
 def _records(path: Path) -> dict[int, int]:
-    """Return offset and size of every record that holds a storage; none where their bytes are in another order."""
+    """Return offset and size of every record that holds a storage; none where their bytes are in another order.
+
+    Raises:
+        MergeError: The archive is damaged.
+    """
+    try:
+        return _listed(path)
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, struct.error) as error:
+        raise MergeError(f"a damaged zip archive: {error}", where=str(path), hint="copy it again") from None
+
+
+def _listed(path: Path) -> dict[int, int]:
     found = {}
     with zipfile.ZipFile(path) as archive, path.open("rb") as stream:
         for entry in archive.infolist():

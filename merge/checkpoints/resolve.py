@@ -1,4 +1,4 @@
-"""From what the user wrote to an open checkpoint: a file by its content, a folder, or one of them and an adapter."""
+"""From what the user wrote to an open checkpoint: here or elsewhere, and with or without an adapter."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from ..errors import MergeError, UsageError, suggest
 from .checkpoint import FileCheckpoint
 from .folders import by_name, open_folder
 from .header_file import is_pickle, read_header
+from .remote.reference import is_marked, is_remote, is_url
 
 
 def open_checkpoint(location: str, *, relative_to: Path | None = None) -> FileCheckpoint:
     """Open a checkpoint by reading its headers only.
 
     Args:
-        location: A file of safetensors or of torch.save under any name, a folder, or ``BASE+ADAPTER``. What lies
-            under a name with a plus in it is meant as it is.
+        location: A file of safetensors or of torch.save under any name, a folder, an id of the hub, a URL, or
+            ``BASE+ADAPTER``. What lies on this machine goes first, also under a name with a plus in it.
         relative_to: Folder from which a relative path counts; the current one by default.
 
     Raises:
@@ -31,9 +32,13 @@ def open_checkpoint(location: str, *, relative_to: Path | None = None) -> FileCh
     if path.exists():
         return _open_file(location, path)
     halves = with_adapter(location, relative_to)
-    if halves is None:
-        raise _not_found(location, relative_to)
-    return _open_adapted(location, *halves, relative_to)
+    if halves is not None:
+        return _open_adapted(location, *halves, relative_to)
+    if _is_elsewhere(location, relative_to):
+        from .remote.opening import open_remote
+
+        return open_remote(location)
+    raise _not_found(location, relative_to)
 
 
 def _open_file(location: str, path: Path) -> FileCheckpoint:
@@ -51,10 +56,24 @@ def _open_adapted(location: str, base: str, adapter: str, relative_to: Path | No
 
     source = open_checkpoint(base, relative_to=relative_to)
     try:
-        return open_adapted(location, source, adapter, local_path(adapter, relative_to))
+        path, origin = _bring_adapter(adapter, relative_to)
+        adapted = open_adapted(location, source, adapter, path)
     except BaseException:
         source.close()
         raise
+    if source.origin or origin:
+        adapted.origin = f"{source.origin or base}+{origin or adapter}"
+    return adapted
+
+
+def _bring_adapter(adapter: str, relative_to: Path | None) -> tuple[Path, str | None]:
+    """Return where an adapter lies on this machine, and what names it for good where it came from elsewhere."""
+    path = local_path(adapter, relative_to)
+    if path.exists():
+        return path, None
+    from .remote.adapter import fetch_adapter
+
+    return fetch_adapter(adapter)
 
 
 def with_adapter(location: str, relative_to: Path | None = None) -> tuple[str, str] | None:
@@ -62,9 +81,23 @@ def with_adapter(location: str, relative_to: Path | None = None) -> tuple[str, s
     if "+" not in location or local_path(location, relative_to).exists():
         return None
     for base, adapter in reversed(_halves(location)):
-        if local_path(adapter, relative_to).exists():
+        if local_path(adapter, relative_to).exists() or _is_adapter_elsewhere(base, adapter, relative_to):
             return base, adapter
     return None
+
+
+def _is_adapter_elsewhere(base: str, adapter: str, relative_to: Path | None) -> bool:
+    """Tell whether a half is an adapter elsewhere, and not the rest of an address with a plus in it."""
+    if not is_remote(adapter) or (is_url(base) and not is_marked(adapter)):
+        return False
+    return local_path(base, relative_to).exists() or is_remote(base) or with_adapter(base, relative_to) is not None
+
+
+def _is_elsewhere(location: str, relative_to: Path | None) -> bool:
+    """Tell whether a location of which no local path exists is meant elsewhere, and no misspelt path."""
+    if not is_remote(location):
+        return False
+    return is_marked(location) or _near(local_path(location, relative_to)) is None
 
 
 def _halves(location: str) -> list[tuple[str, str]]:
@@ -94,8 +127,8 @@ def _not_found(location: str, relative_to: Path | None) -> MergeError:
         if local_path(base, relative_to).exists():
             return UsageError("no such adapter", where=adapter, hint=_near(local_path(adapter, relative_to)))
     near = _near(local_path(location, relative_to))
-    if location.count("/") == 1 and not location.startswith((".", "/", "~")):
-        near = near or "no such local path; hub ids are not read by this version, download the model first"
+    if near and is_remote(location):
+        near = f"{near} A model of the hub is meant for sure by hf:{location}"
     return UsageError("no such file or folder", where=location, hint=near)
 
 

@@ -16,7 +16,11 @@ def read_weight_map(index: Path) -> dict[str, str]:
         MergeError: It lists none.
     """
     weight_map = read_json_object(index).get("weight_map")
-    if not isinstance(weight_map, dict) or not all(isinstance(shard, str) for shard in weight_map.values()):
+    if (
+        not isinstance(weight_map, dict)
+        or not weight_map
+        or not all(isinstance(shard, str) for shard in weight_map.values())
+    ):
         raise MergeError("has no 'weight_map' from tensor to file name", where=str(index))
     return weight_map
 
@@ -34,7 +38,7 @@ def shard_path(path: Path, shard: str, index: Path) -> Path:
     return path / shard
 
 
-def refuse_absent(weight_map: Mapping[str, str], found: Iterable[str], index: Path) -> None:
+def refuse_absent(weight_map: Mapping[str, str], found: Iterable[str], index: Path | str) -> None:
     """Refuse an index that gives a shard tensors which it does not hold.
 
     Raises:

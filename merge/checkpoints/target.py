@@ -7,10 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ..errors import UsageError
+from .checkpoint import OUR_KEY
 from .companions import is_companion
 from .header_file import read_header
-
-OUR_KEY = "merge.output"  # metadata that every file of ours has
 
 
 def check_target(target: Path, inputs: Iterable[Path], *, is_folder: bool, force: bool) -> None:

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ..checkpoints.remote.offline import CACHE_VARIABLE
 from ..dtypes import parse_dtype
 from ..errors import UsageError, suggest
 from ..recipe import POLICIES, Output, Policy, parse_size
@@ -79,6 +80,7 @@ COMMON: dict[str, tuple[Any, Any]] = {
     ),
     "no_fsync": _flag(bool, False, "--no-fsync", panel=_RUN, help_text="Do not wait for the disk."),
     "offline": _flag(bool, False, "--offline", panel=_RUN, help_text="Never use the network."),
+    "cache": _flag(bool, False, "--cache", panel=_RUN, help_text="Keep models of the hub in its cache on this disk."),
     "json_": _flag(bool, False, "--json", panel=_RUN, help_text="Print machine-readable output on stdout."),
     "quiet": _flag(bool, False, "--quiet", panel=_RUN, help_text="Print errors only."),
     "traceback": _flag(bool, False, "--traceback", panel=_RUN, help_text="Show where an error came from."),
@@ -108,6 +110,7 @@ class MergeFlags:
     threads: int | None
     no_fsync: bool
     offline: bool
+    cache: bool
     json_: bool
     quiet: bool
     traceback: bool
@@ -132,6 +135,8 @@ def take_common(values: dict[str, Any]) -> MergeFlags:
         raise UsageError(f"--device must be auto, cpu, cuda or cuda:N, not '{flags.device}'")
     if flags.offline:
         go_offline()
+    if flags.cache:
+        os.environ[CACHE_VARIABLE] = "1"
     return flags
 
 

@@ -85,7 +85,9 @@ _MORE: dict[str, tuple[Any, Any]] = {
 
 
 def _parameters(method: Method) -> dict[str, tuple[Any, Any]]:
-    models = Annotated[list[str], typer.Argument(help="Checkpoint files or folders.", metavar="MODEL...")]
+    models = Annotated[
+        list[str], typer.Argument(help="Checkpoint files, folders, hub ids or URLs.", metavar="MODEL...")
+    ]
     needed = _ABOUT_BASE[method.takes]
     base = Annotated[str | None, typer.Option("--base", help=f"The base model; {needed}.", rich_help_panel=_PANEL)]
     own = {f"option_{option.name}": own_flag(option) for option in method.options.declarations.values()}

@@ -82,7 +82,7 @@ def as_marks(settings: Iterable[str]) -> list[str]:
 def _is_option(path: str) -> bool:
     """Tell whether an override may be an option: other keys take texts, in which commas and colons mean nothing."""
     first, *rest = path.split(".")
-    return first in (*MERGE_KEYS, "parameters") if rest else first not in RECIPE_KEYS
+    return first in MERGE_KEYS or "parameters" in path.split(".") if rest else first not in RECIPE_KEYS
 
 
 def _full(path: str) -> str:

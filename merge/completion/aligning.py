@@ -16,6 +16,7 @@ from ..alignment.permutations_file import (
     without_times,
     write_permutations,
 )
+from ..checkpoints.expected import announce_again
 from ..checkpoints.resolve import open_checkpoint
 from ..errors import MergeError, UsageError
 from ..planning.pending import is_unaligned
@@ -85,6 +86,8 @@ def find_orders(
     with ExitStack() as stack:
         reference = stack.enter_context(_opened(first.to, recipe))
         sources = [stack.enter_context(_opened(alignment.model, recipe)) for alignment in alignments]
+        for source in (reference, *sources):
+            announce_again(source)
         inputs = [path for source in (reference, *sources) for path in getattr(source, "files", ())]
         for out in outs:
             check_permutations_target(out, force=computing.force or reuse, inputs=inputs)

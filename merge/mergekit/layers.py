@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 from ..errors import UsageError
 from ..planning.depth import block_of, stack_sizes
-from ..planning.stacks import LAYER_KEYS, Part, stacked
+from ..planning.stack_part import Part
+from ..planning.stacks import LAYER_KEYS, stacked
 from ..section import Section
 from .frame import Frame
 from .module_names import has_modules

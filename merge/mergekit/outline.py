@@ -9,7 +9,8 @@ from ..planning.assembling import Names
 from ..planning.depth import block_of
 from ..planning.opening import Opener
 from ..planning.patterns import compile_pattern
-from ..planning.stacks import Part, joined, stacked
+from ..planning.stack_part import Part
+from ..planning.stacks import joined, stacked
 from ..recipe import Alignment, Merge, Model
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +14,9 @@ from .reading import read_document
 from .shelf import Shelf
 
 
-def read_stages(path: Path, settings: Iterable[str], folder: Path, *, has_out: bool) -> Iterator[Recipe]:
+def read_stages(
+    path: Path, settings: Iterable[str], folder: Path, *, has_out: bool, check: Callable[[Path], None]
+) -> Iterator[Recipe]:
     """Yield the merges of all documents of a file, each with the place of its output; the final one's is left open.
 
     Each is read when the one before has been written; but before the first, all are checked.
@@ -24,6 +26,7 @@ def read_stages(path: Path, settings: Iterable[str], folder: Path, *, has_out: b
         settings: Overrides; those of a document with a name begin with it.
         folder: Where documents with a name are written, each in a folder of that name.
         has_out: Whether there is a place for the one without a name.
+        check: Refuses a place that cannot be written to; asked about all before the first is read.
 
     Raises:
         UsageError: Whatever is wrong with a document, with its place.
@@ -41,6 +44,8 @@ def read_stages(path: Path, settings: Iterable[str], folder: Path, *, has_out: b
         order = sorted(documents.all(), key=lambda name: name == "")
     finally:
         documents.outlines.close()
+    for name in filter(None, order):
+        check(_place(folder, name))
     for name in order:
         yield _stage(by_name[name], name, by_name, folder)
 
@@ -64,8 +69,12 @@ def _stage(section: Section, name: str, names: Mapping[str, Section], folder: Pa
         document = read_document(section, shelf)
     finally:
         shelf.outlines.close()
-    path = (folder / name).absolute() if name else None
+    path = _place(folder, name) if name else None
     return Recipe(document.merge, output=replace(document.output, path=path), notes=document.notes, name=name or None)
+
+
+def _place(folder: Path, name: str) -> Path:
+    return (folder / name).absolute()
 
 
 class Written(Shelf):

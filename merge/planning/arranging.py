@@ -49,7 +49,7 @@ def arrange(recipe: Recipe, bound: Bound, opener: Opener) -> Arranged:
     check_vocabularies(recipe, opener)
     if isinstance(arranged.bound, BoundCall) and assembles(arranged.bound):
         check_assembled(arranged.bound)
-        assembled = assemble(arranged.bound, opener.sources)
+        assembled = assemble(arranged.bound, opener.sources, recipe.missing)
         arranged.bound, arranged.skips = assembled.bound, assembled.skips
         arranged.notes += assembled.notes
         arranged.matched = [_part(source) for source in opener.sources]

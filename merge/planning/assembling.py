@@ -14,12 +14,16 @@ from typing import Any, NamedTuple
 from ..checkpoints.checkpoint import Source
 from ..checkpoints.part import PartSource
 from ..errors import MergeError, UsageError
+from ..recipe import Policy
 from .bound import Bound, BoundCall, leaves
 from .depth import block_of
-from .names import match_names
+from .names import Model, match_names
 from .patterns import compile_pattern
+from .renaming import renamed
 from .rows import Skip
-from .stacks import Part, Taken, Tensors, joined, stacked
+from .stack_part import Part, Tensors
+from .stacks import Taken, joined, stacked
+from .tensor_rules import is_buffer
 
 Wanted = Mapping[str, str]  # name in a call's own outcome ▸ name in the output
 
@@ -46,14 +50,19 @@ class Assembled:
     notes: list[str] = field(default_factory=list)
 
 
-def assemble(bound: BoundCall, opened: list[Source]) -> Assembled:
+def assemble(bound: BoundCall, opened: list[Source], missing: Policy = "error") -> Assembled:
     """Turn the leaves of a recipe into parts, appended to the sources.
+
+    Args:
+        bound: The recipe.
+        opened: The sources.
+        missing: What becomes of tensors that the model lacks which decides the names of a part.
 
     Raises:
         UsageError: Layers that a model does not have, or that do not fit together.
         MergeError: Models that are merged within a part do not have the same tensors.
     """
-    work = _Assembly(opened)
+    work = _Assembly(opened, missing)
     names = work.names(bound)
     assembled = Assembled(work.cut(bound, {name: name for name in names.tensors}), notes=work.notes)
     assembled.skips = list(work.left_over(bound))
@@ -61,8 +70,8 @@ def assemble(bound: BoundCall, opened: list[Source]) -> Assembled:
 
 
 class _Assembly:
-    def __init__(self, opened: list[Source]) -> None:
-        self._opened = opened
+    def __init__(self, opened: list[Source], missing: Policy) -> None:
+        self._opened, self._leaves_out = opened, missing in ("skip", "base")
         self._names: dict[int, Names] = {}
         self._taken: dict[int, dict[str, Taken]] = {}
         self._done: dict[tuple[int, int], Bound] = {}
@@ -119,11 +128,12 @@ class _Assembly:
 
     def _cut(self, bound: BoundCall, wanted: Wanted) -> BoundCall:
         names = self.names(bound)
-        inputs, witnesses = (
-            tuple(self._child(child, names, wanted) for child in children)
-            for children in (bound.inputs, bound.witnesses)
+        wheres = (where or bound.where for where in bound.wheres or (None,) * len(bound.inputs))
+        inputs = tuple(
+            self._child(child, names, wanted, where) for child, where in zip(bound.inputs, wheres, strict=True)
         )
-        base = self._child(bound.base, names, wanted) if bound.base is not None else None
+        witnesses = tuple(self._child(child, names, wanted, bound.where) for child in bound.witnesses)
+        base = self._child(bound.base, names, wanted, bound.where) if bound.base is not None else None
         return replace(bound, inputs=inputs, base=base, witnesses=witnesses)
 
     def _cut_parts(self, bound: BoundCall, wanted: Wanted) -> BoundCall:
@@ -131,45 +141,48 @@ class _Assembly:
         inputs = []
         for number, child in enumerate(bound.inputs):
             own = {inner: wanted[name] for name, (part, inner) in taken.items() if part == number and name in wanted}
-            inputs.append(self._child(child, self.names(child), own))
+            inputs.append(self._child(child, self.names(child), own, bound.where))
         parts = tuple(self.names(child).tensors for child in bound.inputs)
         return replace(bound, inputs=tuple(inputs), takes=taken, part_tensors=parts)
 
-    def _child(self, bound: Bound, names: Names, wanted: Wanted) -> Bound:
+    def _child(self, bound: Bound, names: Names, wanted: Wanted, where: str | None) -> Bound:
         if isinstance(bound, BoundCall):
-            self._check_nested(bound, names)
-            return self.cut(bound, wanted)
+            return self._cut_nested(bound, names, wanted)
         key = bound, id(wanted)
         if key not in self._done:
             self._kept.append(wanted)
-            self._done[key] = self._cut_leaf(bound, names, wanted)
+            self._done[key] = self._cut_leaf(bound, names, wanted, where)
         return self._done[key]
 
-    def _check_nested(self, bound: BoundCall, names: Names) -> None:
-        """Refuse to merge a nested outcome whose names are not those of the model that decides them."""
-        own = self.names(bound).tensors
-        unlike = next((name for name in (*own, *names.tensors) if (name in own) is not (name in names.tensors)), None)
-        if unlike is not None:
-            has = "has a tensor" if unlike in own else "has no tensor"
-            what = f"the nested {bound.method.name} {has} '{unlike}', unlike what it is merged with"
-            raise MergeError(what, where=bound.where, hint="models that are merged need the same layers")
+    def _cut_nested(self, bound: BoundCall, names: Names, wanted: Wanted) -> BoundCall:
+        """Return a nested call, whose outcome may have other names than the model beside it."""
+        own = self.names(bound)
+        if own.tensors.keys() == names.tensors.keys():
+            return self.cut(bound, wanted)
+        own_named = Names({name: info._replace(name=name) for name, info in own.tensors.items()}, own.config)
+        matched = self._matched(own_named, names, self._called(bound), bound.where)
+        same = {name: info.name for name, info in matched.items()}
+        return renamed(bound, own.tensors, same, wanted, self.cut)
 
-    def _cut_leaf(self, position: int, names: Names, wanted: Wanted) -> int:
+    def _cut_leaf(self, position: int, names: Names, wanted: Wanted, where: str | None) -> int:
         source = self._opened[position]
-        tensors = names.tensors if source.tensors is names.tensors else self._matched(source, names)
+        matched = source.tensors is names.tensors
+        tensors = names.tensors if matched else self._matched(source, names, source.location, where)
         tensors = {output: tensors[name] for name, output in wanted.items() if name in tensors}
         self.used.setdefault(position, set()).update(info.name for info in tensors.values())
         self._opened.append(PartSource(source, tensors, f"{source.location} ({_extent(tensors)})"))
         return len(self._opened) - 1
 
-    def _matched(self, source: Source, names: Names) -> Tensors:
+    def _matched(self, model: Model, names: Names, called: str, where: str | None) -> Tensors:
         """Return a model's tensors under the names of the model beside it that decides them."""
-        matched = match_names(names, source)
-        self.notes += [f"{source.location} {note}" for note in matched.notes]
-        if matched.extra:
-            many = f" and {len(matched.extra) - 1} more" if len(matched.extra) > 1 else ""
-            what = f"has '{matched.extra[0]}'{many}, which the first model of its part lacks"
-            raise MergeError(what, where=source.location, hint="models that are merged need the same tensors")
+        matched = match_names(names, model)
+        self.notes += [f"{called} {note}" for note in matched.notes]
+        extra = [name for name in matched.extra if not is_buffer(model.tensors[name])]
+        if extra and not self._leaves_out:
+            many = f" and {len(extra) - 1} more" if len(extra) > 1 else ""
+            what = f"{called} has '{extra[0]}'{many}, which the base or first model lacks"
+            hint = "models that are merged need the same layers and tensors; --missing skip leaves out the others"
+            raise MergeError(what, where=where, hint=hint)
         return matched.tensors
 
     def left_over(self, bound: BoundCall) -> Iterator[Skip]:

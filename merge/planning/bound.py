@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 
 from ..method import Method
 from ..recipe import LayerRule, OptionValue
-from .stacks import Taken, Tensors
+from .stack_part import Tensors
+from .stacks import Taken
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,12 +53,19 @@ class BoundCall:
 Bound = BoundCall | int
 
 
+def children(call: BoundCall) -> Iterator[Bound]:
+    """Yield what a call is given, its base first."""
+    if call.base is not None:
+        yield call.base
+    yield from call.inputs
+
+
 def leaves(bound: Bound) -> Iterator[int]:
     """Yield the sources below, the base of every call first."""
     if isinstance(bound, int):
         yield bound
     else:
-        for child in ([bound.base] if bound.base is not None else []) + list(bound.inputs):
+        for child in children(bound):
             yield from leaves(child)
 
 
@@ -76,4 +84,4 @@ def assembles(bound: Bound) -> bool:
     """Tell whether a recipe has a stack or a join."""
     if isinstance(bound, int):
         return False
-    return bound.method.assembles or any(assembles(child) for child in bound.inputs)
+    return bound.method.assembles or any(map(assembles, children(bound)))

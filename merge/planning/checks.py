@@ -7,7 +7,7 @@ from typing import Any
 
 from ..errors import UsageError
 from ..program import calls
-from .bound import Bound, BoundCall
+from .bound import Bound, BoundCall, children
 from .patterns import compile_pattern
 from .rows import Row
 
@@ -38,6 +38,8 @@ def check_rules(bound: Bound, names: Collection[str]) -> None:
         own = bound.part_tensors or (names,) * len(bound.inputs)
         for child, known in zip(bound.inputs, own, strict=True):
             check_rules(child, known)
+        if bound.base is not None and not bound.method.assembles:
+            check_rules(bound.base, names)
 
 
 def check_assembled(bound: Bound) -> None:
@@ -50,7 +52,7 @@ def check_assembled(bound: Bound) -> None:
         if bound.method.statistics:
             what = f"{bound.method.name} cannot be part of a recipe that stacks or joins models"
             raise UsageError(what, where=bound.where, hint="write its outcome first, and name that here")
-        for child in bound.inputs:
+        for child in children(bound):
             check_assembled(child)
 
 

@@ -36,7 +36,8 @@ def checked_value(value: OptionValue, declaration: Declaration, where: str | Non
     if not isinstance(value, list | tuple):
         return declaration.check(value, where)
     if declaration.type is not float or len(value) < 2:
-        raise UsageError(f"{declaration.name} takes no list of {len(value)} values", where=where)
+        hint = declaration.help.rstrip(".") if declaration.type is str else None
+        raise UsageError(f"{declaration.name} takes no list of {len(value)} values", where=where, hint=hint)
     return [declaration.check(item, where) for item in value]
 
 

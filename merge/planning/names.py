@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
-from ..checkpoints.checkpoint import Source
 from ..checkpoints.header import TensorInfo
 
 # Output name, and the names under which a library version may have saved only its tied twin.
@@ -55,7 +54,15 @@ class Named(Protocol):
         """Its tensors by name."""
 
 
-def match_names(reference: Named, model: Source) -> Matched:
+class Model(Named, Protocol):
+    """Whatever is matched."""
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """Its config.json."""
+
+
+def match_names(reference: Named, model: Model) -> Matched:
     """Match a model's tensors with the reference's."""
     known, found = reference.tensors, model.tensors
     if known.keys() == found.keys():
@@ -103,7 +110,7 @@ def _common_prefix(names: list[str], prefixed: list[str]) -> str | None:
     return prefix if 2 * count >= min(len(names), len(prefixed)) else None
 
 
-def _resolve_tied(absent: list[str], tensors: dict[str, TensorInfo], model: Source) -> list[str]:
+def _resolve_tied(absent: list[str], tensors: dict[str, TensorInfo], model: Model) -> list[str]:
     """Let a model that saved a tied weight once feed both of the reference's names with it."""
     notes = []
     for name in list(absent):
@@ -126,4 +133,9 @@ def is_tied(config: Mapping[str, Any]) -> bool:
     stated = config.get("tie_word_embeddings", (config.get("text_config") or {}).get("tie_word_embeddings"))
     if stated is not None:
         return bool(stated)
+    return has_head(config)
+
+
+def has_head(config: Mapping[str, Any]) -> bool:
+    """Tell from config.json whether a model gives words, by an output matrix of its own or one tied to an embedding."""
     return any(word in name for name in config.get("architectures") or () for word in _LANGUAGE_MODELS)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ..checkpoints.checkpoint import Source
 from .bound import Bound, BoundCall, assembles, leaves
-from .stacks import Tensors
+from .stack_part import Tensors
 
 
 class Reference:
@@ -62,7 +62,7 @@ def _origin(bound: Bound, name: str) -> int:
 def _used(bound: Bound, name: str | None) -> set[int]:
     if isinstance(bound, int):
         return {bound}
-    if bound.takes and name is not None:
+    if name is not None and name in bound.takes:
         part, inner = bound.takes[name]
         return _used(bound.inputs[part], inner)
     used = set().union(*(_used(child, name) for child in bound.inputs))

@@ -67,6 +67,8 @@ class Resolver:
 
     def _build_part(self, bound: BoundCall, name: str, absent: frozenset[int]) -> Expression | None:
         """Return what a part of assembled models has for a tensor; rules and depths count in its own names."""
+        if name not in bound.takes:  # a nested outcome that lacks what the model beside it has
+            return None
         number, inner = bound.takes[name]
         part = bound.inputs[number]
         if isinstance(part, int):

@@ -253,4 +253,7 @@ def _refusal(kind: str, problems: list[str]) -> MergeError:
     shown = "; ".join(problems[:SHOWN]) + (f"; and {len(problems) - SHOWN} more" if len(problems) > SHOWN else "")
     what = {"missing": "not in all models", "mismatch": "different in shape"}[kind]
     count = "1 tensor is" if len(problems) == 1 else f"{len(problems)} tensors are"
-    return MergeError(f"{count} {what}: {shown}", hint=f"--{kind} base, skip or average-present says what to do")
+    hint = f"--{kind} base, skip or average-present says what to do"
+    if kind == "missing" and any(".lora_A" in problem for problem in problems):
+        hint = "an adapter goes with its base: BASE+ADAPTER"
+    return MergeError(f"{count} {what}: {shown}", hint=hint)

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
-from ..checkpoints.header import TensorInfo
 from ..errors import UsageError
 from .blocks import is_after
-from .depth import block_of, stack_sizes
+from .depth import stack_sizes
 from .names import HEADS, tied_twin
+from .stack_fit import check_alike
+from .stack_part import Part, Tensors, layer_place, numbered
 
-Tensors = Mapping[str, TensorInfo]
 LAYER_KEYS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "depth")
-_SHARED = "relative_attention_bias"
-_RANGE = re.compile(r"\s*(\d*)\s*:\s*(\d*)\s*")
+_RANGE = re.compile(r"\s*([0-9]{0,18})\s*:\s*([0-9]{0,18})\s*")
 
 
 class Taken(NamedTuple):
@@ -23,24 +22,6 @@ class Taken(NamedTuple):
 
     part: int
     name: str
-
-
-class Part(NamedTuple):
-    """One model of a stack.
-
-    Attributes:
-        tensors: Its tensors.
-        config: Its config.json, which may say how many layers it has.
-        range: The layers that are taken, as they were given.
-        where: ``recipe.yaml:12:5``, for messages.
-        called: What it is called in messages.
-    """
-
-    tensors: Tensors
-    config: Mapping[str, Any]
-    range: str
-    where: str | None
-    called: str
 
 
 def joined(parts: Sequence[Tensors], tests: Sequence[Callable[[str], object]]) -> dict[str, Taken]:
@@ -69,14 +50,15 @@ def stacked(parts: Sequence[Part], stack: str) -> dict[str, Taken]:
     for number, (part, prefix) in enumerate(zip(parts, prefixes, strict=True)):
         first, last = _range(part, prefix)
         for name in part.tensors:
-            place = _layer(name)
+            place = layer_place(name)
             if place and place[0] == prefix and first <= place[1] < last:
-                rest = name[len(_numbered(prefix, place[1])) :]
-                found[_numbered(prefixes[0], height + place[1] - first) + rest] = Taken(number, name)
+                rest = name[len(numbered(prefix, place[1])) :]
+                found[numbered(prefixes[0], height + place[1] - first) + rest] = Taken(number, name)
         height += last - first
-    _check_alike(parts, prefixes)
+    check_alike(parts, prefixes)
     final = len(parts) - 1
-    after = {name: name for name in _outside(parts[final].tensors, prefixes[final], after=True)}
+    outside = _outside(parts[final].tensors, prefixes[final], after=True)
+    after = {_as_in_first(name, parts[0].tensors, prefixes[0], prefixes[final]): name for name in outside}
     after |= _tied_head(parts[0], parts[final])
     return _in_order(found, prefixes[0]) | {name: Taken(final, own) for name, own in after.items()}
 
@@ -85,23 +67,28 @@ def _tied_head(first: Part, last: Part) -> dict[str, str]:
     """Return the head of a last part that ties it to its embedding, where the first part has a head of its own."""
     heads = [head for head in HEADS if head in first.tensors and head not in last.tensors]
     twins = {head: tied_twin(head, last.tensors, last.config) for head in heads}
+    lost = next((head for head, own in twins.items() if own is None), None)
+    if lost is not None:
+        what = f"{last.called} has no '{lost}', and what follows the layers is the last model's"
+        raise UsageError(what, where=last.where, hint="end with a model that has a head; it may be tied")
     return {head: own for head, own in twins.items() if own is not None}
 
 
-def _layer(name: str) -> tuple[str, int] | None:
-    """Return stack and number of the layer that a tensor belongs to; T5 keeps in the first what all layers use."""
-    return None if _SHARED in name else block_of(name)
-
-
-def _numbered(prefix: str, number: int) -> str:
-    return f"{prefix}.{number}." if prefix else f"{number}."
+def _as_in_first(name: str, first: Tensors, prefix: str, own: str) -> str:
+    """Return what the first part calls a tensor of another whose names begin otherwise, as its layers' names show."""
+    alike = 0
+    while alike < min(len(prefix), len(own)) and prefix[-1 - alike] == own[-1 - alike]:
+        alike += 1
+    start, other = prefix[: len(prefix) - alike], own[: len(own) - alike]
+    there = start + name[len(other) :]
+    return there if name.startswith(other) and there in first else name
 
 
 def _in_order(found: dict[str, Taken], prefix: str) -> dict[str, Taken]:
     """Return them layer by layer: within a model, names may come in any order."""
 
     def layer(name: str) -> int:
-        place = _layer(name)
+        place = layer_place(name)
         return place[1] if place and place[0] == prefix else -1
 
     return {name: found[name] for name in sorted(found, key=layer)}
@@ -109,7 +96,7 @@ def _in_order(found: dict[str, Taken], prefix: str) -> dict[str, Taken]:
 
 def _outside(tensors: Iterable[str], prefix: str, *, after: bool) -> list[str]:
     """Return the tensors outside a stack: those that work on what its last layer puts out, or all others."""
-    places = {name: _layer(name) for name in tensors}
+    places = {name: layer_place(name) for name in tensors}
     outside = [name for name, place in places.items() if place is None or place[0] != prefix]
     return [name for name in outside if (places[name] is None and is_after(name)) is after]
 
@@ -149,29 +136,3 @@ def _range(part: Part, prefix: str) -> tuple[int, int]:
     if first >= last:
         raise UsageError(f"the range of layers {part.range} is empty", where=part.where, hint="the end is excluded")
     return first, last
-
-
-def _check_alike(parts: Sequence[Part], prefixes: Sequence[str]) -> None:
-    """Refuse to stack layers of different widths or architectures."""
-    known = _shapes(parts[0].tensors, prefixes[0])
-    for part, prefix in zip(parts[1:], prefixes[1:], strict=True):
-        shapes = _shapes(part.tensors, prefix)
-        common = known.keys() & shapes.keys()
-        unlike = next((rest for rest in sorted(common) if not known[rest] & shapes[rest]), None)
-        if not common:
-            what = f"the layers of {part.called} have none of the tensors that those of {parts[0].called} have"
-            raise UsageError(what, where=part.where, hint="only layers of one architecture can be stacked")
-        if unlike is not None:
-            one, other = (list(min(found[unlike])) for found in (shapes, known))
-            what = f"'{unlike}' in the layers of {part.called} has shape {one}, in those of {parts[0].called} {other}"
-            raise UsageError(what, where=part.where, hint="only layers of one width can be stacked")
-
-
-def _shapes(tensors: Tensors, prefix: str) -> dict[str, set[tuple[int, ...]]]:
-    """Return the shapes that a tensor of a stack's layers has in any of them, by its name within the layer."""
-    found: dict[str, set[tuple[int, ...]]] = {}
-    for name, info in tensors.items():
-        place = _layer(name)
-        if place and place[0] == prefix:
-            found.setdefault(name[len(_numbered(*place)) :], set()).add(info.shape)
-    return found

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..calibration.facts import Facts
-from ..checkpoints.checkpoint import FileCheckpoint, Source
-from ..checkpoints.target import OUR_KEY
+from ..checkpoints.checkpoint import OUR_KEY, FileCheckpoint, Source
 from ..errors import UsageError
 from .bound import Bound, BoundCall
 from .learned import Learned

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from ..checkpoints.checkpoint import Source
+from ..checkpoints.header import TensorInfo
 from ..dtypes import DTYPES
 from ..errors import MergeError
 
@@ -46,6 +47,11 @@ def treatment(name: str, dtype: str, shape: tuple[int, ...]) -> tuple[Treatment,
     if name.endswith(_CONSTANTS) and not (name.endswith("attn.bias") and len(shape) < 2):
         return "copy", "constant buffer"
     return "merge", ""
+
+
+def is_buffer(tensor: TensorInfo) -> bool:
+    """Tell whether a tensor is copied, as a buffer that one version of a library saves and another does not."""
+    return treatment(tensor.name, tensor.dtype, tensor.shape)[0] == "copy"
 
 
 def is_constant(name: str) -> bool:

@@ -38,6 +38,7 @@ class Rounds:
 
     Attributes:
         remarks: What the methods said about reductions over the checkpoint.
+        read_again: Whether tensors are read for reductions before they are merged.
     """
 
     def __init__(self, rows: Sequence[Row], results: dict[ResultKey, Any], journal: Journal | None) -> None:
@@ -49,6 +50,7 @@ class Rounds:
             for key, expression in distinct.items()
             if (found := [call for call in calls(expression) if call.reductions])
         }
+        self.read_again = bool(self._calls)
         self._order = reduction_order(distinct.values())
         self.remarks: list[str] = []
 

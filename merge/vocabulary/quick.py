@@ -38,13 +38,20 @@ class Quick(NamedTuple):
 def read_quickly(folder: Path) -> Quick | None:
     """Return a tokenizer as transformers would load it; None where only transformers can tell.
 
-    That is so for classes with habits of their own, and where other files speak of tokens that ``tokenizer.json`` has
-    not: those get their numbers when the tokenizer is loaded.
+    That is so for classes with habits of their own, where other files speak of tokens that ``tokenizer.json`` has not
+    (those get their numbers when the tokenizer is loaded), and where a file holds what it never should.
     """
     config = read_json(folder, CONFIG)
     name = str(config.get("tokenizer_class", "")).removesuffix("Fast")
     if name not in DEFAULTS or not (folder / TOKENIZER).is_file():
         return None
+    try:
+        return _read(folder, config, DEFAULTS[name])
+    except (AttributeError, TypeError, ValueError):  # a number where a list belongs, and the like
+        return None
+
+
+def _read(folder: Path, config: Mapping[str, Any], defaults: Mapping[str, str]) -> Quick | None:
     from tokenizers import Tokenizer
 
     try:
@@ -54,7 +61,7 @@ def read_quickly(folder: Path) -> Quick | None:
     ids = found.get_vocab(with_added_tokens=True)
     padding = {"pad_token": found.padding["pad_token"]} if found.padding else {}
     older = {} if "added_tokens_decoder" in config else read_json(folder, SPECIAL)
-    roles = {**DEFAULTS[name], **padding, **_roles(older), **_roles(config)}
+    roles = {**defaults, **padding, **_roles(older), **_roles(config)}
     roles = {role: token for role, token in roles.items() if token is not None}
     if not set(roles.values()).union(_listed(config), _listed(older)) <= ids.keys():
         return None

@@ -14,6 +14,7 @@ KEYS = ("source", "tokens", "pad_to_multiple_of")
 RULE_KEYS = ("source", "force")
 TOKEN_KEYS = ("kind", "model", "token", "token_id")
 KINDS = ("zero", "model_token")
+MOST = 2**20  # rows beyond the last token, each as wide as the model
 ReadModel = Callable[[Any, str, str], str]  # value, file:line:column, name of the file ▸ location
 
 
@@ -35,8 +36,7 @@ def read_tokenizer(section: Section, key: str, read_model: ReadModel | None = No
     inner = section.section(key)
     inner.check_keys(KEYS)
     source = UNION if value.get("source") is None else _source(inner, "source", read)
-    padded = None if value.get("pad_to_multiple_of") is None else inner.whole_number("pad_to_multiple_of", least=1)
-    return TokenizerRequest(source, _rules(inner, read), padded, where)
+    return TokenizerRequest(source, _rules(inner, read), _multiple(inner), where)
 
 
 def read_chat_template(section: Section, key: str) -> str:
@@ -68,6 +68,14 @@ def describe_tokenizer(request: TokenizerRequest, name_of_model: Callable[[str],
     return found
 
 
+def _multiple(section: Section) -> int | None:
+    key = "pad_to_multiple_of"
+    found = None if section.mapping.get(key) is None else section.whole_number(key, least=1)
+    if found is not None and found > MOST:
+        raise UsageError(f"'{key}' must be at most {MOST}, not {found}", where=section.where(key), hint="64 is usual")
+    return found
+
+
 def _source(section: Section, key: str, read: ReadModel) -> str:
     return read(section.mapping[key], section.where(key), section.name)
 
@@ -84,11 +92,16 @@ def _rules(section: Section, read: ReadModel) -> dict[str, TokenRule]:
         return {}
     tokens, found = section.section("tokens"), {}
     for token in tokens.mapping:
-        if not isinstance(token, str) or not token:
+        if not isinstance(token, str) or not _is_valid(token):
             what = f"a token is a text, not {token!r}"
             raise UsageError(what, where=tokens.where(token), hint="quote it")
         found[str(token)] = _rule(tokens.section(token), tokens.where(token), read)
     return found
+
+
+def _is_valid(token: str) -> bool:
+    """Tell whether there is a text that can be written; YAML may escape half a surrogate pair."""
+    return bool(token) and token == token.encode("utf-8", "ignore").decode()
 
 
 def _rule(section: Section, where: str, read: ReadModel) -> TokenRule:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ..checkpoints.checkpoint import FileIdentity, Source
+from ..checkpoints.derived import DerivedSource
 from ..checkpoints.files import Buffer
 from ..checkpoints.header import TensorInfo
-from ..checkpoints.target import OUR_KEY
 from ..dtypes import DTYPES
 from .gathered import Gathered
 from .rows import RowPlan
@@ -33,14 +32,10 @@ class Rows(NamedTuple):
     origins: tuple[Origin | None, ...]
 
 
-class VocabularySource:
+class VocabularySource(DerivedSource):
     """Another source with another vocabulary; everything that is not by token is the source's own.
 
-    Attributes:
-        source: The checkpoint as it lies on the disk. It is closed by whoever opened it.
-        changed: Names of the tensors whose bytes are not the source's own.
-        location: What stands for it in messages.
-        tensors: As the source has them, those by token with the output's rows and a file number of their own.
+    Its tensors by token have the output's rows and a file number of their own.
 
     Args:
         source: Any checkpoint.
@@ -48,40 +43,16 @@ class VocabularySource:
     """
 
     def __init__(self, source: Source, rows: Mapping[str, Rows]) -> None:
-        self.source, self.changed = source, frozenset(rows)
-        self.location = f"{source.location} (rows by token)"
-        self.notes: list[str] = []
         first = max((tensor.file for tensor in source.tensors.values()), default=-1) + 1
         own = {name: _resized(name, found, first + number) for number, (name, found) in enumerate(rows.items())}
-        self.tensors: Mapping[str, TensorInfo] = {**source.tensors, **own}
+        super().__init__(source, {**source.tensors, **own}, f"{source.location} (rows by token)", rows)
         self._gathered = {name: _gathered(own[name], found) for name, found in rows.items()}
         self._digest = _digest(rows)
 
     @property
-    def metadata(self) -> Mapping[str, str]:
-        """The source's, without its content id: these are other bytes."""
-        return {key: value for key, value in self.source.metadata.items() if key != OUR_KEY}
-
-    @property
-    def config(self) -> Mapping[str, Any]:
-        """The source's config.json."""
-        return self.source.config
-
-    @property
-    def folder(self) -> Path | None:
-        """The folder of the source, where it has one."""
-        return getattr(self.source, "folder", None)
-
-    @property
-    def weights_name(self) -> str:
-        """Name that a single-file output in a folder should have."""
-        return str(getattr(self.source, "weights_name", "model.safetensors"))
-
-    @property
     def identities(self) -> list[FileIdentity]:
         """The source's files and the rows themselves."""
-        files = self.source.identities
-        return [*files, FileIdentity("rows", 0, 0, 0, self._digest)] if files else []
+        return self.marked("rows", self._digest)
 
     def read_into(self, tensor: TensorInfo, offset: int, buffer: Buffer) -> None:
         """Fill the buffer with the tensor's bytes from this byte offset within the tensor."""
@@ -90,13 +61,6 @@ class VocabularySource:
             self.source.read_into(tensor, offset, buffer)
         else:
             found.read_into(offset, buffer)
-
-    def check_unchanged(self) -> None:
-        """Refuse to go on when the files are no longer what was opened; the other models' are checked as their own."""
-        self.source.check_unchanged()
-
-    def close(self) -> None:
-        """Nothing is held open here."""
 
 
 def _resized(name: str, rows: Rows, file: int) -> TensorInfo:

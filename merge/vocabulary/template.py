@@ -93,7 +93,12 @@ def _parse(text: str, where: str | None) -> None:
 
     environment = ImmutableSandboxedEnvironment(extensions=[Generation, loopcontrols])
     try:
+        text.encode()
         environment.parse(text)
+    except UnicodeEncodeError:
+        raise UsageError("the chat template is no valid text", where=where, hint="half a surrogate pair") from None
+    except RecursionError:
+        raise UsageError("the chat template is nested too deeply to be read", where=where) from None
     except TemplateError as error:
         line = getattr(error, "lineno", None)
         place = f" in its line {line}" if line else ""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import MergeError
-from .files import CONFIG, read_json
+from .files import CONFIG, TOKENIZER, read_json
 from .quick import FLAGS, read_quickly
 
 
@@ -73,8 +73,10 @@ def load_pretrained(folder: Path, location: str) -> Any:
         try:
             return AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
         except Exception as error:  # broken files end in errors of many types, plain Exception among them
+            read_json(folder, TOKENIZER)  # where that is no JSON, this says so with its place
             first = str(error).strip().partition("\n")[0] or type(error).__name__
-            raise MergeError(f"cannot load its tokenizer: {first}", where=location) from None
+            hint = "are its files whole? else save it as tokenizer.json, which needs no other library"
+            raise MergeError(f"cannot load its tokenizer: {first}", where=location, hint=hint) from None
 
 
 def _refuse_code(folder: Path, location: str) -> None:

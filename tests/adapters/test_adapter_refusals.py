@@ -127,6 +127,12 @@ def test_halves_that_are_not_there(cli: Callable[..., Any], here: Path, location
     assert_refused(result, 1 if "adapter_config" in words[0] else 2, *words)
 
 
+def test_an_adapter_merged_without_its_base(cli: Callable[..., Any], here: Path) -> None:
+    save(here / "base.st", base_state())
+    write_adapter(here / "adapter", GOOD)
+    assert_refused(cli("soup", "base.st", "adapter", "-o", "out.st"), 1, "not in all models", "BASE+ADAPTER")
+
+
 def test_unknown_weights_of_the_configuration_change_nothing(cli: Callable[..., Any], here: Path) -> None:
     save(here / "base.st", base_state())
     write_adapter(here / "adapter", GOOD, peft_version="9.9", revision=None, qalora_group_size=16, loftq_config={})

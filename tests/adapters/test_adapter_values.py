@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
@@ -150,6 +151,17 @@ def test_modules_that_were_trained_whole(tmp_path: Path) -> None:
     assert bytes_of(found["score.weight"]) == bytes_of(tensors["score.weight"])
 
 
+@pytest.mark.parametrize("ending", ["bias", "default.bias"])
+def test_biases_of_modules_that_were_trained_whole(tmp_path: Path, ending: str) -> None:
+    """With ``bias: all`` PEFT saves them twice, and the base's own beside them."""
+    tensors, own = factors("layers.0.o", 4, 4), normal(6, seed=83)
+    tensors |= {"layers.0.q.weight": normal(6, 4, seed=84), "layers.0.q.bias": own}
+    tensors |= {f"layers.0.q.modules_to_save.{ending}": own, "layers.0.q.original_module.bias": normal(6, seed=85)}
+    found = baked(tmp_path, base_state(), tensors, modules_to_save=["layers.0.q"], bias="all")
+    assert bytes_of(found["layers.0.q.bias"]) == bytes_of(own)
+    assert found.keys() == {"layers.0.q.weight", "layers.0.q.bias", "layers.0.o.weight"}
+
+
 def test_a_wide_tensor_is_rounded_to_a_narrow_type_once(tmp_path: Path) -> None:
     """By way of float32 this value would first become a tie, and then the even neighbour, 1."""
     state = {"norm.weight": torch.ones(4, dtype=torch.bfloat16)}
@@ -250,3 +262,21 @@ def test_a_tied_copy_of_the_embedding_is_left_out(tmp_path: Path) -> None:
     write_adapter(tmp_path / "adapter", tensors, modules_to_save=["embed_tokens", "lm_head"])
     with pytest.raises(MergeError, match="ties the two"):
         open_checkpoint(f"{tmp_path / 'base'}+{tmp_path / 'adapter'}")
+
+
+@pytest.mark.parametrize("architecture", ["GPT2LMHeadModel", "GPT2ForSequenceClassification"])
+def test_an_embedding_that_was_trained_apart_from_the_tied_head(tmp_path: Path, architecture: str) -> None:
+    """PEFT trains a copy, and the head goes on with the base's rows; a model without a head has nothing to lose."""
+    save(tmp_path / "base" / "model.safetensors", {"wte.weight": normal(10, 4), "q.weight": normal(6, 4)})
+    settings = {"tie_word_embeddings": True, "architectures": [architecture]}
+    (tmp_path / "base" / "config.json").write_text(json.dumps(settings))
+    location, tensors = (
+        f"{tmp_path / 'base'}+{tmp_path / 'adapter'}",
+        factors("q", 6, 4) | {"wte.weight": normal(10, 4)},
+    )
+    write_adapter(tmp_path / "adapter", tensors, modules_to_save=["wte"])
+    if "LMHead" in architecture:
+        with pytest.raises(MergeError, match=r"'wte\.weight' apart from the output matrix"):
+            open_checkpoint(location)
+        write_adapter(tmp_path / "adapter", tensors, modules_to_save=["wte"], ensure_weight_tying=True)
+    assert open_checkpoint(location).tensors.keys() == {"wte.weight", "q.weight"}

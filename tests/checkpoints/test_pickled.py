@@ -19,10 +19,11 @@ from checkpoint_files import State, assert_same, bytes_of, load, random_state, s
 from command_line import assert_refused, contents, environment
 
 import merge
-from merge.checkpoints import pickled
+from merge.checkpoints import pickled, pickled_loading
 from merge.checkpoints.pickled import PickledCheckpoint
 from merge.checkpoints.resolve import open_checkpoint
 from merge.dtypes import DTYPES, torch_dtype
+from merge.errors import MergeError
 
 Cli = Callable[..., Any]
 TYPED = [code for code, dtype in DTYPES.items() if dtype.torch and dtype.bits >= 8]
@@ -97,6 +98,24 @@ def test_archives_whose_records_do_not_lie_as_they_are(tmp_path: Path, spoil: st
     assert bytes_of(merge.load(again)["w"]) == bytes_of(torch.load(again)["w"])
     if spoil == "compressed":
         assert torch.equal(merge.load(again)["w"], torch.load(path)["w"])
+
+
+def test_an_archive_that_unpacks_to_far_more_than_weights_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, again = write(tmp_path / "a.pt", {"w": torch.zeros(50000)}), tmp_path / "b.pt"
+    with zipfile.ZipFile(path) as archive, zipfile.ZipFile(again, "w", zipfile.ZIP_DEFLATED) as copy:
+        for entry in archive.infolist():
+            copy.writestr(entry.filename, archive.read(entry))
+    assert not merge.load(again)["w"].any()
+    monkeypatch.setattr(pickled_loading, "SMALL_BYTES", 1000)
+    with pytest.raises(MergeError, match="far more than weights can be compressed to"):
+        merge.load(again)
+
+
+def test_an_archive_whose_record_has_another_name_in_its_own_header(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.pt", {"w": torch.zeros(5)})
+    path.write_bytes(path.read_bytes().replace(b"byteorder", b"byteOrder", 1))
+    with pytest.raises(MergeError, match="damaged"):
+        merge.load(path)
 
 
 WRAPPED = {

@@ -233,3 +233,22 @@ def test_the_output_is_written_once_more_the_same(cli, here, pair):
     assert cli("soup", *pair, "-o", "two.st", "--no-fsync").code == 0
     assert (here / "one.st").read_bytes() == (here / "two.st").read_bytes()
     assert load(here / "one.st").keys() == random_state(0).keys()
+
+
+def test_a_file_in_the_folder_of_an_input(cli, here, pair):
+    """The folder would hold two models then. A file beside inputs that are files themselves is no harm."""
+    for name, path in zip("xy", pair, strict=True):
+        (here / name).mkdir()
+        shutil.copy(path, here / name / "part-00001.safetensors")
+    before = contents(here)
+    assert_refused(cli("soup", "x", "y", "-o", "x/model.safetensors"), 2, "x/model.safetensors", "folder of an input")
+    assert contents(here) == before
+    files = ("x/part-00001.safetensors", "y/part-00001.safetensors")
+    assert cli("soup", *files, "-o", "x/out.st").code == 0
+
+
+def test_chat_templates_that_are_left_behind_are_named(cli, here, pair):
+    for name, path in zip("xy", pair, strict=True):
+        (here / name / "additional_chat_templates").mkdir(parents=True)
+        shutil.copy(path, here / name / "model.safetensors")
+    assert "x/additional_chat_templates is not copied" in cli("soup", "x", "y", "-o", "out").out

@@ -110,6 +110,27 @@ def test_documents_are_written_in_turn_where_asked(cli, models):
     assert cli("run", "old.yml", "-o", "new.st", "-I", "between", "--force").code == 0
 
 
+def test_every_output_is_checked_before_the_first_document_is_written(cli, models):
+    (models / "old.yml").write_text("---\n".join((LAST, NAMED, SUM)))
+    (models / "out.st").write_text("mine")
+    assert_refused(cli("run", "old.yml", "-o", "out.st", "-I", "between"), 2, "out.st: the output exists", "--force")
+    (models / "between" / "half").mkdir(parents=True)
+    assert_refused(cli("run", "old.yml", "-o", "new.st", "-I", "between"), 2, "half: the output exists")
+    (models / "between" / "half" / "notes.txt").write_text("mine")
+    more = ("-I", "between", "--force")
+    assert_refused(cli("run", "old.yml", "-o", "new.st", *more), 2, "holds 'notes.txt', which no merge wrote")
+    assert_refused(cli("run", "old.yml", "-o", "between", *more), 2, "between: the documents in between would lie in")
+    assert_refused(cli("run", "old.yml", "-o", "between/sum", *more), 2, "sum: is the place of two documents")
+    assert [path.name for path in (models / "between").iterdir()] == ["half"]
+
+
+def test_ranges_may_be_those_of_a_named_document(cli, models):
+    (models / "old.yml").write_text(f"{SUM}---\n{HALF}")
+    assert cli("run", "old.yml", "--set", "sum.parameters.weight=1:2:1", "-o", "o").code == 0
+    one, two = (load(path)[HEAD][0].item() for path in sorted(models.glob("o-*")))
+    assert two - one == pytest.approx((151 + 251) / 2)
+
+
 def test_types_in_between_count_where_documents_are_written(cli, models):
     rounded = SUM.replace("weight: 1", "weight: 0.1") + "dtype: bfloat16\n"
     (models / "old.yml").write_text(f"{rounded}---\nmerge_method: passthrough\nmodels: [{{model: sum}}]\n")

@@ -9,7 +9,7 @@ import pytest
 import torch
 from checkpoint_files import load
 from example_recipes import TOKENS, narrow_llama
-from families.outcomes import close
+from model_families.outcomes import close
 
 TOKEN_MODELS = {
     "base": (),

@@ -9,7 +9,7 @@ import pytest
 import torch
 from checkpoint_files import State, load
 from example_recipes import EXAMPLES, GRADIENT_SLERP, LINEAR, STACK, STAGES, SUMMED_TIES, TIES, narrow_llama
-from families.outcomes import arc, close
+from model_families.outcomes import arc, close
 from reference import largest, ties
 
 DEPTH = 40

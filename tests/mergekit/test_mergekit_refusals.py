@@ -61,13 +61,6 @@ CASES = {
     ),
     "a model listed twice": (LINEAR.replace("b.st", "a.st"), "4:3", "'a.st' is listed twice"),
     "a folder that is not there": (LINEAR.replace("b.st", "./gone"), "4:3", "no such file or folder"),
-    "a hub id": (LINEAR.replace("b.st", "org/name@main"), "4:3", "hub ids are not read"),
-    "a hub id in a mapping": (
-        LINEAR.replace("model: b.st", "model: {model: {path: org/name, revision: main}}"),
-        "4:3",
-        "org/name@main",
-        "hub ids are not read",
-    ),
     "a reference that is needed for filters": (
         LINEAR.replace("a.st", "./gone").replace("weight: 1", "weight: [0, 1]"),
         "3:3",

@@ -85,6 +85,10 @@ def change(folder: Path, **keys: Any) -> None:
         {"pad_token": "<elsewhere>"},
         {"extra_special_tokens": ["<elsewhere>"]},
         {"added_tokens_decoder": {"9": {"content": "<s>"}}},
+        {"added_tokens_decoder": [1, 2]},
+        {"added_tokens_decoder": {"x": {"content": "<s>"}}},
+        {"added_tokens_decoder": {"1": "<s>"}},
+        {"extra_special_tokens": 5},
         {"tokenizer_class": "LlamaTokenizer", "unk_token": "<elsewhere>"},
     ],
 )

@@ -83,6 +83,9 @@ def test_another_grammar_reads_models_in_its_own_way() -> None:
         ("{source: {kind: zero}}", "r.yaml:1:10: a model's location is expected"),
         ("{pad_to_multiple_of: 0}", "r.yaml:1:10: 'pad_to_multiple_of' must be a whole number from 1"),
         ("{pad_to_multiple_of: 1.5}", "r.yaml:1:10: 'pad_to_multiple_of' must be a whole number"),
+        ("{pad_to_multiple_of: 100000000000000}", "r.yaml:1:10: 'pad_to_multiple_of' must be at most 1048576"),
+        ("{tokens: {'': {source: a}}}", "r.yaml:1:19: a token is a text, not ''"),
+        ('{tokens: {"\\ud800": {source: a}}}', "r.yaml:1:19: a token is a text"),
         ("{tokens: [a]}", "r.yaml:1:10: 'tokens' must be a mapping"),
         ("{tokens: {3: {source: a}}}", "r.yaml:1:19: a token is a text, not 3 (quote it)"),
         ("{tokens: {a: b}}", "r.yaml:1:19: 'a' must be a mapping"),
@@ -126,6 +129,8 @@ def test_a_template_may_use_what_transformers_knows() -> None:
         ("5", "'output' must be a text"),
         ("'{% for m in %}'", "the chat template is broken in its line 1: Expected an expression"),
         ("'{{ messages'", "the chat template is broken"),
+        ("'{{" + "(" * 3000 + ")" * 3000 + "}}'", "nested too deeply"),
+        ('"\\ud800{{ x }}"', "no valid text"),
     ],
 )
 def test_broken_templates_are_refused_with_their_place(value: str, message: str) -> None:

@@ -51,7 +51,7 @@ def test_numbers_follow_the_text_of_their_tokens() -> None:
         "a_token_index": 3,
         "suppress_tokens": [3, 4, -1, 5],
         "bad_words_ids": [[3, 5], [3, 4]],
-        "forced_decoder_ids": [[1, 5]],
+        "forced_decoder_ids": [[1, None], [2, 5]],
         "lang_to_id": {"x": 3},
         "num_beams": 3,
         "text_config": {"eos_token_id": 2, "vocab_size": 8},
@@ -65,7 +65,7 @@ def test_numbers_follow_the_text_of_their_tokens() -> None:
         "a_token_index": 1,
         "suppress_tokens": [1, -1, 9],
         "bad_words_ids": [[1, 9]],
-        "forced_decoder_ids": [[1, 9]],
+        "forced_decoder_ids": [[1, None], [2, 9]],
         "lang_to_id": {"x": 1},
         "num_beams": 3,
         "text_config": {"eos_token_id": 2, "vocab_size": 16},
@@ -73,6 +73,15 @@ def test_numbers_follow_the_text_of_their_tokens() -> None:
         "pad_token_id": None,
         "sep_token_id": -1,
     }
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [{"bad_words_ids": "x"}, {"bad_words_ids": []}, {"forced_decoder_ids": [[]]}, {"eos_token_id": 1.5}],
+    ids=str,
+)
+def test_what_is_no_number_of_a_token_stays(odd: dict[str, Any]) -> None:
+    assert edited(odd) == odd | {"vocab_size": 16}
 
 
 def test_a_role_whose_token_is_gone_goes_to_the_new_tokenizers() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from families.family import Family, Inputs, text
+from model_families.family import Family, Inputs, text
 
 _SIZES = {"hidden_size": 16, "intermediate_size": 24, "num_attention_heads": 2}
 _WORDS = {"vocab_size": 48, "max_position_embeddings": 64, **_SIZES}

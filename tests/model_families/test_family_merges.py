@@ -10,10 +10,10 @@ from typing import NamedTuple
 import pytest
 import torch
 from checkpoint_files import load
-from families.decoders import DECODERS
-from families.family import Family, write
-from families.outcomes import arc, close, state
-from families.towers import TOWERS
+from model_families.decoders import DECODERS
+from model_families.family import Family, write
+from model_families.outcomes import arc, close, state
+from model_families.towers import TOWERS
 from reference import ties
 
 FAMILIES = DECODERS | TOWERS

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import pytest
 import torch
 from checkpoint_files import load
-from families.family import write
-from families.towers import TOWERS
+from model_families.family import write
+from model_families.towers import TOWERS
 
 LAYERS = 4
 PLACES = (("a", 0), ("a", 1), ("a", 2), ("b", 1), ("b", 2), ("b", 3))

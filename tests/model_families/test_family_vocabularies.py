@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 from checkpoint_files import load
-from families.decoders import DECODERS
-from families.family import Family
-from families.outcomes import close
-from families.towers import TOWERS
+from model_families.decoders import DECODERS
+from model_families.family import Family
+from model_families.outcomes import close
+from model_families.towers import TOWERS
 
 FAMILIES = {name: family for name, family in (DECODERS | TOWERS).items() if name not in ("vit", "clip")}
 TOKENS, MORE = 48, ("<n1>", "<n2>")

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 import torch
-from families.decoders import DECODERS
-from families.family import Family, write
-from families.outcomes import state
+from model_families.decoders import DECODERS
+from model_families.family import Family, write
+from model_families.outcomes import state
 
 LAYERS = 4
 # Model, first layer, the layer after the last one.

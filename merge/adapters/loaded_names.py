@@ -1,0 +1,51 @@
+"""The names that transformers gives a checkpoint's tensors when it loads them, by which PEFT names what it adapts.
+
+Vision-language models, ViT and others lie on the disk under the names of an older version of their code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..checkpoints.checkpoint import FileCheckpoint
+
+
+def loaded_names(base: FileCheckpoint) -> Mapping[str, str]:
+    """Return the checkpoint's names by those in the network, of tensors that are renamed and nothing else.
+
+    Empty where transformers does not know the architecture, is too old to tell, or is not there.
+    """
+    try:
+        return _renamed(base)
+    except Exception:  # a class of transformers refuses settings in many ways; the names are then unknown
+        return {}
+
+
+def _renamed(base: FileCheckpoint) -> dict[str, str]:
+    from transformers.conversion_mapping import get_model_conversion_mapping
+    from transformers.core_model_loading import WeightConverter, WeightRenaming, rename_source_key
+
+    network = _network(base.config)
+    rules = get_model_conversion_mapping(network)
+    renamings = [rule for rule in rules if isinstance(rule, WeightRenaming)]
+    converters = [rule for rule in rules if isinstance(rule, WeightConverter)]
+    shapes = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    found = {}
+    for name, tensor in base.tensors.items():
+        loaded, converter = rename_source_key(name, renamings, converters)
+        if converter is None and shapes.get(loaded) == tensor.shape:
+            found[loaded] = name
+    return found
+
+
+def _network(config: Mapping[str, Any]) -> Any:
+    """Build the network of a configuration without memory for its weights; only classes of transformers itself."""
+    import torch
+    import transformers
+
+    from ..evaluation.quiet import quiet_transformers
+
+    with quiet_transformers(), torch.device("meta"):
+        settings = transformers.CONFIG_MAPPING[config["model_type"]].from_dict(dict(config))
+        return getattr(transformers, config["architectures"][0])(settings)

@@ -1,0 +1,101 @@
+"""Whatever fsspec can open: object stores, other machines, archives, memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ...errors import UsageError
+from .file import RemoteFile
+from .filesystem_errors import explain, explain_protocol
+from .filesystem_file import FilesystemFile
+from .offline import LOCAL_PROTOCOLS, refuse_offline
+from .store import temporary_folder
+
+
+def open_filesystem(location: str) -> tuple[FilesystemStore, str | None]:
+    """Return the folder that a URL names, or the folder and the name of the file that it names.
+
+    Raises:
+        MergeError: Nothing is there, or it cannot be reached.
+        UsageError: Nothing can read such a URL.
+    """
+    from fsspec.core import url_to_fs
+
+    protocol = location.partition("://")[0].rpartition("::")[2].lower()
+    if protocol not in LOCAL_PROTOCOLS:
+        refuse_offline(location)
+    try:
+        filesystem, path = url_to_fs(location)
+    except (ImportError, ValueError) as error:
+        raise explain_protocol(error, location, protocol) from None
+    path = path.rstrip("/")
+    try:
+        is_file = filesystem.info(path)["type"] == "file"
+    except Exception as error:
+        raise explain(error, location) from None
+    folder, _, name = path.rpartition("/")
+    if not is_file:
+        return FilesystemStore(filesystem, path, location.rstrip("/")), None
+    return FilesystemStore(filesystem, folder, location.removesuffix(f"/{name}")), name
+
+
+class FilesystemStore:
+    """A folder of a file system of fsspec.
+
+    Args:
+        filesystem: The file system.
+        path: The folder within.
+        where: What stands for it in messages.
+    """
+
+    def __init__(self, filesystem: Any, path: str, where: str) -> None:
+        self._filesystem, self._path, self.where = filesystem, path, where
+        self.origin: str | None = None
+        self.notes: list[str] = []
+
+    @cached_property
+    def _entries(self) -> dict[str, dict[str, Any]]:
+        """The files in the folder by their names, as the store describes them."""
+        try:
+            listed = self._filesystem.ls(self._path, detail=True)
+        except Exception as error:
+            raise explain(error, self.where) from None
+        return {entry["name"].rstrip("/").rpartition("/")[2]: entry for entry in listed if entry["type"] == "file"}
+
+    @cached_property
+    def names(self) -> Sequence[str]:
+        """The files in the folder."""
+        return sorted(self._entries)
+
+    @cached_property
+    def _folder(self) -> Path:
+        return temporary_folder()
+
+    def file(self, name: str) -> RemoteFile:
+        """Return one of its files."""
+        return FilesystemFile(self._filesystem, f"{self._path}/{name}", f"{self.where}/{name}")
+
+    def stated_hashes(self) -> Mapping[str, str]:
+        """Return nothing: there is no common way to ask for them."""
+        return {}
+
+    def fetch(self, names: Sequence[str]) -> Path:
+        """Bring small files here and return their folder.
+
+        Raises:
+            MergeError: They cannot be fetched.
+        """
+        for name in names:
+            copy = self._folder / name
+            if Path(name).name != name:
+                raise UsageError(f"holds a file of the odd name {name!r}", where=self.where)
+            if not copy.exists():
+                try:
+                    content = self._filesystem.cat_file(f"{self._path}/{name}")
+                except Exception as error:
+                    raise explain(error, f"{self.where}/{name}") from None
+                copy.write_bytes(content)
+        return self._folder

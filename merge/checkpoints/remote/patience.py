@@ -1,0 +1,60 @@
+"""How long a request that fails is tried again: exponential waits with jitter, and a plain word at the end."""
+
+from __future__ import annotations
+
+import random
+from threading import Event
+
+from ...errors import LostError
+
+ATTEMPTS = 6  # failures in a row
+FIRST_WAIT, LONGEST_WAIT = 0.4, 10.0  # seconds; doubled after each failure
+LONGEST_ASKED = 120.0  # seconds that a server may ask for
+
+
+class TransientError(Exception):
+    """A failure that may pass: a dropped connection, a time-out, a server that is busy.
+
+    Args:
+        reason: In plain words.
+        wait: Seconds that the server asked for.
+    """
+
+    def __init__(self, reason: str, wait: float | None = None) -> None:
+        super().__init__(reason)
+        self.reason, self.wait = reason, wait
+
+
+class Patience:
+    """Counts the failures of one read.
+
+    Args:
+        where: What is read, for the message.
+        stop: Set when nobody waits for it any more.
+    """
+
+    def __init__(self, where: str, stop: Event) -> None:
+        self._where, self._stop = where, stop
+        self._failures = 0
+
+    def progressed(self) -> None:
+        """Begin to count anew: bytes have arrived."""
+        self._failures = 0
+
+    def failed(self, error: TransientError) -> None:
+        """Wait before the next try.
+
+        Raises:
+            LostError: It failed too often, or must wait too long.
+        """
+        self._failures += 1
+        wait = error.wait or 0.0
+        if wait > LONGEST_ASKED:
+            hint = f"try again in {wait:.0f} s"
+            raise LostError(error.reason, where=self._where, hint=hint) from None
+        if self._failures >= ATTEMPTS or self._stop.is_set():
+            what = f"{error.reason}, {self._failures} times in a row"
+            raise LostError(what, where=self._where, hint="try again later") from None
+        exponential = min(LONGEST_WAIT, FIRST_WAIT * 2 ** (self._failures - 1))
+        jitter = random.uniform(0.5, 1.0)  # noqa: S311 - so that many readers do not come back at once
+        self._stop.wait(max(wait, exponential * jitter))

@@ -1,0 +1,143 @@
+"""Folders behind an http address. A web server lists nothing, so files are looked for by their usual names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urljoin
+
+from ...errors import MergeError
+from ..companions import CARD
+from ..folders import INDEX_SUFFIX
+from ..shards import read_weight_map
+from .choosing import WHOLE
+from .file import RemoteFile
+from .http_file import HttpFile
+from .http_redirects import Request, follow, reason
+from .http_status import Answer, check_status
+from .patience import Patience, TransientError
+from .requests import map_side_by_side
+from .store import temporary_folder
+
+if TYPE_CHECKING:
+    from urllib3 import BaseHTTPResponse
+
+_INDEX = f"model{INDEX_SUFFIX}"
+_BESIDE = (
+    CARD,
+    "config.json",
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "tokenizer.model",
+    "vocab.json",
+    "vocab.txt",
+    "merges.txt",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "spiece.model",
+    "chat_template.jinja",
+    "preprocessor_config.json",
+    "processor_config.json",
+    "open_clip_config.json",
+    "LICENSE",
+)
+
+
+class WebFolder:
+    """A folder behind an address.
+
+    Attributes:
+        looked_for: The names of weights by which it is told.
+    """
+
+    looked_for = (_INDEX, WHOLE)
+
+    def __init__(self, url: str) -> None:
+        self.where, self.origin = url, None
+        self.notes: list[str] = []
+        self._url = url if url.endswith("/") else f"{url}/"
+        self._copies: dict[str, Path] = {}
+
+    @cached_property
+    def names(self) -> Sequence[str]:
+        """The files that were found."""
+        if self._exists(_INDEX):
+            shards = sorted(set(read_weight_map(self.fetch([_INDEX]) / _INDEX).values()))
+            weights = [_INDEX, *shards]
+        else:
+            weights = [WHOLE] if self._exists(WHOLE) else []
+        return [*weights, *self._beside] if weights else []
+
+    @cached_property
+    def _beside(self) -> list[str]:
+        found = map_side_by_side(self._exists, _BESIDE)
+        return [name for name, exists in zip(_BESIDE, found, strict=True) if exists]
+
+    @cached_property
+    def _folder(self) -> Path:
+        return temporary_folder()
+
+    def file(self, name: str) -> RemoteFile:
+        """Return one of its files."""
+        return HttpFile(self._address(name), self._address(name))
+
+    def stated_hashes(self) -> Mapping[str, str]:
+        """Return nothing: there is no common way to ask for them."""
+        return {}
+
+    def fetch(self, names: Sequence[str]) -> Path:
+        """Bring small files here and return their folder.
+
+        Raises:
+            MergeError: They cannot be fetched.
+        """
+        for name in names:
+            if not (self._folder / name).exists():
+                (self._folder / name).write_bytes(self._load(name))
+        return self._folder
+
+    def _address(self, name: str) -> str:
+        return urljoin(self._url, quote(name))
+
+    def _exists(self, name: str) -> bool:
+        response = self._persist("HEAD", self._address(name))
+        response.close()
+        return response.status == 200
+
+    def _load(self, name: str) -> bytes:
+        address = self._address(name)
+        response = self._persist("GET", address)
+        if response.status != 200:
+            found = check_status(Answer(response.status, dict(response.headers.items())), address)
+            raise found if isinstance(found, MergeError) else MergeError(str(found), where=address)
+        return response.data
+
+    def _persist(self, method: str, address: str) -> BaseHTTPResponse:
+        """Return the answer, its content read, after further tries where the server is busy.
+
+        Raises:
+            MergeError: There is none.
+        """
+        patience = Patience(address, Event())
+        while True:
+            try:
+                return self._ask(method, address)
+            except TransientError as error:
+                patience.failed(error)
+
+    def _ask(self, method: str, address: str) -> BaseHTTPResponse:
+        from urllib3.exceptions import HTTPError
+
+        response = follow(Request(method, address, address, {}, {}))[0]
+        try:
+            response.read(cache_content=True, decode_content=False)
+        except HTTPError as error:
+            raise TransientError(reason(error)) from None
+        found = check_status(Answer(response.status, dict(response.headers.items())), address)
+        if response.status != 200 and isinstance(found, TransientError):
+            raise found
+        return response
