@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..plan import Plan
-from .adjusting import adjust
 from .adjusting_request import declare, parameters, take
+
+if TYPE_CHECKING:
+    from ..plan import Plan
 
 PANEL = "After merging"
 
@@ -14,6 +15,7 @@ PANEL = "After merging"
 def command(**values: Any) -> None:
     """Measure the BatchNorm statistics of a merged model on data."""
     from ..after.batch_norm import compute_batch_norm
+    from .adjusting import adjust
 
     adjust(take("bn-reset", values), compute_batch_norm, _check)
 

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import typer
 
-from ..plan import make_copy_plan
 from ..recipe import Merge, Recipe
 from .flags import COMMON, signature, take_common
 
@@ -17,6 +16,7 @@ _UNUSED = ("missing", "mismatch", "seed", "architecture", "batch_size")  # about
 
 def command(**values: Any) -> None:
     """Write one model with another dtype, or split into other shards."""
+    from ..plan import make_copy_plan
     from .merging import perform
 
     model = values.pop("model")

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import UsageError
-from .adjusting import adjust
 from .adjusting_request import declare, parameters, take
 
 PANEL = "After merging"
@@ -33,6 +32,7 @@ def command(**values: Any) -> None:
     from ..after.repair_run import compute_repair
     from ..after.toward import check_toward, read_shares
     from ..evaluation.locate import locate
+    from .adjusting import adjust
 
     toward, weights = values.pop("toward") or [], values.pop("toward_weights")
     request = take("repair", values, passes=1 + len(toward))
