@@ -15,6 +15,7 @@ from .calibration.facts import KINDS
 from .dtypes import parse_dtype
 from .errors import MergeError, UsageError, suggest
 from .mergekit.other_tools import refuse_other_tools
+from .overriding import override
 from .recipe import (
     DEFAULT_SHARD_BYTES,
     POLICIES,
@@ -30,7 +31,7 @@ from .recipe import (
 )
 from .registry import find_method
 from .searched import EXAMPLE, place_marks
-from .section import Section, only_one, parse_section, parse_sections, read_sections
+from .section import Section, only_one, parse_sections, read_sections
 from .vocabulary.reading import read_chat_template, read_tokenizer
 
 MERGE_KEYS = ("merge", "base", "models", "data", "options", "layers", "then")
@@ -289,30 +290,3 @@ def _plain(value: Any) -> OptionValue:
         if isinstance(value, kind):
             return kind(value)
     return value
-
-
-def override(section: Section, setting: str) -> None:
-    """Apply one ``a.b.0.c=value`` to the parsed YAML; the value is read as YAML itself.
-
-    Raises:
-        UsageError: There is no such place.
-    """
-    path, separator, text = setting.partition("=")
-    if not separator or not path:
-        raise UsageError(f"--set needs KEY=VALUE, not '{setting}'", hint="for example --set options.density=0.2")
-    value = parse_section(f"value: {text}\n", "--set").mapping["value"]
-    *parents, last = path.split(".")
-    target: Any = section.mapping
-    for part in parents:
-        target = target.setdefault(part, {}) if isinstance(target, dict) else _item(target, part, setting)
-    if isinstance(target, dict):
-        target[last] = value
-    else:
-        _item(target, last, setting)
-        target[int(last)] = value
-
-
-def _item(target: Any, part: str, setting: str) -> Any:
-    if isinstance(target, list) and part.isdecimal() and int(part) < len(target):
-        return target[int(part)]
-    raise UsageError(f"--set {setting}: there is no '{part}'", hint="lists count from 0: models.0.weight=0.5")

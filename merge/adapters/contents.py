@@ -10,7 +10,6 @@ from ..checkpoints.header import TensorInfo
 from ..errors import MergeError
 
 _PREFIX = "base_model.model."
-_LEAVES = ("weight", "bias")
 _FACTOR = re.compile(
     r"(?P<module>.+)\.(?P<part>lora_A|lora_B|lora_embedding_A|lora_embedding_B|lora_magnitude_vector)"
     r"(?:\.(?P<name>(?!weight$|bias$)[^.]+))?(?:\.(?P<leaf>weight|bias))?"

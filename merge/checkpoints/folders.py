@@ -9,7 +9,7 @@ from ..errors import UsageError
 from .checkpoint import FileCheckpoint
 from .header import Header, TensorInfo
 from .header_file import read_header
-from .shards import read_weight_map, refuse_absent, shard_path
+from .shards import only_index, read_weight_map, refuse_absent, shard_path, surplus
 
 BUNDLE = "merge.json"  # the file that makes a folder a bundle
 INDEX_SUFFIX = ".safetensors.index.json"
@@ -29,12 +29,9 @@ def open_folder(location: str, path: Path) -> FileCheckpoint:
         UsageError: There are none, or several that may be meant.
     """
     refuse_bundle(location, path)
-    indexes = sorted(path.glob(f"*{INDEX_SUFFIX}"))
-    if len(indexes) > 1:
-        names = ", ".join(index.name for index in indexes)
-        raise UsageError(f"the folder holds several indexes: {names}", where=location, hint="name one file instead")
-    if indexes:
-        return _open_sharded(location, path, indexes[0])
+    index = only_index(location, path, INDEX_SUFFIX)
+    if index is not None:
+        return _open_sharded(location, path, index)
     files = sorted(path.glob("*.safetensors")) + sorted(path.glob("*.st"))
     if not files and any(file.suffix in PICKLE_SUFFIXES for file in path.iterdir()):
         from .pickled_folder import open_pickled_folder
@@ -77,7 +74,7 @@ def indexed_tensors(
             if weight_map.get(tensor.name) == shard:
                 tensors[tensor.name] = tensor
             else:
-                notes.append(f"{shard} holds '{tensor.name}', which the index does not give to it; not read")
+                notes.append(surplus(shard, tensor.name))
     refuse_absent(weight_map, tensors, index)
     return tensors, notes
 

@@ -9,7 +9,7 @@ from ..errors import UsageError
 from .folders import PICKLE_SUFFIXES
 from .pickled import PickledCheckpoint, open_pickles
 from .pickled_loading import Pickle, load_pickle
-from .shards import read_weight_map, refuse_absent, shard_path
+from .shards import only_index, read_weight_map, refuse_absent, shard_path, surplus
 
 INDEX_SUFFIX = ".bin.index.json"
 _WHOLE = "pytorch_model.bin"
@@ -23,12 +23,9 @@ def open_pickled_folder(location: str, path: Path) -> PickledCheckpoint | None:
         MergeError: They are damaged or hold more than weights.
         UsageError: There are several candidates.
     """
-    indexes = sorted(path.glob(f"*{INDEX_SUFFIX}"))
-    if len(indexes) > 1:
-        names = ", ".join(index.name for index in indexes)
-        raise UsageError(f"the folder holds several indexes: {names}", where=location, hint="name one file instead")
-    if indexes:
-        return _open_sharded(location, path, indexes[0])
+    index = only_index(location, path, INDEX_SUFFIX)
+    if index is not None:
+        return _open_sharded(location, path, index)
     files = sorted(
         file for file in path.iterdir() if file.suffix in PICKLE_SUFFIXES and not file.stem.startswith(_BESIDE)
     )
@@ -51,9 +48,5 @@ def _open_sharded(location: str, path: Path, index: Path) -> PickledCheckpoint:
 def _load_shard(path: Path, shard: str, index: Path, weight_map: Mapping[str, str]) -> Pickle:
     pickle = load_pickle(shard_path(path, shard, index))
     given = {name: tensor for name, tensor in pickle.tensors.items() if weight_map.get(name) == shard}
-    surplus = [
-        f"{shard} holds '{name}', which the index does not give to it; not read"
-        for name in pickle.tensors
-        if name not in given
-    ]
-    return pickle._replace(tensors=given, notes=[*pickle.notes, *surplus])
+    others = [surplus(shard, name) for name in pickle.tensors if name not in given]
+    return pickle._replace(tensors=given, notes=[*pickle.notes, *others])

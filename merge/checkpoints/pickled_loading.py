@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from ..errors import MergeError
 from .header import MAXIMUM_HEADER_BYTES
-from .pickled_places import Places, places_of
+from .pickled_places import Places, open_archive, places_of
 from .state_dict import find_state
 
 _ZIP, _OLD = b"PK\x03\x04", b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # the latter: torch.save before version 1.6
@@ -59,11 +59,8 @@ def load_pickle(path: Path) -> Pickle:
 
 def _is_compressed(path: Path) -> bool:
     """Tell whether an archive of torch.save was compressed later; refuse those that are damaged or no such thing."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            entries = archive.infolist()
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        raise MergeError(f"a damaged zip archive: {error}", where=str(path), hint="copy it again") from None
+    with open_archive(path) as archive:
+        entries = archive.infolist()
     names = {entry.filename.rpartition("/")[2]: entry for entry in entries}
     if "constants.pkl" in names:
         hint = "load it where you trust it and save its state dict as safetensors; nothing of it was executed"

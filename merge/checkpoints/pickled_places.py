@@ -10,13 +10,28 @@ from __future__ import annotations
 import struct
 import sys
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import MergeError
 
 _LOCAL_HEADER, _NAME_AND_EXTRA = 30, struct.Struct("<HH")  # of the zip format: its size; two lengths at its end
+
+
+@contextmanager
+def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
+    """Open a zip archive.
+
+    Raises:
+        MergeError: It is damaged, which may show when it is read.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            yield archive
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, struct.error) as error:
+        raise MergeError(f"a damaged zip archive: {error}", where=str(path), hint="copy it again") from None
 
 
 class Places(NamedTuple):
@@ -51,15 +66,8 @@ def _records(path: Path) -> dict[int, int]:
     Raises:
         MergeError: The archive is damaged.
     """
-    try:
-        return _listed(path)
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, struct.error) as error:
-        raise MergeError(f"a damaged zip archive: {error}", where=str(path), hint="copy it again") from None
-
-
-def _listed(path: Path) -> dict[int, int]:
     found = {}
-    with zipfile.ZipFile(path) as archive, path.open("rb") as stream:
+    with open_archive(path) as archive, path.open("rb") as stream:
         for entry in archive.infolist():
             parts = entry.filename.split("/")
             if parts[-1] == "byteorder" and archive.read(entry) != b"little":

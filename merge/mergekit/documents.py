@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from ..checkpoints.resolve import local_path
 from ..errors import UsageError, suggest
-from ..grammar import override
+from ..overriding import override
 from ..recipe import Merge, Model, Recipe
 from ..section import Section
 from .reading import Document, read_document

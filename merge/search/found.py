@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..evaluation.outcome import LOWER_IS_BETTER
-from ..grammar import override
+from ..overriding import override
 from ..section import parse_section
 from .objective import Objective
 from .problem import OpenRecipe

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
-from ...errors import UsageError
 from .file import RemoteFile
 from .filesystem_errors import explain, explain_protocol
 from .filesystem_file import FilesystemFile
 from .offline import LOCAL_PROTOCOLS, refuse_offline
-from .store import temporary_folder
+from .store import FetchingStore
 
 
 def open_filesystem(location: str) -> tuple[FilesystemStore, str | None]:
@@ -42,7 +40,7 @@ def open_filesystem(location: str) -> tuple[FilesystemStore, str | None]:
     return FilesystemStore(filesystem, folder, location.removesuffix(f"/{name}")), name
 
 
-class FilesystemStore:
+class FilesystemStore(FetchingStore):
     """A folder of a file system of fsspec.
 
     Args:
@@ -70,32 +68,13 @@ class FilesystemStore:
         """The files in the folder."""
         return sorted(self._entries)
 
-    @cached_property
-    def _folder(self) -> Path:
-        return temporary_folder()
-
     def file(self, name: str) -> RemoteFile:
         """Return one of its files."""
         return FilesystemFile(self._filesystem, f"{self._path}/{name}", f"{self.where}/{name}")
 
-    def stated_hashes(self) -> Mapping[str, str]:
-        """Return nothing: there is no common way to ask for them."""
-        return {}
-
-    def fetch(self, names: Sequence[str]) -> Path:
-        """Bring small files here and return their folder.
-
-        Raises:
-            MergeError: They cannot be fetched.
-        """
-        for name in names:
-            copy = self._folder / name
-            if Path(name).name != name:
-                raise UsageError(f"holds a file of the odd name {name!r}", where=self.where)
-            if not copy.exists():
-                try:
-                    content = self._filesystem.cat_file(f"{self._path}/{name}")
-                except Exception as error:
-                    raise explain(error, f"{self.where}/{name}") from None
-                copy.write_bytes(content)
-        return self._folder
+    def _content(self, name: str) -> bytes:
+        try:
+            content: bytes = self._filesystem.cat_file(f"{self._path}/{name}")
+        except Exception as error:
+            raise explain(error, f"{self.where}/{name}") from None
+        return content

@@ -10,7 +10,7 @@ from ..checkpoint import FileIdentity
 from ..files import Buffer
 from .file import CHANGED, Start, identify
 from .filesystem_errors import explain, has_changed
-from .patience import Patience, TransientError
+from .patience import fill
 
 _VERSIONS = ("ETag", "etag", "md5Hash", "content_md5", "LastModified", "last_modified", "mtime", "created", "ino")
 
@@ -60,23 +60,15 @@ class FilesystemFile:
         Raises:
             MergeError: That fails for good, or the file has changed.
         """
-        patience, done = Patience(self.where, self._stop), 0
-        while done < len(buffer):
-            try:
-                count = self._read(start + done, buffer[done:])
-            except TransientError as error:
-                patience.failed(error)
-                continue
-            done += count
-            patience.progressed()
+        fill(buffer, self.where, self._stop, lambda done: (self._read(start + done, len(buffer) - done),))
 
-    def _read(self, start: int, buffer: Buffer) -> int:
+    def _read(self, start: int, count: int) -> bytes:
         try:
             if self._turn is None:
-                data = self._read_range(start, len(buffer))
+                data = self._read_range(start, count)
             else:
                 with self._turn:
-                    data = self._read_range(start, len(buffer))
+                    data = self._read_range(start, count)
         except MergeError:
             raise
         except Exception as error:
@@ -86,8 +78,7 @@ class FilesystemFile:
             raise found from None
         if not data:
             raise MergeError(CHANGED, where=self.where, hint="run it again")
-        buffer[: len(data)] = data
-        return len(data)
+        return data
 
     def _read_range(self, start: int, count: int) -> bytes:
         handle = self._idle.pop() if self._idle else self._open()

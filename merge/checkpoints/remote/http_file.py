@@ -13,7 +13,7 @@ from ..files import Buffer
 from .file import CHANGED, Start, identify
 from .http_redirects import REDIRECTED, Request, ask, follow, host_of, reason
 from .http_status import Answer, check_status
-from .patience import Patience, TransientError
+from .patience import Patience, TransientError, fill
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
@@ -85,15 +85,7 @@ class HttpFile:
         Raises:
             MergeError: That fails for good, or the file has changed.
         """
-        patience, done = Patience(self.where, self._stop), 0
-        while done < len(buffer):
-            try:
-                for part in self._parts(start + done, start + len(buffer)):
-                    buffer[done : done + len(part)] = part
-                    done += len(part)
-                    patience.progressed()
-            except TransientError as error:
-                patience.failed(error)
+        fill(buffer, self.where, self._stop, lambda done: self._parts(start + done, start + len(buffer)))
 
     def _parts(self, start: int, stop: int) -> Iterator[bytes]:
         """Yield the bytes of a range, or as many as arrive before it breaks off.

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Iterable
 from threading import Event
 
 from ...errors import LostError
+from ..files import Buffer
 
 ATTEMPTS = 6  # failures in a row
 FIRST_WAIT, LONGEST_WAIT = 0.4, 10.0  # seconds; doubled after each failure
@@ -23,6 +25,29 @@ class TransientError(Exception):
     def __init__(self, reason: str, wait: float | None = None) -> None:
         super().__init__(reason)
         self.reason, self.wait = reason, wait
+
+
+def fill(buffer: Buffer, where: str, stop: Event, parts: Callable[[int], Iterable[bytes]]) -> None:
+    """Fill a buffer, going on where it breaks off.
+
+    Args:
+        buffer: What is filled.
+        where: What is read, for messages.
+        stop: Set when nobody waits for it any more.
+        parts: Gives the bytes from an offset within the buffer on, as they come.
+
+    Raises:
+        LostError: It broke off too often.
+    """
+    patience, done = Patience(where, stop), 0
+    while done < len(buffer):
+        try:
+            for part in parts(done):
+                buffer[done : done + len(part)] = part
+                done += len(part)
+                patience.progressed()
+        except TransientError as error:
+            patience.failed(error)
 
 
 class Patience:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import atexit
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
+from ...errors import UsageError
 from .file import RemoteFile
 
 
@@ -38,6 +41,43 @@ class Store(Protocol):
 
     def fetch(self, names: Sequence[str]) -> Path:
         """Bring small files, one at least, here and return their folder. Raises MergeError when that fails."""
+
+
+class FetchingStore(ABC):
+    """A folder elsewhere whose small files are brought into a temporary folder, each once.
+
+    Attributes:
+        where: What stands for it in messages.
+    """
+
+    where: str
+
+    @abstractmethod
+    def _content(self, name: str) -> bytes:
+        """Return a small file's bytes. Raises MergeError when it cannot be fetched."""
+
+    @cached_property
+    def _folder(self) -> Path:
+        return temporary_folder()
+
+    def stated_hashes(self) -> Mapping[str, str]:
+        """Return nothing: there is no common way to ask for them."""
+        return {}
+
+    def fetch(self, names: Sequence[str]) -> Path:
+        """Bring small files here and return their folder.
+
+        Raises:
+            MergeError: They cannot be fetched.
+            UsageError: A name is that of a file somewhere else.
+        """
+        for name in names:
+            if Path(name).name != name:
+                raise UsageError(f"holds a file of the odd name {name!r}", where=self.where)
+            copy = self._folder / name
+            if not copy.exists():
+                copy.write_bytes(self._content(name))
+        return self._folder
 
 
 def temporary_folder() -> Path:

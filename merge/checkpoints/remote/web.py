@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from threading import Event
@@ -20,7 +20,7 @@ from .http_redirects import Request, follow, reason
 from .http_status import Answer, check_status
 from .patience import Patience, TransientError
 from .requests import map_side_by_side
-from .store import temporary_folder
+from .store import FetchingStore
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
@@ -47,7 +47,7 @@ _BESIDE = (
 )
 
 
-class WebFolder:
+class WebFolder(FetchingStore):
     """A folder behind an address.
 
     Attributes:
@@ -77,28 +77,9 @@ class WebFolder:
         found = map_side_by_side(self._exists, _BESIDE)
         return [name for name, exists in zip(_BESIDE, found, strict=True) if exists]
 
-    @cached_property
-    def _folder(self) -> Path:
-        return temporary_folder()
-
     def file(self, name: str) -> RemoteFile:
         """Return one of its files."""
         return HttpFile(self._address(name), self._address(name))
-
-    def stated_hashes(self) -> Mapping[str, str]:
-        """Return nothing: there is no common way to ask for them."""
-        return {}
-
-    def fetch(self, names: Sequence[str]) -> Path:
-        """Bring small files here and return their folder.
-
-        Raises:
-            MergeError: They cannot be fetched.
-        """
-        for name in names:
-            if not (self._folder / name).exists():
-                (self._folder / name).write_bytes(self._load(name))
-        return self._folder
 
     def _address(self, name: str) -> str:
         return urljoin(self._url, quote(name))
@@ -108,7 +89,7 @@ class WebFolder:
         response.close()
         return response.status == 200
 
-    def _load(self, name: str) -> bytes:
+    def _content(self, name: str) -> bytes:
         address = self._address(name)
         response = self._persist("GET", address)
         if response.status != 200:
