@@ -8,26 +8,33 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, Literal
 
 from .checkpoints.derived import whole
-from .checkpoints.expected import announce
 from .errors import UsageError
 from .plan import Plan
 from .planning.rows import Row
+from .streaming.backends import choose_backend, fewest_threads
 from .streaming.context import ResultKey
-from .streaming.crew import Crew
 from .streaming.digests import Digests
+from .streaming.hands import Finished, Hands, ThreadHands
 from .streaming.journal import Journal, pack, unpack
-from .streaming.pieces import BLOCK_ELEMENTS, Piece, cut, elements, portion
+from .streaming.pieces import BLOCK_ELEMENTS, Numbered, Piece, cut, elements
 from .streaming.rounds import Rounds
-from .streaming.worker import Setting, Sink, Worker
+from .streaming.sink import Sink
+from .streaming.stopwatch import Stopwatch, Totals
+from .streaming.ways import shortage_remarks
+from .streaming.worker import Setting
 
 SMALL_MERGE_BYTES = 64 * 2**20  # below this, a second thread costs more than it brings
-CPU_CHUNK_BUDGET = 2**20  # 16-bit elements in flight per input over all workers: 1 MiB each with two, near the cache
+Engine = Literal["local", "ray"]
+
+
+def _nothing(nbytes: int, tensors: int) -> None:
+    """Show no progress."""
 
 
 @dataclass(frozen=True)
@@ -35,19 +42,28 @@ class RunSettings:
     """How to run a plan; none of it changes a byte of the result.
 
     Attributes:
-        device: ``auto`` or ``cpu``: numpy. ``cuda``, ``cuda:N``: torch on that GPU.
-        threads: Workers; by default one per core, up to eight.
+        device: ``cpu``: numpy. ``cuda``: torch on all GPUs that are visible; ``cuda:N``: on one. ``auto``: GPUs for
+            methods that decompose matrices, where there are some, else the CPU.
+        threads: Threads of each process; by default one per core, up to eight.
         chunk_elements: Elements per chunk, a multiple of 65,536; wider types get fewer. By default so that calls are
             few and buffers small.
         allow_nonfinite: Merge infinities and NaN instead of refusing them.
         advance: Called with the number of bytes read and of tensors finished, from any thread.
+        workers: Processes that share the work; one does it all by itself.
+        engine: Whether other processes run on this machine or on a cluster of Ray.
+        address: Of the cluster; by default the one that the environment names, else one on this machine.
+        gpu_memory: The most bytes of each GPU to use; by default most of what is free.
     """
 
     device: str = "auto"
     threads: int | None = None
     chunk_elements: int | None = None
     allow_nonfinite: bool = False
-    advance: Callable[[int, int], None] = field(default=lambda nbytes, tensors: None)
+    advance: Callable[[int, int], None] = _nothing
+    workers: int = 1
+    engine: Engine = "local"
+    address: str | None = None
+    gpu_memory: int | None = None
 
     def __post_init__(self) -> None:
         if self.chunk_elements is not None and (self.chunk_elements <= 0 or self.chunk_elements % BLOCK_ELEMENTS):
@@ -64,8 +80,9 @@ class Outcome:
         digests: Digest of every tensor.
         disagreements: Copied tensors in which the models differ.
         pieces_reused: Pieces that an earlier run had finished.
-        remarks: What the methods found worth saying about the models.
+        remarks: What the methods found worth saying about the models, and whether a GPU's memory ran short.
         records: What they noted of single tensors, by name: how a matrix was regressed.
+        totals: What reading, computing and writing took.
     """
 
     input_ids: list[str]
@@ -75,6 +92,7 @@ class Outcome:
     pieces_reused: int = 0
     remarks: list[str] = field(default_factory=list)
     records: dict[str, dict[str, Any]] = field(default_factory=dict)
+    totals: Totals | None = None
 
 
 def run(plan: Plan, sink: Sink, settings: RunSettings, journal: Journal | None = None) -> Outcome:
@@ -94,57 +112,41 @@ def run(plan: Plan, sink: Sink, settings: RunSettings, journal: Journal | None =
 
 class _Run:
     def __init__(self, plan: Plan, sink: Sink, settings: RunSettings, journal: Journal | None) -> None:
-        self._plan, self._journal = plan, journal
-        self._threads = settings.threads or _default_threads(plan)
+        self._plan, self._sink, self._settings, self._journal = plan, sink, settings, journal
         self._results: dict[ResultKey, Any] = {}
-        self._stop = threading.Event()
-        chunk = settings.chunk_elements or _chunk_for(self._threads)
-        self._make_backend, chunk = _backend(settings, chunk, matrices=_has_matrices(plan))
-        self._setting = Setting(
-            plan.rows,
-            plan.sources,
-            sink,
-            self._results,
-            plan.recipe.seed,
-            chunk,
-            settings.allow_nonfinite,
-            self._stop,
-            settings.advance,
-        )
         self._digests = Digests(plan.rows, len(plan.sources), plan.same)
         self._records: dict[str, dict[str, Any]] = {}
+        self._shortages: Counter[str] = Counter()
         self._rounds = Rounds(plan.rows, self._results, journal)
 
     def run(self) -> Outcome:
         self._plan.refuse_pending()
         pieces = list(enumerate(cut(self._plan.rows)))
         done = self._replay(pieces)
-        self._announce([piece for number, piece in pieces if number not in done or self._rounds.read_again])
-        with _one_thread_per_matrix(self._plan), Crew(self._threads, self._worker, self._stop) as crew:
-            for group in self._rounds.groups(pieces):
-                todo = [(number, piece) for number, piece in group if number not in done]
-                if todo:
-                    self._rounds.run(crew, group)
-                    self._process(crew, todo)
+        numbered = dict(pieces)
+        with self._hands() as hands:
+            for finished in hands.process(pieces, done):
+                self._take(finished, numbered[finished.number])
+            totals = hands.totals()
         return Outcome(
             [self._digests.source_id(number, source) for number, source in enumerate(self._plan.sources)],
             self._digests.output_id(),
             self._digests,
             list(_disagreements(self._plan, self._digests)),
             len(done),
-            self._rounds.remarks,
-            self._records,
+            self._rounds.remarks + shortage_remarks(self._shortages),
+            {row.name: self._records[row.name] for row in self._plan.rows if row.name in self._records},
+            totals,
         )
 
-    def _announce(self, pieces: Sequence[Piece]) -> None:
-        """Tell sources elsewhere what will be read, in order."""
-        rows = [row for piece in pieces for span in piece for row in self._plan.rows[span.first : span.last]]
-        announce(rows, self._plan.sources, again=self._rounds.read_again)
+    def _hands(self) -> Hands:
+        if self._settings.workers > 1 or self._settings.engine != "local":
+            from .distributed.hands import other_hands
 
-    def _worker(self) -> Worker:
-        return Worker(self._setting, self._make_backend())
+            return other_hands(self._plan, self._sink, self._settings, self._rounds, self._results)
+        return thread_hands(self._plan, self._sink, self._settings, self._rounds, self._results)
 
-    def _replay(self, pieces: Sequence[tuple[int, Piece]]) -> set[int]:
+    def _replay(self, pieces: Sequence[Numbered]) -> Set[int]:
         """Take over what the journal has."""
         if self._journal is None:
             return set()
@@ -158,67 +160,60 @@ class _Run:
         self._records |= self._journal.records
         return set(self._journal.pieces)
 
-    def _finished(self, piece: Piece) -> int:
+    def _take(self, finished: Finished, piece: Piece) -> None:
+        self._digests.add(piece, finished.digests)
+        self._records |= finished.records
+        self._shortages.update(finished.shortages)
+        self._settings.advance(0, self._ended(piece))
+        if self._journal is not None:
+            for name, facts in finished.records.items():
+                self._journal.record("record", name, facts)
+            self._journal.record("piece", finished.number, pack(finished.digests))
+
+    def _ended(self, piece: Piece) -> int:
         """Return how many output tensors end in this piece."""
         rows = self._plan.rows
         ends = [span for span in piece if span.last - span.first > 1 or span.stop == elements(rows[span.first])]
         return sum(span.last - span.first for span in ends if rows[span.first].expression is not None)
 
-    def _process(self, crew: Crew[Worker], todo: list[tuple[int, Piece]]) -> None:
-        for (number, piece), done in crew.map(lambda worker, item: worker.process(item[1]), todo):
-            self._digests.add(piece, done.digests)
-            self._records |= done.records
-            self._setting.advance(0, self._finished(piece))
-            if self._journal is not None:
-                for name, facts in done.records.items():
-                    self._journal.record("record", name, facts)
-                self._journal.record("piece", number, pack(done.digests))
 
+def thread_hands(
+    plan: Plan, sink: Sink, settings: RunSettings, rounds: Rounds, results: dict[ResultKey, Any]
+) -> ThreadHands:
+    """Return threads of this process that do the work of a run.
 
-def _chunk_for(threads: int) -> int:
-    """Return a whole number of blocks that keeps all workers' buffers together in bounds."""
-    return max(1, CPU_CHUNK_BUDGET // threads // BLOCK_ELEMENTS) * BLOCK_ELEMENTS
-
-
-def _default_threads(plan: Plan) -> int:
-    if plan.bytes_read < SMALL_MERGE_BYTES:
-        return 1
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(available, 8)
-
-
-def _one_thread_per_matrix(plan: Plan) -> AbstractContextManager[Any]:
-    """Return a context in which a decomposition does not depend on the number of cores; matrices run side by side."""
-    if not _has_matrices(plan):
-        return nullcontext()
-    from threadpoolctl import threadpool_limits
-
-    return cast(AbstractContextManager[Any], threadpool_limits(1, user_api="blas"))
-
-
-def _has_matrices(plan: Plan) -> bool:
-    distinct = {id(row.expression): row for row in plan.rows}
-    return any(portion(row) == "whole" for row in distinct.values())
-
-
-def _backend(settings: RunSettings, chunk: int, *, matrices: bool) -> tuple[Callable[[], Any], int]:
-    """Return what makes a worker's backend, and the chunk size that suits it.
-
-    With the device ``auto``, methods that decompose matrices run on a GPU where there is one.
+    Args:
+        plan: The plan.
+        sink: Where the output's bytes go.
+        settings: How to run it.
+        rounds: The reductions of the run.
+        results: Their outcomes.
     """
-    device = settings.device
-    if device == "auto" and matrices:
-        import torch
+    threads = settings.threads or max(default_threads(plan), fewest_threads(plan, settings.device))
+    make_backend, chunk = choose_backend(plan, settings, threads)
+    setting = Setting(
+        plan.rows,
+        plan.sources,
+        sink,
+        results,
+        plan.recipe.seed,
+        chunk,
+        settings.allow_nonfinite,
+        threading.Event(),
+        settings.advance,
+        Stopwatch(plan.sources, threads),
+    )
+    return ThreadHands(plan, setting, rounds, threads, make_backend)
 
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device in {"auto", "cpu"}:
-        from .streaming.cpu_backend import CpuBackend
 
-        return lambda: CpuBackend(allow_nonfinite=settings.allow_nonfinite), chunk
-    from .streaming.torch_backend import TorchBackend, check_device
+def default_threads(plan: Plan) -> int:
+    """Return how many threads a process gets where the user names no number."""
+    return 1 if plan.bytes_read < SMALL_MERGE_BYTES else min(cores(), 8)
 
-    check_device(device)
-    return lambda: TorchBackend(device), settings.chunk_elements or 4 * 2**20
+
+def cores() -> int:
+    """Return the number of processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _disagreements(plan: Plan, digests: Digests) -> Iterator[str]:

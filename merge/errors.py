@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class MergeError(Exception):
@@ -21,9 +22,17 @@ class MergeError(Exception):
         self.what, self.where, self.hint = what, where, hint
         super().__init__(self._text())
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let it pass between processes in its parts."""
+        return _restored, (type(self), self.what, self.where, self.hint)
+
     def _text(self) -> str:
         text = f"{self.where}: {self.what}" if self.where else self.what
         return f"{text} ({self.hint})" if self.hint else text
+
+
+def _restored(kind: type[MergeError], what: str, where: str | None, hint: str | None) -> MergeError:
+    return kind(what, where=where, hint=hint)
 
 
 class LostError(MergeError):

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import gc
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from .checkpoints.beside import AS_IT_IS, Beside
 from .checkpoints.checkpoint import OUR_KEY, Source
-from .checkpoints.derived import TensorKey
+from .checkpoints.derived import TensorKey, stored_sizes
+from .checkpoints.scaled import beside_scaled
 from .completion.places import statistics_folder
 from .errors import UsageError
 from .planning.adjustment import MODEL, Adjustment
@@ -55,6 +57,7 @@ class Plan:
         adjustment: What is done to the one model that is copied, if anything is.
         beside: What becomes of the files that are copied from the reference's folder.
         same: Tensors that are read under another source, which passes them on as they are, and as what.
+        again: Makes the same plan once more, in another process too.
     """
 
     recipe: Recipe
@@ -73,6 +76,7 @@ class Plan:
     adjustment: Adjustment | None = None
     beside: Beside = AS_IT_IS
     same: Mapping[TensorKey, TensorKey] = field(default_factory=dict)
+    again: Callable[[], Plan] | None = None
 
     @property
     def is_pending(self) -> bool:
@@ -107,9 +111,18 @@ class Plan:
 
     @property
     def bytes_read(self) -> int:
-        """Bytes of the inputs, each read once by the last pass."""
+        """Bytes of the inputs as they are merged, each read once by the last pass."""
         aside = sum(tensor.nbytes for row in self.rows for _, tensor in row.asides)
         return aside + sum(tensor.nbytes for row in self.rows for tensor in row.tensors if tensor)
+
+    @property
+    def bytes_stored(self) -> int:
+        """Bytes that are read for them: fewer where 8-bit floats become wider ones."""
+        total = 0
+        for number, source in enumerate(self.sources):
+            size = stored_sizes(source)
+            total += sum(size(tensor) for row in self.rows if (tensor := row.tensors[number]) is not None)
+        return total + sum(tensor.nbytes for row in self.rows for _, tensor in row.asides)
 
     @property
     def bytes_written(self) -> int:
@@ -134,7 +147,7 @@ def make_plan(recipe: Recipe) -> Plan:
         UsageError: When the request is wrong.
         MergeError: When the models do not fit together.
     """
-    return _plan(recipe, lambda opener: bind(recipe.merge, opener))
+    return replace(_plan(recipe, lambda opener: bind(recipe.merge, opener)), again=partial(make_plan, recipe))
 
 
 def make_copy_plan(model: str, recipe: Recipe) -> Plan:
@@ -143,7 +156,8 @@ def make_copy_plan(model: str, recipe: Recipe) -> Plan:
     Raises:
         MergeError: When the model is no sound checkpoint.
     """
-    return _plan(recipe, lambda opener: opener.open(Model(model)))
+    plan = _plan(recipe, lambda opener: opener.open(Model(model)))
+    return replace(plan, again=partial(make_copy_plan, model, recipe))
 
 
 def _plan(recipe: Recipe, binder: Any) -> Plan:
@@ -158,6 +172,9 @@ def _plan(recipe: Recipe, binder: Any) -> Plan:
         raise
     finally:
         if collecting:
+            if not gc.get_freeze_count():
+                gc.freeze()  # and back again: they count as old then, and the next collection leaves them alone
+                gc.unfreeze()
             gc.enable()
 
 
@@ -192,7 +209,7 @@ def _plan_bound(recipe: Recipe, bound: Bound, opener: Opener) -> Plan:
         [*recipe.notes, *(f"{source.location}: {note}" for source in opened for note in source.notes), *arranged.notes],
         opener.positions,
         learned,
-        beside=arranged.beside | beside,
+        beside=arranged.beside | beside | beside_scaled(opened[reference.position]),
         same=ledger.same,
     )
 

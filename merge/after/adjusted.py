@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 from ..calibration.facts import IN_OUT, Facts
 from ..checkpoints.checkpoint import OUR_KEY, FileCheckpoint
@@ -37,7 +38,8 @@ def make_untouched_plan(model: str, recipe: Recipe) -> Plan:
         MergeError: The model is no sound checkpoint.
     """
     plan = make_copy_plan(model, recipe)
-    return replace(plan, rows=[row._replace(reason="") for row in plan.rows])  # nothing is cast
+    rows = [row._replace(reason="") for row in plan.rows]  # nothing is cast
+    return replace(plan, rows=rows, again=partial(make_untouched_plan, model, recipe))
 
 
 def make_adjusted_plan(command: str, model: str, statistics: str, recipe: Recipe) -> Plan:
@@ -70,6 +72,7 @@ def make_adjusted_plan(command: str, model: str, statistics: str, recipe: Recipe
         roles=["model 1", f"{adjustment.facts.kind} statistics"],
         rows=rows,
         adjustment=adjustment,
+        again=partial(make_adjusted_plan, command, model, statistics, recipe),
     )
 
 

@@ -28,7 +28,10 @@ class CpuBackend:
 
     Attributes:
         weighted_sum: Writes a sum and tells whether all of it was finite; None where nothing was compiled.
+        spare: A backend for what does not fit this one's memory; there is none.
     """
+
+    spare = None
 
     def __init__(self, *, allow_nonfinite: bool = False) -> None:
         self._allow_nonfinite = allow_nonfinite

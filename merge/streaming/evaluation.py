@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 from ..calibration.soundness import what_is_wrong
@@ -18,11 +19,14 @@ from ..reduction import Reduction
 from .compiled import MOST_INPUTS
 from .context import Block, BlockContext, Results
 from .cpu_backend import COMPILED_TYPES
-from .pieces import unit
+from .pieces import portion, unit
+from .reductions import Reducer
+from .shortage import bytes_needed, is_shortage
 
 Raws = Mapping[int, Buffer]
 
 
+_UNLIMITED = nullcontext()
 _AGAIN = "compute the file again with: merge calibrate"
 
 
@@ -50,9 +54,13 @@ class Evaluator:
         self._backend, self._results, self._seed, self._sources = backend, results, seed, sources
         self.records: dict[str, dict[str, Any]] = {}
 
-    def blocks(self, row: Row, number: int, first: int, length: int) -> Iterator[Block]:
-        """Cut a chunk into blocks: whole units, as many as suit the backend."""
-        step = unit(row) * max(1, self._backend.block_elements // unit(row))
+    def blocks(self, row: Row, number: int, first: int, length: int, most: int | None = None) -> Iterator[Block]:
+        """Cut a chunk into blocks: whole units, as many as suit the backend, or as ``most`` elements are.
+
+        Of rows, always one unit: a GPU may add up a row otherwise, in the last bits, the more rows it is given.
+        """
+        together = 1 if portion(row) == "rows" else most or self._backend.block_elements
+        step = unit(row) * max(1, together // unit(row))
         for offset in range(0, length, step):
             yield Block(number, first + offset, offset, min(step, length - offset))
 
@@ -65,6 +73,23 @@ class Evaluator:
         self._backend.begin()
         with _Naming(row):
             return self._value(row.expression, row, raws, block)
+
+    def fill(self, out: Buffer, row: Row, raws: Raws, block: Block) -> None:
+        """Write the outcome of one block, rounded to the row's type, to a buffer of its length.
+
+        Raises:
+            MergeError: When the method fails, naming the tensor.
+            ShortageError: The backend's memory does not suffice.
+        """
+        with self._admitted(row, block):
+            self._backend.store(self.evaluate(row, raws, block), row.dtype, out)
+
+    def _admitted(self, row: Row, block: Block) -> AbstractContextManager[None]:
+        """Wait until there is memory for a block on the backend, where that is limited."""
+        if self._backend.spare is None:
+            return _UNLIMITED
+        admitted: AbstractContextManager[None] = self._backend.admit(bytes_needed(row, block.length))
+        return admitted
 
     def weighted_sum(self, row: Row, number: int, raws: Raws) -> Summed | None:
         """Return a whole chunk's outcome from the compiled sum, or None where the other way must be taken.
@@ -90,6 +115,19 @@ class Evaluator:
         buffers = tuple(raws[source] for source in inputs)
         finite = self._backend.weighted_sum(row.dtype, buffers, coefficients, out, raws[base[0]] if base else None)
         return Summed(out, frozenset((*inputs, *base))) if finite else None
+
+    def show(
+        self, call: Call, reduction: Reduction, row: Row, raws: Raws, block: Block, reducer: Reducer, seen: Any
+    ) -> None:
+        """Show one block to a reducer; what it learns goes to ``seen``.
+
+        Raises:
+            MergeError: When the method fails, naming the tensor.
+            ShortageError: The backend's memory does not suffice.
+        """
+        with self._admitted(row, block):
+            arrays = self.view(call, reduction, row, raws, block)
+            reducer.observe(seen, arrays, block.row, block.first, self._backend)
 
     def view(self, call: Call, reduction: Reduction, row: Row, raws: Raws, block: Block) -> Sequence[Any]:
         """Return the arrays that a reduction sees of one block.
@@ -177,7 +215,7 @@ class _Naming:
         pass
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if isinstance(error, Exception) and not isinstance(error, MergeError):
+        if isinstance(error, Exception) and not isinstance(error, MergeError) and not is_shortage(error):
             what = f"the method failed on tensor '{self._row.name}' of shape {list(self._row.shape)}: {error}"
             raise MergeError(what) from error
         if isinstance(error, MergeError) and error.where is None:

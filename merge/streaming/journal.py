@@ -28,7 +28,7 @@ class Journal:
 
     def __init__(self, path: Path, fingerprint: str) -> None:
         self._path = path
-        self._head = {"plan": fingerprint, "boot": _boot()}
+        self._head = {"plan": fingerprint, "boot": boot()}
         self.pieces: dict[int, str] = {}
         self.results: dict[str, list[Any]] = {}
         self.records: dict[str, dict[str, Any]] = {}
@@ -97,7 +97,7 @@ def unpack(text: str, counts: list[list[int]]) -> list[list[list[bytes]]]:
     return spans
 
 
-def _boot() -> str | None:
+def boot() -> str | None:
     """Return something that changes with every start of the machine, or None where nothing is known."""
     path = Path("/proc/sys/kernel/random/boot_id")
     if path.exists():

@@ -35,11 +35,17 @@ class Span(NamedTuple):
 
 
 Piece = list[Span]
+Numbered = tuple[int, Piece]
 
 
 def width(row: Row) -> int:
     """Return the bytes per element of a row's output: 1 where bytes are only copied or hashed."""
     return 1 if moves_bytes(row) else DTYPES[row.dtype].bits // 8
+
+
+def widest(row: Row) -> int:
+    """Return the bytes per element of a row's widest input: 1 where bytes are only copied or hashed."""
+    return 1 if moves_bytes(row) else max(DTYPES[tensor.dtype].bits // 8 for tensor in row.tensors if tensor)
 
 
 def moves_bytes(row: Row) -> bool:
@@ -76,12 +82,17 @@ def unit(row: Row) -> int:
 
 
 def cut(rows: Sequence[Row]) -> list[Piece]:
-    """Cut all rows into pieces, in their order. A row whose portions are not flat stays in one piece."""
+    """Cut all rows into pieces, in their order. A row whose portions are not flat stays in one piece.
+
+    No piece writes to two files, so that different processes can write them.
+    """
     pieces: list[Piece] = [[]]
     room = PIECE_ELEMENTS
     for span in _spans(rows):
         start = span.start
         divisible = span.last - span.first == 1 and portion(rows[span.first]) == "flat"
+        if pieces[-1] and file_of(pieces[-1], rows) != file_of([span], rows):
+            room = 0
         while start < span.stop:
             if room <= 0 or (room < PIECE_ELEMENTS and span.stop - start > room and span.last - span.first == 1):
                 pieces.append([])  # a large row starts a piece, so that its pieces end at hash blocks
@@ -91,6 +102,12 @@ def cut(rows: Sequence[Row]) -> list[Piece]:
             room -= stop - start
             start = stop
     return [piece for piece in pieces if piece]
+
+
+def file_of(piece: Piece, rows: Sequence[Row]) -> int | None:
+    """Return the output file that a piece writes to, or None where it is only read."""
+    row = rows[piece[0].first]
+    return None if row.expression is None else row.file
 
 
 def _spans(rows: Sequence[Row]) -> Iterator[Span]:

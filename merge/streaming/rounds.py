@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 from ..planning.rows import Row
 from ..program import Call, calls, reduction_order
 from ..reduction import Reduction
 from .context import Block, BlockContext, ResultKey, result_key
-from .crew import Crew
 from .evaluation import accumulator_of
 from .journal import Journal
-from .pieces import Piece, elements, unit
+from .pieces import Numbered, Piece, elements, unit
 from .reductions import Reducer, reducer
-from .worker import Worker
 
 GROUP_ELEMENTS = 64 * 2**20  # rows whose reductions run together, so that the second read finds a warm cache
-Numbered = tuple[int, Piece]
+
+
+class Reducing(Protocol):
+    """Who can show pieces to reducers."""
+
+    def reduce(
+        self, pieces: Sequence[Numbered], reducers: Mapping[ResultKey, Reducer]
+    ) -> Iterator[dict[ResultKey, Any]]:
+        """Yield what each piece contributed, in the order of the pieces."""
 
 
 def _refuse(of: Any) -> Any:
@@ -39,6 +45,7 @@ class Rounds:
     Attributes:
         remarks: What the methods said about reductions over the checkpoint.
         read_again: Whether tensors are read for reductions before they are merged.
+        over_checkpoint: Whether some reduction needs all tensors before the first one can be merged.
     """
 
     def __init__(self, rows: Sequence[Row], results: dict[ResultKey, Any], journal: Journal | None) -> None:
@@ -52,12 +59,13 @@ class Rounds:
         }
         self.read_again = bool(self._calls)
         self._order = reduction_order(distinct.values())
+        scopes = {red.scope for found in self._calls.values() for call in found for red in call.reductions}
+        self.over_checkpoint = "checkpoint" in scopes
         self.remarks: list[str] = []
 
-    def groups(self, pieces: list[Numbered]) -> Iterator[list[Numbered]]:
+    def groups(self, pieces: Sequence[Numbered]) -> Iterator[Sequence[Numbered]]:
         """Yield pieces whose reductions run together: everything at once unless they are per tensor."""
-        scopes = {red.scope for found in self._calls.values() for call in found for red in call.reductions}
-        if scopes != {"tensor"}:
+        if not self.read_again or self.over_checkpoint:
             yield pieces
             return
         group: list[Numbered] = []
@@ -70,7 +78,7 @@ class Rounds:
             total += sum(span.stop - span.start for span in piece)
         yield group
 
-    def run(self, crew: Crew[Worker], group: list[Numbered]) -> None:
+    def run(self, hands: Reducing, group: Sequence[Numbered]) -> None:
         """Find everything that the group's rows need, inner calls before the calls that use them.
 
         Raises:
@@ -80,17 +88,17 @@ class Rounds:
             members = list(self._members(group, path, name))
             reducers = self._reducers(members)
             while any(reducer.outcome is None for reducer in reducers.values()):
-                self._pass(crew, group, reducers)
+                self._pass(hands, group, reducers)
             for key, found in reducers.items():
                 self._results[key] = found.outcome
                 if self._journal is not None:
                     self._journal.record("result", ":".join(map(str, key)), found.outcome)
             self._remark(members, name)
 
-    def _pass(self, crew: Crew[Worker], group: list[Numbered], reducers: dict[ResultKey, Reducer]) -> None:
-        unknown = {key for key, reducer in reducers.items() if reducer.outcome is None}
-        concerned = [piece for _, piece in group if self._concerns(piece, unknown)]
-        for _, seen in crew.map(lambda worker, piece: worker.reduce(piece, reducers), concerned):
+    def _pass(self, hands: Reducing, group: Sequence[Numbered], reducers: dict[ResultKey, Reducer]) -> None:
+        unknown = {key: reducer for key, reducer in reducers.items() if reducer.outcome is None}
+        concerned = [item for item in group if self._concerns(item[1], set(unknown))]
+        for seen in hands.reduce(concerned, unknown):
             for key, value in seen.items():
                 reducers[key].absorb(value)
         for key in unknown:
@@ -107,7 +115,7 @@ class Rounds:
     def _calls_of(self, row: Row) -> Sequence[Call]:
         return self._calls.get(id(row.expression), ())
 
-    def _members(self, group: list[Numbered], path: str, name: str) -> Iterator[_Member]:
+    def _members(self, group: Sequence[Numbered], path: str, name: str) -> Iterator[_Member]:
         """Yield every row of the group that takes part in a reduction."""
         for number in sorted({row for _, piece in group for span in piece for row in range(span.first, span.last)}):
             for call in self._calls_of(self._rows[number]):

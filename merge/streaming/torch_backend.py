@@ -1,67 +1,103 @@
 """The same arithmetic on torch, for ``--device cuda``.
 
-Every worker owns pinned buffers and a stream, so that one worker's transfers overlap another's arithmetic: with
-two workers, that is a double buffer. Multiply and add stay separate kernels, so results equal the CPU's bit for
-bit for elementwise methods.
+Every worker owns buffers, pinned as far as that pays, and streams; see `merge.streaming.lanes`. Multiply and add stay
+separate kernels, so results equal the CPU's bit for bit for elementwise methods.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
 
 from ..arithmetic.consensus import agreeing_sum
 from ..checkpoints.files import Buffer
 from ..dtypes import torch_dtype
+from .cpu_backend import CpuBackend
+from .lanes import CudaLanes, Lanes, NoLanes
 from .ranks import COMPARISONS
 from .rounding import single_rounding
 
+if TYPE_CHECKING:
+    from .shortage import Room
+
 BLOCK_ELEMENTS = 2**22  # a whole piece: transfers and kernels are cheap only when they are large
+PINNED_BYTES = 2**25  # pinning takes as long as copying several times; larger buffers belong to matrices, far slower
 
 
 class TorchBackend:
-    """One worker's buffers, stream and conversions.
+    """One worker's buffers, streams and conversions.
 
     Args:
-        device: A torch device name: ``cuda``, ``cuda:1`` or ``cpu``.
+        device: A torch device name: ``cuda:1`` or ``cpu``.
+        room: The memory of that device which its workers share; None where it is not limited.
+        allow_nonfinite: Whether inputs may hold infinities and NaN.
     """
 
-    def __init__(self, device: str) -> None:
+    def __init__(self, device: str, room: Room | None = None, *, allow_nonfinite: bool = False) -> None:
         import torch
         from array_api_compat import torch as namespace
 
         self.xp, self._torch = namespace, torch
-        self._device = torch.device(device)
+        self._device, self._room, self._allow_nonfinite = torch.device(device), room, allow_nonfinite
         self._cuda = self._device.type == "cuda"
-        self._stream: Any = torch.cuda.Stream(self._device) if self._cuda else None  # type: ignore[no-untyped-call]
+        self._lanes: Lanes = CudaLanes(self._device) if self._cuda else NoLanes()
+        self._host = self.spare()
         self.block_elements = BLOCK_ELEMENTS
         self.weighted_sum = None  # a GPU's own kernels hide behind the transfers
         self._raw: dict[object, Any] = {}
 
     def raw(self, key: object, nbytes: int) -> Buffer:
-        """Return the byte buffer of this key with this length, in pinned memory where transfers profit from it."""
+        """Return the byte buffer of this key with this length, to be filled: nothing is sent from it any more."""
+        self._lanes.settle()
         buffer = self._raw.get(key)
         if buffer is None or len(buffer) < nbytes:
-            buffer = self._raw[key] = self._torch.empty(nbytes, dtype=self._torch.uint8, pin_memory=self._cuda)
+            self._raw.pop(key, None)  # first, so that both are never held
+            buffer = self._raw[key] = self._buffer(nbytes)
         return memoryview(buffer.numpy().data)[:nbytes]
 
+    def _buffer(self, nbytes: int) -> Any:
+        if self._cuda and nbytes <= PINNED_BYTES:
+            try:
+                return self._torch.empty(nbytes, dtype=self._torch.uint8, pin_memory=True)
+            except RuntimeError:  # the system pins no more; copies are slower, and right
+                pass
+        return self._torch.empty(nbytes, dtype=self._torch.uint8)
+
+    def admit(self, nbytes: int) -> AbstractContextManager[None]:
+        """Return a context within which so much of the device's memory may be used, which may have to be waited for.
+
+        Raises:
+            ShortageError: There is not so much.
+        """
+        return self._room.take(nbytes) if self._room is not None else nullcontext()
+
+    def spare(self) -> CpuBackend:
+        """Return a backend for what does not fit the device."""
+        return CpuBackend(allow_nonfinite=self._allow_nonfinite)
+
+    def release(self) -> None:
+        """Give back the memory of the device that is kept for later."""
+        self._lanes.settle()
+        if self._cuda:
+            self._torch.cuda.empty_cache()
+
     def begin(self) -> None:
-        """Start a chunk; what was sent from the buffers before has arrived, since `store` waits for it."""
-        if self._stream is not None:
-            self._torch.cuda.set_stream(self._stream)
+        """Start a block, in the thread that computes it."""
+        self._lanes.begin()
 
     def load(self, raw: Buffer, dtype: str, accumulator: str, base: Any = None) -> Any:
         """Send a byte buffer to the device and return its numbers in the accumulator's type, less a base."""
-        values = self._torch.frombuffer(raw, dtype=torch_dtype(dtype))
-        sent = values.to(self._device, non_blocking=True) if self._cuda else values
+        sent = self._lanes.send(self._torch.frombuffer(raw, dtype=torch_dtype(dtype)))
         numbers = sent.to(torch_dtype(accumulator), copy=True)
         if base is not None:
             numbers -= base
         return numbers
 
     def load_alone(self, raw: Buffer, dtype: str) -> Any:
-        """Return numbers in float64, on the device; the buffer may be used again at once."""
-        return self._torch.frombuffer(raw, dtype=torch_dtype(dtype)).to(self._device, self._torch.float64, copy=True)
+        """Return numbers in float64, on the device."""
+        sent = self._lanes.send(self._torch.frombuffer(raw, dtype=torch_dtype(dtype)))
+        return sent.to(self._torch.float64, copy=True)
 
     def store(self, array: Any, dtype: str, raw: Buffer) -> None:
         """Round once to the output's type, to nearest even, fetch the bytes into a buffer and wait for them."""
@@ -69,18 +105,12 @@ class TorchBackend:
         if array.dtype == self._torch.float64 and target.itemsize < 4:
             array = single_rounding(array, self._torch)  # torch rounds by way of float32
         rounded = array.to(target).view(self._torch.uint8)
-        self._torch.frombuffer(raw, dtype=self._torch.uint8).copy_(rounded, non_blocking=self._cuda)
-        if self._stream is not None:
-            self._stream.synchronize()
+        self._lanes.fetch(rounded, self._torch.frombuffer(raw, dtype=self._torch.uint8))
 
     def first_nonfinite(self, raw: Buffer, dtype: str) -> int | None:
         """Return the position of the first infinity or NaN in a byte buffer, or None. Runs on the CPU."""
-        if not len(raw):
-            return None
-        values = self._torch.frombuffer(raw, dtype=torch_dtype(dtype))
-        values = values if values.dtype.itemsize > 1 else values.to(self._torch.float32)
-        bad = (~self._torch.isfinite(values)).nonzero()
-        return int(bad[0]) if len(bad) else None
+        found: int | None = self._host.first_nonfinite(raw, dtype)
+        return found
 
     def widened(self, array: Any, bits: int) -> Any:
         """Return the numbers as floats of 32 or 64 bits."""
@@ -144,21 +174,3 @@ class TorchBackend:
     def keep_first(self, mask: Any, equal: Any, quota: int) -> None:
         """Set in the mask the first ``quota`` places where ``equal`` is true."""
         mask[equal.nonzero()[:quota, 0]] = True
-
-
-def check_device(device: str) -> None:
-    """Refuse a device that this machine or this torch does not have.
-
-    Raises:
-        UsageError: Saying which devices there are.
-    """
-    import torch
-
-    from ..errors import UsageError
-
-    try:
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        count = torch.cuda.device_count()
-        hint = f"{count} CUDA devices are visible" if count else "no CUDA device is visible; leave --device out"
-        raise UsageError(f"the device '{device}' cannot be used: {str(error).splitlines()[0]}", hint=hint) from None

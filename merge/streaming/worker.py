@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from ..checkpoints.checkpoint import Source
 from ..checkpoints.files import Buffer
@@ -13,32 +13,34 @@ from ..dtypes import DTYPES
 from ..errors import MergeError
 from ..planning.rows import Row
 from ..planning.tensor_rules import is_constant
-from ..program import Call, Input, calls
-from ..reduction import Reduction
-from .context import ResultKey, Results, result_key
-from .evaluation import Evaluator
-from .pieces import BLOCK_ELEMENTS, Piece, Span, elements, moves_bytes, unit
+from ..program import Input, calls
+from .context import Block, ResultKey, Results, result_key
+from .evaluation import Evaluator, Raws
+from .pieces import BLOCK_ELEMENTS, Piece, Span, elements, moves_bytes, unit, widest
 from .reductions import Reducer
+from .sink import Sink
+from .stopwatch import Stopwatch
+from .ways import Ways
 
 SpanDigests = list[list[bytes]]  # per source that the span reads, then the output
 
 
 class Processed(NamedTuple):
-    """A finished piece: the digests of its spans, and what methods noted, by name of the tensor."""
+    """A finished piece.
+
+    Attributes:
+        digests: The digests of its spans.
+        records: What methods noted, by name of the tensor.
+        shortages: The other ways that were resorted to, here or in a reduction before, where memory ran short.
+    """
 
     digests: list[SpanDigests]
     records: dict[str, dict[str, Any]]
+    shortages: list[str]
 
 
 class CancelledError(Exception):
     """Another worker failed or the user asked to stop."""
-
-
-class Sink(Protocol):
-    """Where output bytes go."""
-
-    def write(self, row: Row, offset: int, buffer: Buffer) -> None:
-        """Take bytes of a row, and of the rows that follow it in the file when the buffer is longer."""
 
 
 class Setting(NamedTuple):
@@ -53,6 +55,7 @@ class Setting(NamedTuple):
     allow_nonfinite: bool
     stop: threading.Event
     advance: Callable[[int, int], None]
+    watch: Stopwatch
 
 
 class _Chunk(NamedTuple):
@@ -74,7 +77,7 @@ class Worker:
 
     def __init__(self, setting: Setting, backend: Any) -> None:
         self._setting, self._backend = setting, backend
-        self._evaluator = Evaluator(backend, setting.results, setting.seed, setting.sources)
+        self._ways = Ways(backend, lambda own: Evaluator(own, setting.results, setting.seed, setting.sources))
 
     def process(self, piece: Piece) -> Processed:
         """Compute and write a piece; return the digests of what was read and written, and what methods noted.
@@ -82,12 +85,18 @@ class Worker:
         Raises:
             MergeError: Naming tensor and file, when reading, arithmetic or writing fails.
         """
-        digests = [self._process_span(span) for span in piece]
-        records, self._evaluator.records = self._evaluator.records, {}
-        return Processed(digests, records)
+        with self._setting.watch.working.timed(0):
+            digests = [self._process_span(span) for span in piece]
+        return Processed(digests, self._ways.taken_records(), self._ways.taken_shortages())
 
     def reduce(self, piece: Piece, reducers: Mapping[ResultKey, Reducer]) -> dict[ResultKey, Any]:
         """Show this piece to every unfinished reducer; they all belong to one reduction of one call."""
+        with self._setting.watch.working.timed(0):
+            return self._ways.run(lambda evaluator, most: self._reduce(piece, reducers, evaluator, most))
+
+    def _reduce(
+        self, piece: Piece, reducers: Mapping[ResultKey, Reducer], evaluator: Evaluator, most: int | None
+    ) -> dict[ResultKey, Any]:
         seen: dict[ResultKey, Any] = {}
         packed: dict[ResultKey, Any] = {}
         for span in piece:
@@ -96,18 +105,20 @@ class Worker:
                 for reduction in call.reductions:
                     key = result_key(call, reduction, span.first)
                     if key in reducers and reducers[key].outcome is None:
-                        self._observe(span, call, reduction, reducers[key], seen.setdefault(key, reducers[key].empty()))
+                        own = seen.setdefault(key, reducers[key].empty())
+                        for row, raws, block in self._blocks(span, evaluator, most):
+                            evaluator.show(call, reduction, row, raws, block, reducers[key], own)
             done = [key for key in seen if key[2] == span.first]
             packed |= {key: reducers[key].pack(seen.pop(key)) for key in done}
         return packed | {key: reducers[key].pack(value) for key, value in seen.items()}
 
-    def _observe(self, span: Span, call: Call, reduction: Reduction, reducer: Reducer, seen: Any) -> None:
+    def _blocks(self, span: Span, evaluator: Evaluator, most: int | None) -> Iterator[tuple[Row, Raws, Block]]:
+        """Read a span chunk by chunk and yield its blocks."""
         row = self._setting.rows[span.first]
         for chunk in self._chunks(span):
             raws = self._read_all(row, chunk, hashers=None)
-            for block in self._evaluator.blocks(row, chunk.row, chunk.first, chunk.length):
-                arrays = self._evaluator.view(call, reduction, row, raws, block)
-                reducer.observe(seen, arrays, block.row, block.first, self._backend)
+            for block in evaluator.blocks(row, chunk.row, chunk.first, chunk.length, most):
+                yield row, raws, block
 
     def _chunks(self, span: Span) -> Iterator[_Chunk]:
         """Cut a span into chunks that fit the buffers: pieces of one row, or as many whole small rows as fit."""
@@ -130,8 +141,7 @@ class Worker:
 
     def _limit(self, row: Row) -> int:
         """Return the elements of a chunk: whole units, so many that the bytes are the same for every width."""
-        widest = 1 if moves_bytes(row) else max(DTYPES[tensor.dtype].bits // 8 for tensor in row.tensors if tensor)
-        blocks = self._setting.chunk_elements * 2 // widest // BLOCK_ELEMENTS
+        blocks = self._setting.chunk_elements * 2 // widest(row) // BLOCK_ELEMENTS
         return max(1, max(1, blocks) * BLOCK_ELEMENTS // unit(row)) * unit(row)
 
     def _process_span(self, span: Span) -> SpanDigests:
@@ -171,7 +181,7 @@ class Worker:
 
     def _checked_outcome(self, row: Row, chunk: _Chunk, raws: Mapping[int, Buffer]) -> Buffer:
         """Return the output bytes of a chunk, refusing what is not finite in the inputs or the outcome."""
-        summed = self._evaluator.weighted_sum(row, chunk.row, raws)
+        summed = self._ways.first.weighted_sum(row, chunk.row, raws)
         for source, raw in raws.items():
             if summed is None or source not in summed.checked:
                 self._check_finite(raw, row, chunk, source)
@@ -217,9 +227,12 @@ class Worker:
             return raws.get(row.expression.source, memoryview(b""))  # a longer one of another model is still read
         width = DTYPES[row.dtype].bits // 8
         out: Buffer = self._backend.raw("out", chunk.length * width)
-        for block in self._evaluator.blocks(row, chunk.row, chunk.first, chunk.length):
-            array = self._evaluator.evaluate(row, raws, block)
-            self._backend.store(array, row.dtype, out[block.offset * width : (block.offset + block.length) * width])
+
+        def compute(evaluator: Evaluator, most: int | None) -> None:
+            for block in evaluator.blocks(row, chunk.row, chunk.first, chunk.length, most):
+                evaluator.fill(out[block.offset * width : (block.offset + block.length) * width], row, raws, block)
+
+        self._ways.run(compute)
         if not self._setting.allow_nonfinite:
             position = self._backend.first_nonfinite(out, row.dtype)
             if position is not None:
@@ -234,7 +247,9 @@ class Worker:
     def _write(self, row: Row, chunk: _Chunk, out: Buffer, hasher: Any) -> None:
         bits = 8 if moves_bytes(row) else DTYPES[row.dtype].bits
         hasher.update(out, *_part_bytes(chunk, bits))
+        began = self._setting.watch.writing.begin()
         self._setting.sink.write(row, chunk.first * bits // 8, out)
+        self._setting.watch.writing.end(began, len(out))
 
 
 class _RowHasher:

@@ -83,7 +83,7 @@ def test_torch_on_the_cpu_gives_the_bits_of_numpy(method, dtype, monkeypatch):
     torch_type = torch_dtype(dtype)
     base, models = models_of(method, torch_type, {"w": 70_001, "s": 3}, spread=0.9)
     by_numpy = merge_states(method, models, base, **PERMISSIVE.get(method, {}))
-    monkeypatch.setattr(engine, "_backend", lambda settings, chunk, **_: (lambda: TorchBackend("cpu"), chunk))
+    monkeypatch.setattr(engine, "choose_backend", lambda *_: (lambda: TorchBackend("cpu"), 2**20))
     assert_alike(method, merge_states(method, models, base, **PERMISSIVE.get(method, {})), by_numpy)
 
 
@@ -92,7 +92,7 @@ def test_torch_on_the_cpu_gives_the_bits_of_numpy(method, dtype, monkeypatch):
 def test_torch_rounds_to_an_output_type_as_numpy(method, target, monkeypatch):
     base, models = models_of(method, torch.float32, {"w": 70_001}, spread=0.7)
     by_numpy = merge_states(method, models, base, dtype=target, **PERMISSIVE.get(method, {}))
-    monkeypatch.setattr(engine, "_backend", lambda settings, chunk, **_: (lambda: TorchBackend("cpu"), chunk))
+    monkeypatch.setattr(engine, "choose_backend", lambda *_: (lambda: TorchBackend("cpu"), 2**20))
     assert_alike(method, merge_states(method, models, base, dtype=target, **PERMISSIVE.get(method, {})), by_numpy)
 
 
