@@ -12,13 +12,13 @@ import re
 from pathlib import Path
 from typing import Any
 
+from .checkpoints.address import OutputPath
 from .checkpoints.bringing import companion_of
 from .checkpoints.checkpoint import Source
 from .checkpoints.companions import CARD
 from .checkpoints.derived import whole
 from .checkpoints.remote.reference import hub_reference
 from .checkpoints.resolve import local_path, with_adapter
-from .checkpoints.target import check_ours_text
 from .errors import MergeError
 from .plan import Plan
 from .planning.layout import is_single_file
@@ -28,23 +28,12 @@ MARK = "<!-- written by merge -->"
 _RECIPE = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
-def card_path(out: Path) -> Path:
+def card_path(out: OutputPath) -> OutputPath:
     """Return where the card of an output lies: README.md inside a folder, ``NAME.md`` beside a file."""
     return out.with_name(out.name + ".md") if is_single_file(out) else out / CARD
 
 
-def check_card(out: Path) -> None:
-    """Refuse to replace a file beside a single-file output that no merge wrote.
-
-    Raises:
-        UsageError: Naming it.
-    """
-    path = card_path(out)
-    if is_single_file(out) and os.path.lexists(path):
-        check_ours_text(path, MARK)
-
-
-def render_card(plan: Plan, out: Path, input_ids: list[str], output_id: str, facts: list[str]) -> str:
+def render_card(plan: Plan, out: OutputPath, input_ids: list[str], output_id: str, facts: list[str]) -> str:
     """Return the card's Markdown.
 
     Args:
@@ -56,7 +45,7 @@ def render_card(plan: Plan, out: Path, input_ids: list[str], output_id: str, fac
     """
     names = [_name(source, plan, out) for source in plan.sources]
     lines = ["---", *_front_matter(plan), "---", MARK, "", f"# {plan.recipe.name or out.stem}", ""]
-    lines += [f"Merged by {TOOL}. `merge verify {out.name}` repeats it and compares.", "", "## Models", ""]
+    lines += [f"Merged by {TOOL}. `merge verify {_shown(out)}` repeats it and compares.", "", "## Models", ""]
     lines += ["| role | model | content id |", "|---|---|---|"]
     lines += [
         f"| {role or 'model'} | `{name}` | `{identity}` |"
@@ -68,14 +57,18 @@ def render_card(plan: Plan, out: Path, input_ids: list[str], output_id: str, fac
     return "\n".join(lines)
 
 
-def _name(source: Source, plan: Plan, out: Path) -> str:
+def _shown(out: OutputPath) -> str:
+    return out.name if isinstance(out, Path) else str(out)
+
+
+def _name(source: Source, plan: Plan, out: OutputPath) -> str:
     """Return what the card calls a source; for a part of a checkpoint, after the checkpoint's place."""
     model = whole(source)  # of a model with an adapter both, base+adapter
     place = relative_location(getattr(model, "origin", None) or model.location, plan, out)
     return source.location.replace(model.location, place, 1)
 
 
-def _recipe(plan: Plan, names: list[str], out: Path) -> dict[str, Any]:
+def _recipe(plan: Plan, names: list[str], out: OutputPath) -> dict[str, Any]:
     return described(plan, names, lambda location: relative_location(location, plan, out))
 
 
@@ -109,8 +102,8 @@ def _licence(path: Path | None) -> str | None:
     return match[1] if match else None
 
 
-def relative_location(location: str, plan: Plan, out: Path) -> str:
-    """Return a local path relative to the card's folder, ``./`` in front; both where an adapter follows a plus."""
+def relative_location(location: str, plan: Plan, out: OutputPath) -> str:
+    """Return a local path as the card names it, ``./`` in front; both where an adapter follows a plus."""
     halves = with_adapter(location, plan.recipe.folder)
     if halves is not None:
         return "+".join(relative_location(half, plan, out) for half in halves)
@@ -118,10 +111,15 @@ def relative_location(location: str, plan: Plan, out: Path) -> str:
     return relative_path(path, out) if path.exists() else location
 
 
-def relative_path(path: Path, out: Path) -> str:
-    """Return a path relative to the folder of an output's card, ``./`` in front."""
+def relative_path(path: Path, out: OutputPath) -> str:
+    """Return a path relative to the folder of an output's card, ``./`` in front.
+
+    From a card elsewhere no path leads to this machine: there it is relative to the current folder, in which
+    `merge verify` looks for it again. An absolute path would only tell how this machine is laid out.
+    """
+    folder = card_path(out).parent
     try:
-        relative = os.path.relpath(path.resolve(), card_path(out).parent.resolve())
+        relative = os.path.relpath(path.resolve(), folder.resolve() if isinstance(folder, Path) else Path.cwd())
     except ValueError:  # another drive
         return str(path.resolve())
     return relative if relative.startswith(".") else f"./{relative}"
@@ -139,17 +137,20 @@ def dump_yaml(value: Any) -> str:
     return stream.getvalue()
 
 
-def recipe_text(out: Path) -> str:
+def recipe_text(path: Path | None, where: str) -> str:
     """Return the recipe in an output's card.
+
+    Args:
+        path: Of the card; None where there is none.
+        where: What stands for it in messages.
 
     Raises:
         MergeError: When there is no card, or no recipe in it.
     """
-    path = card_path(out)
-    if not path.is_file():
+    if path is None or not path.is_file():
         what = "there is no model card, which says where the inputs are"
-        raise MergeError(what, where=str(path), hint="merge again with --force, or put the card back")
+        raise MergeError(what, where=where, hint="merge again with --force, or put the card back")
     match = _RECIPE.search(path.read_text("utf-8", "replace"))
     if match is None:
-        raise MergeError("the model card holds no recipe", where=str(path))
+        raise MergeError("the model card holds no recipe", where=where)
     return match[1]

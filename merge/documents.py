@@ -9,7 +9,9 @@ from typing_extensions import TypedDict
 
 from .after.document import MeasuredDocument
 from .alignment.document import AlignmentRow
+from .estimate.document import EstimateDocument
 from .ledger_document import LedgerDocument
+from .pushing.document import PushDocument
 from .search.line_document import BarrierDocument
 
 
@@ -53,6 +55,7 @@ class PlanDocument(TypedDict):
     bytes_read: int
     reads: int
     bytes_written: int
+    estimate: EstimateDocument
     files: list[PlannedFile]
     tensors: list[PlannedTensor]
     skipped: list[SkippedTensor]
@@ -207,4 +210,5 @@ DOCUMENTS: dict[str, Callable[[], Any]] = {
     "barrier": lambda: BarrierDocument,
     "calibrate": _calibration,
     "bundle": _bundle,
+    "push": lambda: PushDocument,
 }

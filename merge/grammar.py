@@ -12,6 +12,7 @@ from typing import Any
 
 from .alignment.expand import expand
 from .calibration.facts import KINDS
+from .checkpoints.address import output_path
 from .dtypes import parse_dtype
 from .errors import MergeError, UsageError, suggest
 from .mergekit.other_tools import refuse_other_tools
@@ -237,10 +238,10 @@ def _output(section: Section) -> Output:
     if "output" not in section.mapping:
         return Output()
     if isinstance(section.mapping["output"], str):
-        return Output(Path(section.text("output", "")))
+        return Output(output_path(section.text("output", "")))
     found = section.section("output")
     found.check_keys(OUTPUT_KEYS)
-    path = Path(found.text("path", "")) if "path" in found.mapping else None
+    path = output_path(found.text("path", "")) if "path" in found.mapping else None
     dtype = parse_dtype(found.text("dtype", ""), where=found.where("dtype")) if "dtype" in found.mapping else None
     size = found.mapping.get("max_shard_size", DEFAULT_SHARD_BYTES)
     tokenizer = read_tokenizer(found, "tokenizer") if "tokenizer" in found.mapping else None

@@ -6,10 +6,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from .errors import UsageError
 from .vocabulary.request import TokenizerRequest
+
+if TYPE_CHECKING:
+    from .checkpoints.address import OutputPath
 
 Policy = Literal["error", "base", "skip", "average-present"]
 POLICIES: tuple[Policy, ...] = ("error", "base", "skip", "average-present")
@@ -129,12 +132,13 @@ class Output:
     """Where the result goes and in which form.
 
     Attributes:
+        path: On this machine or elsewhere.
         dtype: A format code such as ``BF16``; None where every tensor keeps its own.
         tokenizer: The tokenizer that it gets, where models of different vocabularies are merged.
         chat_template: ``auto``, the name of a template, or a template; None where it is copied with the tokenizer.
     """
 
-    path: Path | None = None
+    path: OutputPath | None = None
     dtype: str | None = None
     max_shard_size: int = DEFAULT_SHARD_BYTES
     tokenizer: TokenizerRequest | None = None

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from .card import card_path, recipe_text
+from .card import recipe_text
 from .checkpoints.checkpoint import OUR_KEY, FileCheckpoint
+from .checkpoints.companions import CARD
 from .checkpoints.derived import whole
+from .checkpoints.remote.cards import fetch_card
 from .checkpoints.remote.reference import is_remote
 from .checkpoints.resolve import local_path, open_checkpoint
 from .checkpoints.staging import is_unfinished
@@ -24,6 +26,7 @@ from .recipe import Merge, Output, Recipe
 from .section import parse_section
 from .streaming.digests import OUTPUT
 
+_FROM_ELSEWHERE = "a card elsewhere names local inputs as seen from the folder that merge ran in: verify it there"
 PROVES = "that the same tool makes the same bytes from the same inputs; not that the merge is a good one"
 
 
@@ -41,14 +44,13 @@ def verify(location: str, settings: RunSettings) -> VerifyDocument:
         raise MergeError("its merge was stopped before the end", where=location, hint="--resume finishes it")
     out = open_checkpoint(location)
     try:
-        if not out.files:
-            raise UsageError("this lies elsewhere", where=location, hint="merge verify takes an output on this machine")
         if OUR_KEY not in out.metadata:
             raise MergeError("this is no output of a merge: its metadata names none", where=location)
         try:
             plan = _plan(out)
         except UsageError as error:  # the request was sound; what it stands on has changed
-            raise MergeError(error.what, where=error.where, hint=error.hint) from None
+            hint = error.hint if out.files else _FROM_ELSEWHERE
+            raise MergeError(error.what, where=error.where, hint=hint) from None
         try:
             outcome = run(
                 plan, NullSink(), RunSettings(settings.device, settings.threads, None, True, settings.advance)
@@ -60,12 +62,18 @@ def verify(location: str, settings: RunSettings) -> VerifyDocument:
         out.close()
 
 
-def _plan(out: FileCheckpoint) -> Plan:
+def _card(out: FileCheckpoint) -> tuple[Path, str]:
+    """Return the path of the card of an output on this machine, and what stands for it in messages."""
     file = out.files[0]
-    beside = is_single_file(file) and (card_path(file).is_file() or not card_path(file.parent).is_file())
-    path = file if beside else file.parent
-    text, folder = recipe_text(path), card_path(path).parent
-    name = f"{card_path(path)} (recipe)"
+    beside, within = file.with_name(f"{file.name}.md"), file.parent / CARD
+    path = beside if is_single_file(file) and (beside.is_file() or not within.is_file()) else within
+    return path, str(path)
+
+
+def _plan(out: FileCheckpoint) -> Plan:
+    path, where = _card(out) if out.files else fetch_card(out)
+    text, name = recipe_text(path, where), f"{where} (recipe)"
+    folder = path.parent if path and out.files else None  # from elsewhere no path leads here
     section = parse_section(text, name)
     if "cast" in section.mapping:
         dtype = (section.mapping.get("output") or {}).get("dtype")

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple, Protocol
 from ..errors import MergeError
 from .files import Buffer, ReadFile
 from .header import TensorInfo
+from .links import link_of, reading_meter
+from .meter import Meter
 
 OUR_KEY = "merge.output"  # metadata that every file of ours has
 
@@ -99,7 +101,13 @@ class FileCheckpoint:
                 if tensor.file not in self._open:
                     self._open[tensor.file] = ReadFile(self.files[tensor.file], str(self.files[tensor.file]))
                 reader = self._open[tensor.file]
+        began = self._reading.begin()
         reader.read_into(tensor.start + offset, buffer)
+        self._reading.end(began, len(buffer))
+
+    @cached_property
+    def _reading(self) -> Meter:
+        return reading_meter(link_of(self))
 
     def check_unchanged(self) -> None:
         """Refuse files that are no longer those that were opened.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +91,25 @@ def whole(source: Source) -> Source:
     return source if below is None or isinstance(source, FileCheckpoint) else whole(below)
 
 
+def stored_sizes(source: Source) -> Callable[[TensorInfo], int]:
+    """Return what tells how many bytes are read for a tensor of a source: fewer where those are narrower."""
+    below: Any = source
+    while below is not None:
+        stored: Callable[[TensorInfo], int] | None = getattr(below, "stored_bytes", None)
+        if stored is not None:
+            return stored
+        below = getattr(below, "source", None)
+    return lambda tensor: tensor.nbytes
+
+
+def _below(source: Source) -> Iterator[Source]:
+    """Yield the sources that a source is made from, the nearest first."""
+    below: Source | None = getattr(source, "source", None)
+    while below is not None:
+        yield below
+        below = getattr(below, "source", None)
+
+
 def same_tensors(read: Iterable[TensorKey], opened: Sequence[Source]) -> dict[TensorKey, TensorKey]:
     """Return the tensors that are read already because a source made from theirs passes them on, and as what.
 
@@ -99,7 +118,7 @@ def same_tensors(read: Iterable[TensorKey], opened: Sequence[Source]) -> dict[Te
         opened: All sources.
     """
     positions = {id(source): number for number, source in enumerate(opened)}
-    if not any(hasattr(source, "source") for source in opened):
+    if not any(id(below) in positions for source in opened for below in _below(source)):
         return {}
     found: dict[TensorKey, TensorKey] = {}
     for key in read:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from .checkpoint import Source
 from .header import TensorInfo
 from .part import PartSource
+from .scaled import ScaledCheckpoint
 
 if TYPE_CHECKING:
     from ..planning.rows import Row
@@ -35,9 +36,9 @@ def announce(rows: Sequence[Row], sources: Sequence[Source], *, again: bool) -> 
         if not isinstance(origin, Foresighted):
             continue
         own = [number for number, source in enumerate(sources) if _origin(source) is origin]
-        if all(_passes_on(sources[number]) for number in own):
-            read = [tensor for row in rows for number in own if (tensor := row.tensors[number]) is not None]
-            origin.expect(read, again=again)
+        if all(_is_read_once(sources[number]) for number in own):
+            read = [(number, tensor) for row in rows for number in own if (tensor := row.tensors[number]) is not None]
+            origin.expect((found for number, tensor in read for found in _behind(sources[number], tensor)), again=again)
         else:  # a source that computes its tensors reads what it needs, and some of it twice
             announce_again(origin)
 
@@ -56,6 +57,17 @@ def _origin(source: Source) -> Source:
     return source if below is None else _origin(below)
 
 
-def _passes_on(source: Source) -> bool:
-    """Tell whether a source's tensors are those of the checkpoint beneath it, at the same places."""
-    return _passes_on(source.source) if isinstance(source, PartSource) else not hasattr(source, "source")
+def _is_read_once(source: Source) -> bool:
+    """Tell whether all that is read of the checkpoint beneath is known, and read once."""
+    if isinstance(source, PartSource | ScaledCheckpoint):
+        return _is_read_once(source.source)
+    return not hasattr(source, "source")
+
+
+def _behind(source: Source, tensor: TensorInfo) -> list[TensorInfo]:
+    """Return what is read of the checkpoint beneath for a tensor."""
+    if isinstance(source, PartSource):
+        return _behind(source.source, tensor)
+    if isinstance(source, ScaledCheckpoint):
+        return [found for part in source.behind(tensor) for found in _behind(source.source, part)]
+    return [tensor]

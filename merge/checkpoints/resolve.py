@@ -11,10 +11,11 @@ from .checkpoint import FileCheckpoint
 from .folders import by_name, open_folder
 from .header_file import is_pickle, read_header
 from .remote.reference import is_marked, is_remote, is_url
+from .scaled import with_scales_applied
 
 
 def open_checkpoint(location: str, *, relative_to: Path | None = None) -> FileCheckpoint:
-    """Open a checkpoint by reading its headers only.
+    """Open a checkpoint by reading its headers only; 8-bit floats with scales are read as 16-bit ones.
 
     Args:
         location: A file of safetensors or of torch.save under any name, a folder, an id of the hub, a URL, or
@@ -24,6 +25,15 @@ def open_checkpoint(location: str, *, relative_to: Path | None = None) -> FileCh
     Raises:
         MergeError: When nothing is there, or what is there is no sound checkpoint.
     """
+    opened = _open_as_it_is(location, relative_to)
+    try:
+        return with_scales_applied(opened)
+    except BaseException:
+        opened.close()
+        raise
+
+
+def _open_as_it_is(location: str, relative_to: Path | None) -> FileCheckpoint:
     path = local_path(location, relative_to)
     if path.is_dir():
         return open_folder(location, path)

@@ -10,9 +10,10 @@ from ..planning.layout import OutputFile
 from ..planning.rows import Row
 from .files import Buffer, WriteFile
 from .header import render_entries, render_header
+from .shared_files import FilesOpener, HandedNothing
 
 
-def _headers(files: Sequence[OutputFile], metadata: dict[str, str]) -> tuple[list[bytes], list[bytes]]:
+def rendered_headers(files: Sequence[OutputFile], metadata: dict[str, str]) -> tuple[list[bytes], list[bytes]]:
     """Return the rendered entries and the whole header of every file."""
     entries = [render_entries(file.slots) for file in files]
     return entries, [render_header(part, metadata) for part in entries]
@@ -20,7 +21,8 @@ def _headers(files: Sequence[OutputFile], metadata: dict[str, str]) -> tuple[lis
 
 def is_continuable(files: Sequence[OutputFile], locate: Callable[[str], Path], metadata: dict[str, str]) -> bool:
     """Tell whether every file of an earlier run is still there in its full size."""
-    sizes = [len(header) + file.nbytes for file, header in zip(files, _headers(files, metadata)[1], strict=True)]
+    headers = rendered_headers(files, metadata)[1]
+    sizes = [len(header) + file.nbytes for file, header in zip(files, headers, strict=True)]
     paths = [locate(file.name) for file in files]
     return all(path.is_file() and path.stat().st_size == size for path, size in zip(paths, sizes, strict=True))
 
@@ -35,10 +37,12 @@ class FileSink:
         keep: Whether files of an earlier run are continued.
     """
 
+    whole_files = False
+
     def __init__(
         self, files: Sequence[OutputFile], locate: Callable[[str], Path], metadata: dict[str, str], *, keep: bool
     ) -> None:
-        self._entries, headers = _headers(files, metadata)
+        self._entries, headers = rendered_headers(files, metadata)
         self._starts = [len(header) for header in headers]
         self._files = [
             WriteFile(locate(file.name), start + file.nbytes, keep=keep)
@@ -50,6 +54,13 @@ class FileSink:
     def write(self, row: Row, offset: int, buffer: Buffer) -> None:
         """Write bytes of a row at their final place."""
         self._files[row.file].write(self._starts[row.file] + row.begin + offset, buffer)
+
+    def elsewhere(self) -> FilesOpener:
+        """Return what opens the files in another process."""
+        return FilesOpener([file.path.absolute() for file in self._files], self._starts)
+
+    def take(self, handed: None) -> None:
+        """Do nothing: other processes write where the bytes belong."""
 
     def finish(self, metadata: dict[str, str], *, sync: bool) -> None:
         """Enter the final metadata and, where asked, wait for the disk.
@@ -89,7 +100,16 @@ class MemorySink:
 class NullSink:
     """Throws bytes away; their digests are all that is wanted."""
 
+    whole_files = False
+
     def write(self, row: Row, offset: int, buffer: Buffer) -> None:
+        """Do nothing."""
+
+    def elsewhere(self) -> type[HandedNothing]:
+        """Return what throws bytes away in another process."""
+        return HandedNothing
+
+    def take(self, handed: None) -> None:
         """Do nothing."""
 
 

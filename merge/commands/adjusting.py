@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 from .. import execute
 from ..errors import MergeError
 from ..plan import Plan
-from ..plan_view import plan_as_json, render_plan
 from ..planning.adjustment import COMMANDS
 from .adjusting_request import DEFAULT_BATCH, Request
+from .alone import done_here
 from .flags import MergeFlags
-from .show import say, say_json, warn
+from .merging import run_settings, show_plan
+from .show import say, warn
 
 if TYPE_CHECKING:
     from ..after.declared import ResetOptions
@@ -80,7 +81,7 @@ def _check(request: Request, check: Callable[[Plan], None]) -> None:
         read_data(request.data or "")
         if request.flags.dry_run:
             plan.notes.append(f"{COMMANDS[request.command]} statistics will be measured on {request.data}")
-            say_json(plan_as_json(plan)) if request.flags.json_ else say(render_plan(plan), request.flags)
+            show_plan(plan, run_settings(request.flags), request.flags)
         execute.check_output(plan, execute.WriteSettings(request.flags.force, request.flags.resume))
         if request.flags.report is not None:
             check_directory(request.flags.report)
@@ -99,6 +100,7 @@ def _measured(request: Request, measure: Measure) -> Path:
     from ..progress import items_bar
 
     flags = request.flags
+    done_here("activations are measured", flags)
     path = statistics_folder(request.recipe) / f"{COMMANDS[request.command]}.safetensors"
     store = Store(path, force=flags.force, resume=flags.resume, reuse=True, dtype="float64")
     total, quiet = request.options.samples * request.passes, flags.quiet or flags.json_

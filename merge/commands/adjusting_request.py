@@ -16,7 +16,7 @@ from .flags import COMMON, MergeFlags, signature, take_common
 from .method import own_flag
 
 DEFAULT_BATCH = 128
-UNUSED = ("keep", "missing", "mismatch", "dtype")  # what is not adjusted stays bit for bit
+UNUSED = ("keep", "missing", "mismatch", "dtype", "gpu_memory")  # what is not adjusted stays bit for bit
 _PREFIX, _PANEL = "option_", "Statistics"
 _RUNNING = {
     name: (Annotated[kind, typer.Option(flag, help=text, rich_help_panel="Running", min=least)], None)

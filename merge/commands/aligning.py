@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..alignment.expand import expand
 from ..alignment.kinds import chosen_kinds
+from ..checkpoints.address import OutputPath, on_this_machine
 from ..completion.places import location_of
 from ..errors import MergeError, UsageError
 from ..method import Method
@@ -45,6 +45,7 @@ def perform_alignment(
         raise UsageError(f"{method.name} takes no --sweep", hint="keep the orders with --emit permutations")
     chosen_kinds(str(recipe.merge.calibration.get("only", "")))
     if chosen.explain:
+        flags.refuse_spreading("--explain merges nothing")
         _explain(recipe, chosen, flags)
         return
     _check(recipe, method, chosen)
@@ -108,7 +109,7 @@ def _aligned_alone(recipe: Recipe) -> Recipe:
 def _curves(recipe: Recipe, flags: MergeFlags) -> More:
     """Return what draws the line from the first model to the second, before and after it is aligned."""
 
-    def draw(out: Path) -> dict[str, Any]:
+    def draw(out: OutputPath) -> dict[str, Any]:
         from ..evaluation.device import choose_device
         from ..evaluation.specification import read_benchmarks
         from ..evaluation.task import Settings
@@ -153,6 +154,7 @@ def _write_permutations(recipe: Recipe, chosen: AlignmentFlags, flags: MergeFlag
     out = recipe.output.path
     if out is None:
         raise UsageError("there is no output path", hint="give -o FILE for the permutations")
+    out = on_this_machine(out, "permutations", "write them here, then copy the file")
     _check_nothing_is_merged(recipe, flags)
     with _alike():
         check_before(recipe, replace(flags, dry_run=True))  # all but the output, which is no checkpoint
@@ -168,6 +170,7 @@ def _check_nothing_is_merged(recipe: Recipe, flags: MergeFlags) -> None:
     """Refuse flags that shape a merged output, where only orders are written."""
     given = {"--base": recipe.merge.base, "--report-benchmark": recipe.evaluate, "--sha256": flags.sha256}
     given |= {f"--{name.replace('_', '-')}": getattr(flags, name) for name in _OF_AN_OUTPUT}
+    flags.refuse_spreading("--emit permutations merges nothing")
     for flag, value in given.items():
         if value:
             raise UsageError(f"--emit permutations merges nothing, so that {flag} means nothing", hint="leave it out")

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import UsageError
+from ..checkpoints.address import output_path
 from .flags import COMMON
 
 _OUTPUT, _RUN = "Output", "Running"
@@ -17,7 +18,12 @@ _SHARED: tuple[str, ...] = ("report", "dry_run", "force", "seed", "device", "arc
 _SHARED += ("offline", "json_", "quiet", "traceback")
 BUNDLE: dict[str, tuple[Any, Any]] = {
     "out": (
-        Annotated[Path | None, typer.Option("-o", "--out", help="The bundle's folder.", rich_help_panel=_OUTPUT)],
+        Annotated[
+            Path | None,
+            typer.Option(
+                "-o", "--out", help="The bundle's folder.", rich_help_panel=_OUTPUT, parser=output_path, metavar="PATH"
+            ),
+        ],
         None,
     ),
     "copy": (

@@ -22,7 +22,7 @@ def bundle_of_recipe(recipe: Recipe, flags: MergeFlags) -> tuple[Request, Bundle
     """
     from ..bundles.rules import find_rule
     from ..bundles.writing import Request
-    from ..checkpoints.resolve import local_path
+    from ..checkpoints.address import on_this_machine, settled
 
     merge = recipe.merge
     rule = find_rule(merge.method)
@@ -30,7 +30,8 @@ def bundle_of_recipe(recipe: Recipe, flags: MergeFlags) -> tuple[Request, Bundle
     options = rule.resolve(merge.options, [model.options for model in merge.models], merge.where)
     if recipe.output.path is None:
         raise UsageError("there is no output path", where=merge.where, hint="give output: ./FOLDER, or -o FOLDER")
-    out = local_path(recipe.output.path, recipe.folder)
+    hint = "write it here, then copy its folder"
+    out = on_this_machine(settled(recipe.output.path, recipe.folder), "a bundle", hint)
     members = tuple(str(model.model) for model in merge.models)
     request = Request(
         rule,
@@ -56,6 +57,8 @@ def _refuse_unheeded(recipe: Recipe, flags: MergeFlags, rule: Rule) -> None:
     given |= {"missing": recipe.missing != "error", "mismatch": recipe.mismatch != "error", "dtype": output.dtype}
     given |= {"max_shard_size": output.max_shard_size != DEFAULT_SHARD_BYTES, "calibration": merge.calibration}
     given |= {"--resume": flags.resume, "--sha256": flags.sha256}
+    if flags.spread_flag is not None:
+        given[flags.spread_flag] = True
     given |= {"--threads": flags.threads, "--allow-nonfinite": flags.allow_nonfinite}
     for name, value in given.items():
         if value:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..checkpoints.address import on_this_machine
 from ..errors import UsageError
 from .bundle_flags import BUNDLE, BundleFlags, flags_of
 from .flags import go_offline, signature
@@ -53,7 +54,7 @@ def _take(rule: Rule, values: dict[str, Any]) -> tuple[Request, BundleFlags]:
         rule,
         options,
         tuple(models),
-        local_path(values["out"]),
+        local_path(on_this_machine(values["out"], "a bundle", "write it here, then copy its folder")),
         values["architecture"],
         values["seed"] or 0,
         values["copy"],

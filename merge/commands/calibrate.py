@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from ..calibration.declared import FisherCalibration, GramCalibration
+from ..checkpoints.address import on_this_machine, output_path
 from ..options import Options
 from .flags import go_offline, signature
 from .method import own_flag
@@ -31,6 +32,10 @@ def _flag(kind: Any, default: Any, *names: str, panel: str, help_text: str, **mo
     return Annotated[kind, typer.Option(*names, help=help_text, rich_help_panel=panel, **more)], default
 
 
+def _file_here(text: str) -> Path:
+    return on_this_machine(output_path(text), "statistics", "write them here, then copy the file")
+
+
 _PARAMETERS: dict[str, tuple[Any, Any]] = {
     "model": (
         Annotated[str, typer.Argument(help="A checkpoint file, folder, hub id or recipe.", metavar="MODEL")],
@@ -39,7 +44,16 @@ _PARAMETERS: dict[str, tuple[Any, Any]] = {
     "data": _flag(
         str, ..., "--data", panel=_RUN, help_text="A benchmark's YAML or name, an npz, a folder of images, texts, …"
     ),
-    "out": _flag(Path, ..., "-o", "--out", panel=_OUTPUT, help_text="The file of statistics, a safetensors file."),
+    "out": _flag(
+        Path,
+        ...,
+        "-o",
+        "--out",
+        panel=_OUTPUT,
+        help_text="The file of statistics, a safetensors file.",
+        parser=_file_here,
+        metavar="PATH",
+    ),
     "dtype": _flag(str, "float32", "--dtype", panel=_OUTPUT, help_text="Type of what is stored: float32 or float64."),
     "force": _flag(bool, False, "--force", panel=_OUTPUT, help_text="Replace a file that stands there."),
     "resume": _flag(

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from ..errors import UsageError
-from .flags import go_offline
+from .flags import go_offline, spreading_of
 from .show import Speech, say, say_json
 
 PANEL = "Evaluation"
@@ -41,6 +41,19 @@ def command(
     skip_broken: Annotated[
         bool, typer.Option("--skip-broken", help="Leave out and count items that cannot be read.")
     ] = False,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            "--threads",
+            help="Threads of a process on the CPU; last digits may depend on it. (default: one per core; with ray 1)",
+            min=1,
+        ),
+    ] = None,
+    workers: Annotated[
+        int, typer.Option("--workers", help="Processes that share models and benchmarks, each with its threads.", min=1)
+    ] = 1,
+    engine: Annotated[str, typer.Option("--engine", help="local, or ray: processes of a Ray cluster.")] = "local",
+    address: Annotated[str | None, typer.Option("--address", help="Of the Ray cluster, or auto.")] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Never use the network.")] = False,
     json_: Annotated[bool, typer.Option("--json", help="Print machine-readable output on stdout.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
@@ -49,10 +62,15 @@ def command(
     """Evaluate models on benchmarks, with sample counts, intervals and paired tests."""
     if offline:
         go_offline()
+    from ..engine import cores
     from ..evaluation import evaluate, render_table
 
     if ensemble not in {None, "logits", "probs"}:
         raise UsageError(f"--ensemble must be logits or probs, not '{ensemble}'")
+    spreading = spreading_of(workers, engine, address)
+    if workers > 1 and engine == "local" and threads is None and cores() > 1 and not device.startswith("cuda"):
+        what = "every process has as many threads as one alone would, so that all digits agree"
+        say(f"note: {what}; on a CPU, --threads 1 is faster", Speech(json_, quiet))
     found = evaluate(
         models,
         benchmark,
@@ -65,6 +83,8 @@ def command(
         precision=precision,
         seed=seed,
         skip_broken=skip_broken,
+        threads=threads,
+        spreading=spreading,
         quiet=quiet,
     )
     say(render_table(found), Speech(json_, quiet))

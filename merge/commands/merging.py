@@ -10,22 +10,25 @@ from typing import Any
 
 from .. import execute
 from ..card import card_path
+from ..checkpoints.address import OutputPath, settled
 from ..checkpoints.derived import whole
-from ..checkpoints.resolve import local_path
 from ..engine import RunSettings
 from ..errors import UsageError
+from ..estimate.recording import LEAST_BYTES
+from ..estimate.view import spent
 from ..ledger import summary
 from ..plan import Plan, make_plan
 from ..plan_view import plan_as_json, render_plan
 from ..progress import progress_bar
 from ..provenance import data_use, described
 from ..recipe import Recipe
+from ..streaming.backends import check_gpu_memory
 from .flags import MergeFlags
 from .missing_statistics import completed
 from .show import say, say_json, warn
 
 DEFAULT_BATCH = 256
-More = Callable[[Path], dict[str, Any]]
+More = Callable[[OutputPath], dict[str, Any]]
 
 
 def perform(recipe: Recipe, flags: MergeFlags, plan: Plan | None = None, more: More | None = None) -> None:
@@ -48,7 +51,7 @@ def perform(recipe: Recipe, flags: MergeFlags, plan: Plan | None = None, more: M
 
             plan.notes.extend(announced(recipe))
         if flags.dry_run:  # shown even when the output could not be written, which is said next
-            say_json(plan_as_json(plan)) if flags.json_ else say(render_plan(plan), flags)
+            show_plan(plan, settings.run, flags)
         execute.check_output(plan, settings)
         _check_afterwards(plan, flags)
         if flags.dry_run:
@@ -59,6 +62,14 @@ def perform(recipe: Recipe, flags: MergeFlags, plan: Plan | None = None, more: M
         _run(plan, settings, flags, more)
     finally:
         plan.close()
+
+
+def show_plan(plan: Plan, settings: RunSettings, flags: MergeFlags) -> None:
+    """Print a plan."""
+    if flags.json_:
+        say_json(plan_as_json(plan, settings))
+    else:
+        say(render_plan(plan, settings), flags)
 
 
 def check_before(recipe: Recipe, flags: MergeFlags) -> None:
@@ -77,8 +88,9 @@ def check_before(recipe: Recipe, flags: MergeFlags) -> None:
 
 
 def _check_afterwards(plan: Plan, flags: MergeFlags) -> None:
-    """Refuse, before the merge, a report folder or a benchmark that would fail after it."""
+    """Refuse, before the merge, what would fail in it or after it: memory of no GPU, a report folder, a benchmark."""
     recipe = plan.recipe
+    check_gpu_memory(plan, run_settings(flags))
     if plan.is_pending:
         from ..completion import checks
 
@@ -86,7 +98,7 @@ def _check_afterwards(plan: Plan, flags: MergeFlags) -> None:
     if recipe.report is not None:
         from ..reports import check_directory
 
-        out = local_path(recipe.output.path or "", recipe.folder)
+        out = settled(recipe.output.path or Path(), recipe.folder)
         if recipe.report.absolute() in {out.absolute(), card_path(out).absolute()}:
             raise UsageError("the report and the output are the same path", where=str(recipe.report))
         check_directory(recipe.report)
@@ -99,9 +111,22 @@ def _check_afterwards(plan: Plan, flags: MergeFlags) -> None:
         raise UsageError(f"{flag} is for evaluating, and nothing is evaluated", hint="give --report-benchmark SPEC")
 
 
+def run_settings(flags: MergeFlags) -> RunSettings:
+    """Return how the flags ask a plan to be run."""
+    return RunSettings(
+        device=flags.device,
+        threads=flags.threads,
+        allow_nonfinite=flags.allow_nonfinite,
+        workers=flags.workers,
+        engine="ray" if flags.engine == "ray" else "local",
+        address=flags.address,
+        gpu_memory=flags.gpu_bytes,
+    )
+
+
 def _settings(flags: MergeFlags) -> execute.WriteSettings:
-    run = RunSettings(device=flags.device, threads=flags.threads, allow_nonfinite=flags.allow_nonfinite)
-    return execute.WriteSettings(flags.force, flags.resume, not flags.no_fsync, flags.sha256, run)
+    run = run_settings(flags)
+    return execute.WriteSettings(flags.force, flags.resume, not flags.no_fsync, flags.sha256, run, flags.dry_run)
 
 
 def _run(plan: Plan, settings: execute.WriteSettings, flags: MergeFlags, more: More | None) -> None:
@@ -133,8 +158,10 @@ def _summary(plan: Plan, written: execute.Written) -> list[str]:
     copied = [name for name in written.copied if name not in own]
     lines += [f"copied from {whole(plan.sources[plan.reference]).location}: {', '.join(copied)}"] if copied else []
     lines += [f"made for the output: {', '.join(own)}"] if own else []
-    speed = (plan.bytes_read + plan.bytes_written) / max(written.seconds, 1e-9) / 1e9
+    speed = (plan.bytes_stored + plan.bytes_written) / max(written.seconds, 1e-9) / 1e9
     lines += [f"wrote {written.out} ({counts}) in {written.seconds:.1f} s, {speed:.2f} GB/s"]
+    if written.outcome.totals is not None and plan.bytes_read >= LEAST_BYTES:
+        lines.append(spent(written.outcome.totals))
     return lines
 
 
@@ -149,6 +176,8 @@ def _evaluate(plan: Plan, written: execute.Written, flags: MergeFlags) -> Any:
         model=flags.architecture,
         device=flags.device,
         batch_size=flags.batch_size or DEFAULT_BATCH,
+        threads=flags.threads,
+        spreading=flags.spreading,
         quiet=flags.quiet or flags.json_,
     )
     say(render_table(evaluation), flags)
@@ -163,7 +192,7 @@ def _report(plan: Plan, found: dict[str, Any], evaluation: Any, sections: dict[s
     assert directory is not None  # noqa: S101 - the caller asked
     recipe = described(plan, [source.location for source in plan.sources])
     with progress_bar(plan.bytes_read, plan.counts["merge"], "measuring layers", quiet=flags.quiet) as advance:
-        sections = measure_layers(plan, Path(found["out"]), advance) | sections
+        sections = measure_layers(plan, found["out"], advance) | sections
     rows = evaluation.as_json() if evaluation else None
     paths = report_merge(found, recipe, rows, directory, sections, data_use(plan))
     say(f"report: {', '.join(str(path) for path in paths)}", flags)

@@ -48,5 +48,13 @@ def computing(flags: MergeFlags, advance: Callable[[int], None]) -> Computing:
     from ..evaluation.task import Settings
 
     batch = flags.batch_size or DEFAULT_BATCH
-    settings = Settings(flags.architecture, choose_device(flags.device), batch, advance=advance)
-    return Computing(settings, flags.force, flags.resume, lambda line: say(f"note: {line}", flags))
+    settings = Settings(flags.architecture, choose_device(flags.device_here), batch, advance=advance)
+    return Computing(
+        settings,
+        flags.force,
+        flags.resume,
+        lambda line: say(f"note: {line}", flags),
+        spreading=flags.spreading,
+        elsewhere=flags.device if flags.engine == "ray" else None,
+        threads=flags.threads,
+    )

@@ -46,6 +46,7 @@ def command(**values: Any) -> None:
     if printing:
         if len(paths) > 1 or ranges or flags.json_:
             raise UsageError("--print-recipe prints one recipe, as YAML", hint="leave --json and ranges out")
+        flags.refuse_spreading("--print-recipe merges nothing")
         _print(_read(paths[0], plain, flags))
         return
     for path in paths:

@@ -30,7 +30,7 @@ def _flag(kind: Any, default: Any, name: str, help_text: str, panel: str = _SEAR
     return Annotated[kind, typer.Option(name, help=help_text, rich_help_panel=panel, **more)], default
 
 
-_SHARED = ("out", "report", "dry_run", "force", "device", "offline", "json_", "quiet", "traceback")
+_SHARED = ("out", "report", "dry_run", "force", "device", "engine", "address", "offline", "json_", "quiet", "traceback")
 _PARAMETERS: dict[str, tuple[Any, Any]] = {
     "recipes": (Annotated[list[Path], typer.Argument(help="A YAML recipe.", metavar="RECIPE")], ...),
     "settings": _flag(
@@ -45,7 +45,16 @@ _PARAMETERS: dict[str, tuple[Any, Any]] = {
         str | None, None, "--sampler", "cma, refine (one option), random, grid. (default: cma; one option: refine)"
     ),
     "search_seed": _flag(int, 0, "--seed", "Seed of the sampler and of benchmarks that draw at random.", min=0),
-    "processes": _flag(int, 1, "--processes", "Trials at a time, each in a process and memory of its own.", min=1),
+    "processes": _flag(
+        int | None,
+        None,
+        "--processes",
+        "Trials at a time, each in a process and memory of its own. (default: --workers)",
+        min=1,
+    ),
+    "workers": _flag(
+        int, 1, "--workers", "Processes for the trials, for the merge of -o and for evaluating it.", "Running", min=1
+    ),
     "trial_threads": _flag(int, 1, "--threads", "Threads that a trial computes with on the CPU.", min=1),
     "trials_file": _flag(Path | None, None, "--trials-file", "Keeps the trials. (default: RECIPE.trials.jsonl)"),
     "recipe_out": _flag(

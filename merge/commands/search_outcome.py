@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..data_use import joined_use
@@ -14,6 +13,7 @@ from .flags import MergeFlags
 from .show import render_columns, say, say_json
 
 if TYPE_CHECKING:
+    from ..checkpoints.address import OutputPath
     from ..search.objective import Objective
     from .search_request import SearchRequest
 
@@ -70,7 +70,7 @@ def merge_found(
     """Merge with the numbers that were found, score what was written, evaluate it on other data, report."""
     from .merging import perform
 
-    def more(out: Path) -> dict[str, Any]:
+    def more(out: OutputPath) -> dict[str, Any]:
         section["written"] = objective.score_written(out).as_json()
         return {"search": section}
 
@@ -96,6 +96,7 @@ def evaluate_found(request: SearchRequest, flags: MergeFlags, opened: OpenRecipe
     evaluation = Evaluation()
     if benchmarks:
         more: dict[str, Any] = {"model": request.architecture, "device": flags.device, "batch_size": request.batch_size}
+        more["spreading"] = flags.spreading
         evaluation = evaluate([str(request.found_in)], list(benchmarks), seed=request.search_seed, **more)
         for row in evaluation.results:  # the recipe cannot say that its numbers were found with data; the search knows
             row["data_use"] = joined_use([row["data_use"], "held-out"])

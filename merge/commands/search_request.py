@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import UsageError, suggest
+
+if TYPE_CHECKING:
+    from ..distributed.spreading import Spreading
+    from .flags import MergeFlags
 
 
 @dataclass(frozen=True)
@@ -20,12 +25,19 @@ class SearchRequest:
     trials: int | None
     sampler: str | None
     search_seed: int
-    processes: int
+    processes: int | None
     trial_threads: int
     trials_file: Path | None
     recipe_out: Path | None
     architecture: str | None
     batch_size: int
+
+    def spreading(self, flags: MergeFlags) -> Spreading:
+        """Return who carries out the trials: the processes of --processes, else those that share all of the work."""
+        from ..distributed.spreading import Spreading
+
+        whole = flags.spreading
+        return Spreading(self.processes or whole.workers, whole.engine, whole.address, self.trial_threads)
 
     @property
     def recipe(self) -> Path:

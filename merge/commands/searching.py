@@ -91,7 +91,7 @@ def _objective(request: SearchRequest, flags: MergeFlags, benchmarks: list[Bench
     from ..evaluation.task import Settings
     from ..search.objective import Objective
 
-    device = choose_device(flags.device)
+    device = choose_device(flags.device_here)
     settings = Settings(request.architecture, device, request.batch_size, request.search_seed)
     return Objective.prepare(benchmarks, settings, request.metric)
 
@@ -117,10 +117,12 @@ def _run(
     from ..search.tune import Problem, Search
 
     sampler, most = sampling
-    problem = Problem(opened.space, opened.fill, opened.check(request.processes))
+    spreading = request.spreading(flags)
+    beside = spreading.workers if spreading.engine == "local" else 1
+    problem = Problem(opened.space, opened.fill, opened.check(beside))
     book = TrialBook(request.kept_in, context_of(objective, _configuration(opened)))
     with (
-        evaluator(objective, request.processes, request.trial_threads) as workers,
+        evaluator(objective, spreading, flags.device) as workers,
         items_bar(most, "trials", quiet=flags.quiet or flags.json_) as advance,
     ):
         search = Search(problem, workers, book, advance)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+LONG_LIST = 1000  # entries, from which on each is written on one line: that is many times as fast
 WIDEST_NAME = 80  # columns are not padded beyond this for the sake of one long name
 
 
@@ -44,8 +45,34 @@ def warn(text: str, flags: Voice) -> None:
 
 
 def say_json(value: Any) -> None:
-    """Print JSON for programs."""
-    print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False), flush=True)  # noqa: T201
+    """Print JSON for programs, piece by piece: a plan may have a hundred thousand tensors."""
+    for piece in _json_pieces(value):
+        sys.stdout.write(piece)
+    sys.stdout.write("\n")
+    sys.stdout.flush()
+
+
+def _json_pieces(value: Any) -> Iterator[str]:
+    """Yield the text of a value; the entries of long lists in an object stand on a line each."""
+    if not isinstance(value, dict) or not any(_is_long(entry) for entry in value.values()):
+        yield _json(value, indent=2)
+        return
+    for number, (name, entry) in enumerate(value.items()):
+        yield f"{',' if number else '{'}\n  {_json(name)}: "
+        if _is_long(entry):
+            yield from (f"{',' if place else '['}\n    {_json(each)}" for place, each in enumerate(entry))
+            yield "\n  ]"
+        else:
+            yield _json(entry, indent=2).replace("\n", "\n  ")  # within texts, line breaks are written otherwise
+    yield "\n}"
+
+
+def _is_long(value: Any) -> bool:
+    return isinstance(value, list) and len(value) > LONG_LIST
+
+
+def _json(value: Any, indent: int | None = None) -> str:
+    return json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
 
 
 def render_columns(rows: Sequence[Sequence[str]]) -> str:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from ..checkpoints.address import OutputPath
 from ..checkpoints.target import check_target
 from ..errors import UsageError
 from ..mergekit.stages import read_stages
@@ -43,7 +44,7 @@ def _check_flags(flags: MergeFlags) -> None:
             raise UsageError(what, hint="leave --intermediate-dir out: documents in between are then streamed")
 
 
-def _check_out(out: Path, folder: Path, flags: MergeFlags) -> None:
+def _check_out(out: OutputPath, folder: Path, flags: MergeFlags) -> None:
     if out in (folder, *folder.parents):
         what = "the documents in between would lie in the output"
         raise UsageError(what, where=str(out), hint="choose another --intermediate-dir")
@@ -57,8 +58,9 @@ def _check_place(flags: MergeFlags, place: Path) -> None:
     _check_free(flags, place)
 
 
-def _check_free(flags: MergeFlags, place: Path) -> None:
-    check_target(place, (), is_folder=not is_single_file(place), force=flags.force or flags.resume)
+def _check_free(flags: MergeFlags, place: OutputPath) -> None:
+    if isinstance(place, Path):  # places elsewhere are looked at when their turn comes
+        check_target(place, (), is_folder=not is_single_file(place), force=flags.force or flags.resume)
 
 
 def _with_flags(recipe: Recipe, flags: MergeFlags) -> Recipe:

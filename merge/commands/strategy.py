@@ -8,8 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..checkpoints.address import OutputPath, nearby
 from ..errors import UsageError
 from ..recipe import Recipe, parse_size
+from .alone import done_here
 from .flags import MergeFlags
 from .missing_statistics import completed
 from .show import say, warn
@@ -40,6 +42,7 @@ def perform_strategy(recipe: Recipe, chosen: StrategyFlags, flags: MergeFlags) -
         _say_cost(recipe, chosen, flags)
         return
     recipe = completed(recipe, flags)
+    done_here(f"the weights of --strategy {chosen.strategy} are found", flags)
     with _objective(recipe, chosen, flags, benchmarks) as objective:
         found, section = _find(recipe, chosen, flags, objective)
         section["same_data_as_report"] = _shares_data(recipe, objective)
@@ -64,7 +67,7 @@ def _find(
     if chosen.strategy == "greedy":
         from ..search.select import GreedyChoice, greedy_soup
 
-        out = recipe.output.path or Path()
+        out = nearby(recipe.output.path or Path())
         scores = chosen.scores or out.with_name(f"{out.name}.scores.jsonl")
         choice = GreedyChoice("gt" if chosen.accept == "gt" else "ge", chosen.minimum_gain or 0.0, scores)
         return greedy_soup(recipe, objective, choice, note)
@@ -126,10 +129,10 @@ def _runs(recipe: Recipe, chosen: StrategyFlags) -> int:
 
 def _after(
     objective: Objective, strategy: str, section: dict[str, Any], flags: MergeFlags
-) -> Callable[[Path], dict[str, Any]]:
+) -> Callable[[OutputPath], dict[str, Any]]:
     """Return what scores the written file on the held-out data: rounding may have moved it from its candidate."""
 
-    def score(out: Path) -> dict[str, Any]:
+    def score(out: OutputPath) -> dict[str, Any]:
         found = objective.score_written(out)
         section["written"] = found.as_json()
         say(f"{strategy}: {found.metric} {found.value:.4f} on {objective.name}, which it was selected on", flags)

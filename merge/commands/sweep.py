@@ -91,7 +91,7 @@ def read_sweep(text: str, method: Method) -> tuple[str, list[Decimal]]:
 
 def _one_of(recipe: Recipe, values: Values) -> Recipe:
     """Return the recipe with an output named after its values; what follows a merge follows all of them together."""
-    path = Path(recipe.output.path or "")
+    path = recipe.output.path or Path()
     suffix = path.suffix if is_single_file(path) else ""
     named = "".join(f"-{name}-{value}" for name, value in values)
     output = replace(recipe.output, path=path.with_name(f"{path.name.removesuffix(suffix)}{named}{suffix}"))
@@ -112,10 +112,10 @@ def _perform_all(whole: Recipe, recipes: Sequence[Recipe], flags: MergeFlags) ->
     for one in recipes:
         perform(one, replace(flags, report=None, architecture=None, batch_size=None))
     if whole.evaluate and not flags.dry_run:
-        from ..checkpoints.resolve import local_path
+        from ..checkpoints.address import settled
         from ..evaluation import evaluate, render_table
 
-        outputs = [str(local_path(one.output.path or "", one.folder)) for one in recipes]
+        outputs = [str(settled(one.output.path or Path(), one.folder)) for one in recipes]
         found = evaluate(
             outputs,
             list(whole.evaluate),
@@ -123,6 +123,8 @@ def _perform_all(whole: Recipe, recipes: Sequence[Recipe], flags: MergeFlags) ->
             model=flags.architecture,
             device=flags.device,
             batch_size=flags.batch_size or DEFAULT_BATCH,
+            threads=flags.threads,
+            spreading=flags.spreading,
         )
         say(render_table(found), flags)
 

@@ -83,6 +83,7 @@ def find_orders(
     """
     first = alignments[0]
     _check_one_way(alignments)
+    computing.alone("the orders of units are found")
     with ExitStack() as stack:
         reference = stack.enter_context(_opened(first.to, recipe))
         sources = [stack.enter_context(_opened(alignment.model, recipe)) for alignment in alignments]

@@ -26,8 +26,11 @@ def complete(recipe: Recipe, computing: Computing) -> Recipe:
         UsageError: Data and models do not fit, or statistics are in the way.
         MergeError: A model cannot be run.
     """
+    from ..evaluation.inference import torch_threads
+
     check_before(recipe)
-    found = _complete(recipe.merge, "", Learning(recipe, computing), Aligning(recipe, computing))
+    with torch_threads(computing.threads):
+        found = _complete(recipe.merge, "", Learning(recipe, computing), Aligning(recipe, computing))
     return replace(
         recipe,
         merge=found.merge,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..calibration.storing import AlreadyComputedError, Store
 from ..recipe import Merge, Model, Recipe
+from ..registry import find_method
 from .checks import check_sequential
 from .options import calibration_options, method_options
 from .places import located, location_of, statistics_folder
@@ -45,14 +46,21 @@ class Learning:
 
     def one_by_one(self, merge: Merge, method: Method, label: str) -> Resolved:
         """Compute each model's statistics by themselves."""
-        models = tuple(
-            self._with_statistics(model, merge, method, f"{label}{number}")
-            for number, model in enumerate(merge.models, start=1)
-        )
-        return Resolved(replace(merge, models=models, calibration={}))
+        labels = [f"{label}{number}" for number in range(1, len(merge.models) + 1)]
+        missing = [one for one, model in zip(labels, merge.models, strict=True) if lacks(model, method)]
+        if self._computing.spreading.helps(len(missing)):
+            from .side_by_side import learn_side_by_side
 
-    def _with_statistics(self, model: Model, merge: Merge, method: Method, label: str) -> Model:
-        if method.statistics in model.statistics or model.data is None:
+            found = learn_side_by_side(self._recipe, self._computing, merge, labels)
+        else:
+            pairs = zip(merge.models, labels, strict=True)
+            found = [self.with_statistics(model, merge, one) for model, one in pairs]
+        return Resolved(replace(merge, models=tuple(found), calibration={}))
+
+    def with_statistics(self, model: Model, merge: Merge, label: str) -> Model:
+        """Return one model of a merge with its statistics, which are computed unless it has some."""
+        method = find_method(merge.method)
+        if not lacks(model, method):
             return model
         path = self._path(method.statistics, label)
         store = Store(path, force=self._computing.force, resume=self._computing.resume, reuse=True)
@@ -76,6 +84,7 @@ class Learning:
         from ..calibration.sequential.gather import gather
 
         check_sequential(merge, method)
+        self._computing.alone("Gram matrices are gathered, block by block,")
         outs = [self._path("gram", f"{label}{number}") for number in range(1, len(merge.models) + 1)]
         options = method_options(merge, method)
         folder = self._recipe.folder
@@ -118,6 +127,11 @@ class Learning:
             return merge_in_memory(plan, "the nested merge")
         finally:
             plan.close()
+
+
+def lacks(model: Model, method: Method) -> bool:
+    """Tell whether a model's statistics are still to be computed."""
+    return method.statistics not in model.statistics and model.data is not None
 
 
 def _compute(kind: str) -> Callable[..., Any]:

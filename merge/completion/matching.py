@@ -82,8 +82,14 @@ class Matching:
         Raises:
             MergeError: The models do not fit each other or the groups, or hold NaN or infinities.
         """
-        if self._drawn:
-            return [self._by_activations(source, *self._drawn) for source in self._sources]
+        from ..alignment.matching.products import products_on
+
+        with products_on(self._settings.device):
+            if self._drawn:
+                return [self._by_activations(source, *self._drawn) for source in self._sources]
+            return self._by_weights()
+
+    def _by_weights(self) -> Sequence[Matched]:
         from ..alignment.matching import CheckpointReader, match_many
 
         readers = [CheckpointReader(source) for source in (self._reference, *self._sources)]

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..checkpoints.address import nearby, settled
 from ..checkpoints.resolve import local_path
 from ..errors import UsageError
 from ..recipe import Merge, Model, Recipe
 
 
 def statistics_folder(recipe: Recipe) -> Path:
-    """Return where the statistics of a recipe's output lie."""
-    out = local_path(recipe.output.path or Path("merged"), recipe.folder)
+    """Return where the statistics of a recipe's output lie: beside it, or in the current folder if it is elsewhere."""
+    out = nearby(settled(recipe.output.path or Path("merged"), recipe.folder))
     return out.with_name(f"{out.name}.statistics")
 
 

@@ -6,11 +6,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..dtypes import DTYPES
 from ..recipe import Output
 from .rows import Row
+
+if TYPE_CHECKING:
+    from ..checkpoints.address import OutputPath
 
 FILE_SUFFIXES = (".st", ".safetensors")
 
@@ -38,7 +41,7 @@ class OutputFile:
         return self.slots[-1].end if self.slots else 0
 
 
-def is_single_file(path: Path) -> bool:
+def is_single_file(path: OutputPath) -> bool:
     """Tell whether an output path names one file; anything else is a folder."""
     return path.suffix in FILE_SUFFIXES
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 from ..checkpoints.checkpoint import Source
 from ..checkpoints.header import TensorInfo
+from ..checkpoints.scaled_layout import find_scaled
 from ..dtypes import DTYPES
 from ..errors import MergeError
 
@@ -60,11 +61,12 @@ def is_constant(name: str) -> bool:
 
 
 def refuse_quantised(source: Source) -> None:
-    """Refuse packed weights, on which arithmetic would give noise.
+    """Refuse packed weights, on which arithmetic would give noise; 8-bit floats with scales are read as plain ones.
 
     Raises:
         MergeError: Naming the scheme and the first such tensor.
     """
+    find_scaled(source)  # says what is wrong with scales that could be applied otherwise
     stated = source.config.get("quantization_config")
     if isinstance(stated, Mapping):
         scheme = stated.get("quant_method", "an unnamed scheme")

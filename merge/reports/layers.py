@@ -9,7 +9,6 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..checkpoints.checkpoint import Source
@@ -44,7 +43,7 @@ class _Sums:
     moved: int = 0
 
 
-def measure_layers(plan: Plan, out: Path, advance: Callable[[int, int], None]) -> dict[str, Any]:
+def measure_layers(plan: Plan, out: str, advance: Callable[[int, int], None]) -> dict[str, Any]:
     """Measure the merged tensors of every input by layer.
 
     Args:
@@ -66,7 +65,7 @@ def measure_layers(plan: Plan, out: Path, advance: Callable[[int, int], None]) -
     if not merged or not models:
         return {}
     measured_from_base = len(bases) == 1 and all(row.tensors[bases[0]] for row in merged)
-    output = None if measured_from_base else open_checkpoint(str(out))
+    output = None if measured_from_base else open_checkpoint(out)
     try:
         tensors = _tensors(plan, models, bases[0] if output is None else output)
         sums = _add_up(tensors, len(models), advance)

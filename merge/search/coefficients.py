@@ -43,7 +43,11 @@ def points(models: int, seed: int) -> list[Weights]:
 
 
 def search_coefficients(
-    recipe: Recipe, objective: Objective, note: Callable[[str], None]
+    recipe: Recipe,
+    objective: Objective,
+    note: Callable[[str], None],
+    spreading: Spreading | None = None,
+    device: str = "cpu",
 ) -> tuple[Recipe, dict[str, Any]]:
     """Find the weights of a merge on held-out data.
 
@@ -53,6 +57,8 @@ def search_coefficients(
         recipe: The merge, without weights, and with all its statistics.
         objective: The held-out benchmarks, loaded.
         note: Told of points that cannot be merged, and of the weights that are chosen.
+        spreading: Processes among which points are spread, and their threads; None: this one has all points.
+        device: Of the machines of a cluster, by its name.
 
     Returns:
         The recipe with the weights of the best point, and all points as a section of a report.
@@ -62,7 +68,7 @@ def search_coefficients(
         MergeError: No point can be merged and evaluated.
     """
     check_weights(recipe)
-    tried = [_try(recipe, objective, weights) for weights in points(len(recipe.merge.models), recipe.seed)]
+    tried = list(_try(recipe, objective, spreading, device))
     best = best_of(tried)
     failed = [point for point in tried if point.score is None]
     if failed:
@@ -116,9 +122,25 @@ def _gain(score: Score, before: Score) -> float:
     return -gain if score.metric in LOWER_IS_BETTER else gain
 
 
-def _try(recipe: Recipe, objective: Objective, weights: Weights) -> Point:
-    named = replace(with_weights(recipe, weights), name="weights " + ", ".join(f"{weight:g}" for weight in weights))
-    result = try_out(objective, named)
+def _try(recipe: Recipe, objective: Objective, spreading: Spreading | None, device: str) -> Iterator[Point]:
+    """Yield all points with what came of them, in order."""
+    wanted = points(len(recipe.merge.models), recipe.seed)
+    recipes = [_named(recipe, weights) for weights in wanted]
+    if spreading is None:
+        yield from map(partial(_point, objective), wanted, InProcess(objective).results(recipes))
+        return
+    with evaluator(objective, spreading, device) as others:
+        for weights, result in zip(wanted, others.results(recipes), strict=True):
+            if spreading.is_spread:
+                objective.settings.advance(objective.n)
+            yield _point(objective, weights, result)
+
+
+def _named(recipe: Recipe, weights: Weights) -> Recipe:
+    return replace(with_weights(recipe, weights), name="weights " + ", ".join(f"{weight:g}" for weight in weights))
+
+
+def _point(objective: Objective, weights: Weights, result: Result) -> Point:
     if isinstance(result, UsageError):  # a fault of the request, the same at all points
         raise result
     if isinstance(result, MergeError):

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-import threading
+import uuid
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
+from ..distributed.hands import in_order
+from ..distributed.spreading import Crew, Spreading, crew
 from ..errors import MergeError, UsageError
+from ..evaluation.device import own_device
+from ..evaluation.inference import torch_threads
 from ..evaluation.locate import merge_in_memory
 from ..plan import make_plan
 from ..recipe import Recipe
@@ -24,6 +23,25 @@ if TYPE_CHECKING:
     from ..evaluation.task import Benchmark, Settings
 
 Result = list["Measure"] | MergeError
+
+
+@dataclass(frozen=True)
+class Request:
+    """What every process of a search is told, picklable.
+
+    Attributes:
+        name: Tells this search from others.
+        benchmarks: The held-out data.
+        settings: How models are run.
+        metric: The measure to go by; None: each benchmark's main one.
+        threads: Threads that torch computes with on the CPU.
+    """
+
+    name: str
+    benchmarks: Sequence[Benchmark]
+    settings: Settings
+    metric: str | None
+    threads: int
 
 
 class Evaluator(Protocol):
@@ -70,88 +88,56 @@ class InProcess:
         return (try_out(self._objective, recipe) for recipe in recipes)
 
 
-class InProcesses:
-    """Several trials at a time, each in a process of its own that computes with as many threads as a single one would.
+class Elsewhere:
+    """Trials by other processes, each of which computes with as many threads as a single one would.
 
     Args:
-        executor: Whose processes were started with `begin`.
+        crew: The processes.
+        request: What they are told of the search.
     """
 
-    def __init__(self, executor: ProcessPoolExecutor) -> None:
-        self._executor = executor
+    def __init__(self, crew: Crew, request: Request) -> None:
+        self._crew, self._request = crew, request
 
     def results(self, recipes: Sequence[Recipe]) -> Iterator[Result]:
-        """Yield the results in the order of the recipes. Raises MergeError when a process has died."""
-        try:
-            yield from self._executor.map(_try_out_here, recipes)
-        except BrokenProcessPool:
-            hint = "probably for want of memory: give fewer --processes; finished trials are kept"
-            raise MergeError("a process of the search has died", hint=hint) from None
+        """Yield the results in the order of the recipes. Raises MergeError when processes are lost time and again."""
+        return in_order(self._crew.make(try_out_here, [(self._request, recipe) for recipe in recipes]))
 
 
 @contextmanager
-def evaluator(objective: Objective, processes: int, threads: int) -> Iterator[Evaluator]:
+def evaluator(objective: Objective, spreading: Spreading, device: str = "cpu") -> Iterator[Evaluator]:
     """Yield an evaluator; its processes end with the context.
 
     Args:
         objective: The held-out benchmarks, loaded.
-        processes: How many trials are carried out at a time.
-        threads: How many threads each of them computes with. The same for any number of processes, since sums may
-            depend on it in their last digits.
+        spreading: How many trials are carried out at a time, and where; and how many threads each of them computes
+            with: the same anywhere, since sums may depend on it in their last digits.
+        device: By the name that was given; machines of a cluster choose it themselves.
     """
-    if processes == 1:
-        with _torch_threads(threads):
+    if not spreading.is_spread:
+        with torch_threads(spreading.threads):
             yield InProcess(objective)
         return
-    quiet = replace(objective.settings, advance=_ignore)
-    facts = (objective.benchmarks, quiet, objective.metric, threads)
-    context = multiprocessing.get_context("spawn")  # a fork would inherit torch's threads and devices in pieces
-    others = set(multiprocessing.active_children())
-    executor = ProcessPoolExecutor(processes, mp_context=context, initializer=begin, initargs=facts)
-    try:
-        yield InProcesses(executor)
-    finally:
-        for child in set(multiprocessing.active_children()) - others:
-            child.terminate()  # nobody waits for trials that an error made pointless
-        executor.shutdown(wait=True, cancel_futures=True)
+    settings = replace(objective.settings, advance=_ignore)
+    if spreading.engine != "local":
+        settings = replace(settings, device=device)
+    request = Request(uuid.uuid4().hex, objective.benchmarks, settings, objective.metric, spreading.threads)
+    with crew(spreading) as members:
+        yield Elsewhere(members, request)
 
 
 def _ignore(items: int) -> None:
     """Advance nothing: progress is shown by the process that started the search."""
 
 
-@contextmanager
-def _torch_threads(threads: int) -> Iterator[None]:
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+_here: dict[str, Objective] = {}  # by the name of the search; one at a time
 
 
-_here: list[Objective] = []  # of a process of the search: what `begin` loaded
-
-
-def begin(benchmarks: Sequence[Benchmark], settings: Settings, metric: str | None, threads: int) -> None:
-    """Load the benchmarks in a process of the search."""
-    import torch
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started the search
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    torch.set_num_threads(threads)
-    _here[:] = [Objective.prepare(benchmarks, settings, metric)]
-
-
-def _end_with_parent() -> None:
-    """End when the process that started the search is gone, however it ended: nobody would hear of the results."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _try_out_here(recipe: Recipe) -> Result:
-    return try_out(_here[0], recipe)
+def try_out_here(request: Request, recipe: Recipe) -> Result:
+    """Carry out a trial in a process of the search, which keeps the benchmarks for the next one."""
+    with torch_threads(request.threads):
+        if request.name not in _here:
+            _here.clear()
+            settings = replace(request.settings, device=own_device(request.settings.device))
+            _here[request.name] = Objective.prepare(request.benchmarks, settings, request.metric)
+        return try_out(_here[request.name], recipe)

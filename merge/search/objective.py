@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError, suggest
 from .greedy import Score
 
 if TYPE_CHECKING:
+    from ..checkpoints.address import OutputPath
     from ..evaluation.candidate import Candidate
     from ..evaluation.outcome import Measure, Outcome
     from ..evaluation.task import Benchmark, Settings, Task
@@ -67,7 +67,7 @@ class Objective:
         """
         return self._alike([self._measure(task.evaluate(candidate)) for task in self.tasks])
 
-    def score_written(self, out: Path) -> Score:
+    def score_written(self, out: OutputPath) -> Score:
         """Evaluate a checkpoint that was just written. Raises MergeError when it cannot be read or evaluated."""
         from ..evaluation.locate import CheckpointLocation
 

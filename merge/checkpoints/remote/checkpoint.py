@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,14 @@ from ..checkpoint import FileCheckpoint, read_json_object
 from ..companions import is_companion
 from ..files import Buffer
 from ..header import TensorInfo
+from ..links import link_of, transfer_meter
+from .buffers import Buffers
+from .checksums import Stated
+from .hashing import FileHash
 from .headers import Opened
+from .requests import map_side_by_side
 from .segments import Course, Segment
+from .shown import shown
 from .store import Store
 from .window import AHEAD, Window
 
@@ -24,6 +30,7 @@ MEMORY_BYTES = 64 * 2**20  # for what is on its way, over all checkpoints that a
 SMALLEST_REQUEST, LARGEST_REQUEST = 2**20, 8 * 2**20
 _MOST_WORKERS = 8
 _open: weakref.WeakSet[RemoteCheckpoint] = weakref.WeakSet()
+_buffers = Buffers()
 
 
 class RemoteCheckpoint(FileCheckpoint):
@@ -39,6 +46,7 @@ class RemoteCheckpoint(FileCheckpoint):
         tensors: Those that belong to the checkpoint.
         weights_name: Name that a single-file output in a folder should have.
         notes: What a reader should know.
+        stated: Asks for checksums of files by their names.
     """
 
     def __init__(
@@ -51,13 +59,15 @@ class RemoteCheckpoint(FileCheckpoint):
         weights_name: str = "model.safetensors",
         notes: Sequence[str] = (),
         origin: str | None = None,
+        stated: Callable[[Sequence[str]], Mapping[str, Stated]] = lambda names: {},
     ) -> None:
         metadata = opened[0].header.metadata if opened else {}
         super().__init__(location, [], tensors, metadata, weights_name=weights_name, notes=list(notes))
         del self.folder  # of the class above; here it is known when it is first asked for
         self.identities = [each.file.identity() for each in opened]
         self.origin = origin
-        self._store, self._opened = store, opened
+        self._store, self._opened, self._stated = store, opened, stated
+        self._hashes: list[FileHash] = []  # of the files, where they are wanted
         self._expected: Sequence[TensorInfo] | None = None
         self._again = False
         self._making = threading.Lock()
@@ -69,6 +79,11 @@ class RemoteCheckpoint(FileCheckpoint):
         """A folder here with config, tokenizer and the like, which are brought when they are first asked for."""
         names = self.companion_names
         return self._store.fetch(names) if self._store and names else None
+
+    @property
+    def addresses(self) -> list[str]:
+        """The addresses of its files."""
+        return [each.file.address for each in self._opened]
 
     @property
     def companion_names(self) -> list[str]:
@@ -87,15 +102,26 @@ class RemoteCheckpoint(FileCheckpoint):
             return None
         return self._store.fetch([name]) / name
 
-    def stated_hashes(self) -> Mapping[str, str]:
-        """Return the sha256 of the files by their addresses, as far as the store states it; it is asked once."""
-        return self._stated_hashes
+    def hash_files(self) -> None:
+        """Hash whole files while they are read from now on; what their store states of them is asked here.
 
-    @cached_property
-    def _stated_hashes(self) -> Mapping[str, str]:
-        stated = self._store.stated_hashes() if self._store else {}
-        names = {identity.name for identity in self.identities}
-        return {address: value for address, value in stated.items() if address.rpartition("/")[2] in names}
+        Raises:
+            MergeError: It cannot be asked.
+        """
+        names = [identity.name for identity in self.identities]
+        stated = self._stated(names)
+        files = zip(names, self._opened, strict=True)
+        self._hashes = [FileHash(each.file, each.size, stated.get(name)) for name, each in files]
+        map_side_by_side(lambda pair: pair[0].begin(pair[1].offset), list(zip(self._hashes, self._opened, strict=True)))
+
+    def file_hashes(self) -> Mapping[str, str]:
+        """Return the sha256 of the files by their addresses, after `hash_files`; what was not read is read for it.
+
+        Raises:
+            MergeError: A file is not what its store states.
+        """
+        found = zip(self._opened, self._hashes, strict=True)
+        return {shown(each.file.address): known.finish() for each, known in found}
 
     def expect(self, tensors: Iterable[TensorInfo], *, again: bool) -> None:
         """Prepare for the reading of tensors in this order; what was prepared before is given up.
@@ -113,7 +139,8 @@ class RemoteCheckpoint(FileCheckpoint):
     def read_into(self, tensor: TensorInfo, offset: int, buffer: Buffer) -> None:
         """Fill the buffer with the tensor's bytes from this byte offset within the tensor."""
         if len(buffer):
-            self._window.read_into(tensor.file, tensor.start + offset, buffer)
+            with self._reading.timed(len(buffer)):
+                self._window.read_into(tensor.file, tensor.start + offset, buffer)
 
     @property
     def _window(self) -> Window:
@@ -126,11 +153,15 @@ class RemoteCheckpoint(FileCheckpoint):
         every = sorted(self.tensors.values(), key=lambda tensor: (tensor.file, tensor.start))
         most = request_bytes(len(_open))
         course = Course(every if self._expected is None else self._expected, every, most)
-        return Window(course, self._fetch, most=most, room=most * _at_once(), again=self._again)
+        room = most * _at_once()
+        return Window(course, self._fetch, most=most, room=room, again=self._again, give=_buffers.give)
 
     def _fetch(self, segment: Segment) -> Buffer:
-        data = memoryview(bytearray(segment.nbytes))
-        self._opened[segment.file].read_into(segment.start, data)
+        data = _buffers.take(segment.nbytes)
+        with transfer_meter(link_of(self)).timed(segment.nbytes):
+            self._opened[segment.file].read_into(segment.start, data)
+        if self._hashes:
+            self._hashes[segment.file].show(segment.start, data)
         return data
 
     def check_unchanged(self) -> None:
@@ -149,6 +180,10 @@ class RemoteCheckpoint(FileCheckpoint):
             each.file.close()
         if self._made is not None:
             self._made.close()
+        for known in self._hashes:
+            known.close()
+        if not _open:
+            _buffers.drop()
 
 
 def request_bytes(checkpoints: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from .store import Store
 WHOLE = "model.safetensors"
 _PICKLED_INDEX = ".bin.index.json"
 _FOREIGN = (".gguf", ".onnx", ".h5", ".msgpack", ".ot", ".tflite", ".mlmodel", ".npz")
+_SHARD = re.compile(r"-\d{5}-of-(\d{5})\.")
 _SHOWN = 6
 
 
@@ -58,6 +60,10 @@ def choose_weights(store: Store) -> Chosen:
     whole = [name for name in files if name == WHOLE] or files
     if len(whole) != 1:
         raise _none_or_several(store, files)
+    shard = _SHARD.search(whole[0])
+    if shard and int(shard[1]) > 1:
+        what = f"holds {whole[0]}, one of several shards, and no index"
+        raise MergeError(what, where=store.where, hint="its upload may not be finished")
     return Chosen(whole, notes=[f"{name} lies beside it and is not read" for name in files if name != whole[0]])
 
 

@@ -30,6 +30,10 @@ class RemoteFile(Protocol):
 
     where: str
 
+    @property
+    def address(self) -> str:
+        """The file's whole address, spelled in one way."""
+
     def start(self, count: int) -> Start:
         """Read up to so many bytes from the beginning, and learn the size.
 
@@ -42,6 +46,10 @@ class RemoteFile(Protocol):
 
     def identity(self) -> FileIdentity:
         """Return what tells whether it is still the same file."""
+
+    @property
+    def doubt(self) -> str | None:
+        """What cannot be told of it while it is read, in words for a note; its first bytes must have been read."""
 
     def check_unchanged(self) -> None:
         """Raise MergeError when it is no longer what was read."""
@@ -64,6 +72,11 @@ class CachedFile:
         self._address, self._version = address, version
         self._file = ReadFile(path, where)
 
+    @property
+    def address(self) -> str:
+        """The address of the file elsewhere."""
+        return self._address
+
     def start(self, count: int) -> Start:
         """Read up to so many bytes from the beginning, and learn the size."""
         size = self._path.stat().st_size
@@ -78,6 +91,11 @@ class CachedFile:
     def identity(self) -> FileIdentity:
         """Return the identity of the file elsewhere."""
         return identify(self._address, self._version, self._path.stat().st_size)
+
+    @property
+    def doubt(self) -> str | None:
+        """None: a copy does not change."""
+        return None
 
     def check_unchanged(self) -> None:
         """Do nothing: the cache keeps files by their content."""

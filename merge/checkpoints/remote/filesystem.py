@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
+from .checksums import Stated, stated_by_google, stated_by_s3
 from .file import RemoteFile
 from .filesystem_errors import explain, explain_protocol
 from .filesystem_file import FilesystemFile
 from .offline import LOCAL_PROTOCOLS, refuse_offline
+from .s3_file import S3File, described, detailed, is_s3, is_signed, settings
+from .shown import shown
 from .store import FetchingStore
 
 
@@ -25,19 +28,26 @@ def open_filesystem(location: str) -> tuple[FilesystemStore, str | None]:
     protocol = location.partition("://")[0].rpartition("::")[2].lower()
     if protocol not in LOCAL_PROTOCOLS:
         refuse_offline(location)
+    where = shown(location)
     try:
-        filesystem, path = url_to_fs(location)
+        filesystem, path = url_to_fs(location, **settings(location))
     except (ImportError, ValueError) as error:
-        raise explain_protocol(error, location, protocol) from None
+        raise explain_protocol(error, where, protocol) from None
     path = path.rstrip("/")
-    try:
-        is_file = filesystem.info(path)["type"] == "file"
-    except Exception as error:
-        raise explain(error, location) from None
+    is_file = _is_file(filesystem, path, where)
     folder, _, name = path.rpartition("/")
     if not is_file:
-        return FilesystemStore(filesystem, path, location.rstrip("/")), None
-    return FilesystemStore(filesystem, folder, location.removesuffix(f"/{name}")), name
+        return FilesystemStore(filesystem, path, where.rstrip("/")), None
+    return FilesystemStore(filesystem, folder, where.removesuffix(f"/{name}")), name
+
+
+def _is_file(filesystem: Any, path: str, where: str) -> bool:
+    """Tell whether a path is that of a file. Raises MergeError where there is nothing, or it cannot be reached."""
+    try:
+        return bool(filesystem.info(path)["type"] == "file")
+    except Exception as error:
+        known = detailed(filesystem, path, error) if is_s3(filesystem) else error
+        raise explain(known, where) from None
 
 
 class FilesystemStore(FetchingStore):
@@ -70,7 +80,21 @@ class FilesystemStore(FetchingStore):
 
     def file(self, name: str) -> RemoteFile:
         """Return one of its files."""
-        return FilesystemFile(self._filesystem, f"{self._path}/{name}", f"{self.where}/{name}")
+        kind = S3File if is_s3(self._filesystem) and is_signed(self._filesystem) else FilesystemFile
+        return kind(self._filesystem, f"{self._path}/{name}", f"{self.where}/{name}")
+
+    def stated_hashes(self, names: Sequence[str]) -> Mapping[str, Stated]:
+        """Return the checksums of whole files that stores of Amazon's and Google's kind state, by the files' names."""
+        known = {name: self._stated(f"{self._path}/{name}", f"{self.where}/{name}") for name in names}
+        return {name: stated for name, stated in known.items() if stated is not None}
+
+    def _stated(self, path: str, where: str) -> Stated | None:
+        try:
+            if is_s3(self._filesystem):
+                return stated_by_s3(described(self._filesystem, path))
+            return stated_by_google(self._filesystem.info(path))
+        except Exception as error:
+            raise explain(error, where) from None
 
     def _content(self, name: str) -> bytes:
         try:

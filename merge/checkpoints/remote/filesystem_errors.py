@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from ...errors import MergeError, UsageError, suggest
 from .patience import TransientError
+from .s3_errors import ANONYMOUS, answer_of, explain_code
+from .shown import shown
 
 _EXTRAS = {"s3": "s3", "s3a": "s3"}
 _S3 = ("s3", "s3a")
-_ANONYMOUS = """FSSPEC_S3='{"anon": true}'"""
 
 
 def explain_protocol(error: Exception, location: str, protocol: str) -> UsageError:
@@ -39,9 +40,17 @@ def explain(error: Exception, where: str, *, known: bool = False) -> Exception:
     """
     name = type(error).__name__
     if "Credential" in name or "NoAuth" in name:
-        hint = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE; for public data set " + _ANONYMOUS
+        hint = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE; for public data set " + ANONYMOUS
         is_s3 = where.startswith(tuple(f"{each}://" for each in _S3))
         return MergeError("there are no credentials for this store", where=where, hint=hint if is_s3 else None)
+    refused = answer_of(error)
+    found = explain_code(*refused, where) if refused else None
+    if found is not None and (known or not isinstance(found, TransientError)):
+        return found
+    return _plainly(error, where, known=known)
+
+
+def _plainly(error: Exception, where: str, *, known: bool) -> Exception:
     if isinstance(error, PermissionError):
         what = "the store refuses access"
         return MergeError(what, where=where, hint=f"it says: {_first_line(error)}")
@@ -61,4 +70,4 @@ def has_changed(error: Exception) -> bool:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0][:200] or type(error).__name__
+    return shown(str(error)).strip().partition("\n")[0][:200] or type(error).__name__

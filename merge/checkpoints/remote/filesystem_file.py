@@ -12,7 +12,10 @@ from .file import CHANGED, Start, identify
 from .filesystem_errors import explain, has_changed
 from .patience import fill
 
-_VERSIONS = ("ETag", "etag", "md5Hash", "content_md5", "LastModified", "last_modified", "mtime", "created", "ino")
+_VERSIONS = (
+    *("ETag", "etag", "md5Hash", "content_md5", "VersionId", "generation"),
+    *("LastModified", "last_modified", "mtime", "modified", "updated", "created", "ino"),
+)
 
 
 class FilesystemFile:
@@ -99,10 +102,21 @@ class FilesystemFile:
             raise MergeError(CHANGED, where=self.where, hint="run it again")
         return handle
 
+    @property
+    def address(self) -> str:
+        """The file's whole address, spelled in one way."""
+        return str(self._filesystem.unstrip_protocol(self._path))
+
     def identity(self) -> FileIdentity:
         """Return what tells whether it is still the same file."""
-        address = self._filesystem.unstrip_protocol(self._path)
-        return identify(address, _version(self._known), self._known["size"])
+        return identify(self.address, _version(self._known), self._known["size"])
+
+    @property
+    def doubt(self) -> str | None:
+        """What cannot be told of it, in words for a note: a store may say nothing but the size."""
+        if _version(self._known):
+            return None
+        return "its store tells nothing of versions, so a change while it is read shows only by another size"
 
     def check_unchanged(self) -> None:
         """Refuse a file that is no longer what was read.

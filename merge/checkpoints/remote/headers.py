@@ -20,11 +20,12 @@ class Opened:
         file: The file.
         header: Its header.
         size: Of the whole file, in bytes.
+        offset: Where its tensors begin.
     """
 
     def __init__(self, file: RemoteFile, header: Header, size: int, known: bytes, offset: int) -> None:
         self.file, self.header, self.size = file, header, size
-        self._known, self._offset = known, offset
+        self._known, self.offset = known, offset
 
     def read_into(self, start: int, buffer: Buffer) -> None:
         """Fill the buffer from this offset.
@@ -32,7 +33,7 @@ class Opened:
         Raises:
             MergeError: It cannot be read.
         """
-        begin = start - self._offset
+        begin = start - self.offset
         count = max(0, min(len(buffer), len(self._known) - begin)) if begin >= 0 else 0
         buffer[:count] = self._known[begin : begin + count]
         if count < len(buffer):

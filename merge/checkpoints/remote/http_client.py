@@ -47,13 +47,13 @@ def _manager(proxy: str | None, process: int) -> PoolManager:
     """Return the pool of this process; a child must not use the connections of its parent."""
     from urllib3 import PoolManager, ProxyManager
 
-    certificates = _certificates()
+    trusted = certificates()
     if proxy is None:
-        return PoolManager(maxsize=CONNECTIONS, ca_certs=certificates)
-    return ProxyManager(proxy, maxsize=CONNECTIONS, ca_certs=certificates)
+        return PoolManager(maxsize=CONNECTIONS, ca_certs=trusted)
+    return ProxyManager(proxy, maxsize=CONNECTIONS, ca_certs=trusted)
 
 
-def _certificates() -> str | None:
+def certificates() -> str | None:
     """Return the file of trusted certificates: the environment's, else certifi's, else the system's (None)."""
     for variable in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
         if path := os.environ.get(variable):

@@ -6,14 +6,18 @@ import re
 from collections.abc import Callable, Iterator
 from threading import Event
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from ...errors import MergeError
 from ..checkpoint import FileIdentity
 from ..files import Buffer
 from .file import CHANGED, Start, identify
-from .http_redirects import REDIRECTED, Request, ask, follow, host_of, reason
+from .http_place import HttpPlace
+from .http_redirects import reason
 from .http_status import Answer, check_status
 from .patience import Patience, TransientError, fill
+from .shown import shown
+from .version import Version, version_of
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
@@ -23,7 +27,7 @@ MOST_STARTS = 256
 _starts: dict[str, Start] = {}  # of files whose address names their content; a recipe may be looked at more than once
 PARTIAL_CONTENT = 206
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
-_EXPIRED = (401, 403, 404, 410)  # answers of a store to an address that it signed for a while
+_EXPLANATION_BYTES = 2**12  # of what comes with a refusal
 
 
 class HttpFile:
@@ -35,6 +39,7 @@ class HttpFile:
         headers: What is sent to the address itself, such as a token; never to another host.
         explain: Turns an answer that refuses the file into an error; None where there is no better word.
         address: Names the file and its content, where it has such a name; else address and ETag do.
+        locate: Returns where it is to be had for a while, where ``url`` is no such address.
     """
 
     def __init__(
@@ -43,15 +48,16 @@ class HttpFile:
         where: str,
         *,
         headers: dict[str, str] | None = None,
-        explain: Callable[[Answer], MergeError | None] = lambda answer: None,
+        explain: Callable[[Answer], Exception | None] = lambda answer: None,
         address: str | None = None,
+        locate: Callable[[], str] | None = None,
     ) -> None:
         self.url, self.where = url, where
-        self._headers, self._explain, self._address = headers or {}, explain, address
+        self._explain, self._address = explain, address
+        self._place = HttpPlace(url, where, headers, locate)
         self._stop = Event()
         self._size: int | None = None
-        self._resolved: str | None = None  # where redirects led
-        self._tags: dict[str, str] = {}  # ETag or date by host
+        self._versions: dict[str, Version] = {}  # by host
 
     def start(self, count: int) -> Start:
         """Read up to so many bytes from the beginning, and learn the size.
@@ -95,7 +101,8 @@ class HttpFile:
         """
         from urllib3.exceptions import HTTPError
 
-        response, host = self._request({"Range": f"bytes={start}-{stop - 1}"})
+        answered, host = self._place.ask({"Range": f"bytes={start}-{stop - 1}"}, known=self._size is not None)
+        response = self._checked(answered)
         whole = False
         try:
             expected = self._check_range(response, host, start, stop)
@@ -113,19 +120,6 @@ class HttpFile:
         finally:
             response.release_conn() if whole else response.close()
 
-    def _request(self, headers: dict[str, str]) -> tuple[BaseHTTPResponse, str]:
-        """Ask for the file, where redirects led before or anew where that no longer answers; return the host too."""
-        request = Request("GET", self.url, self.where, self._headers, headers)
-        url = self._resolved  # another thread may set it meanwhile
-        if url is not None:
-            response = ask(request, url)
-            if response.status not in (*_EXPIRED, *REDIRECTED):
-                return self._checked(response), host_of(url)
-            response.close()
-        response, url = follow(request)
-        self._resolved = url
-        return self._checked(response), host_of(url)
-
     def _checked(self, response: BaseHTTPResponse) -> BaseHTTPResponse:
         """Return a response that has the range.
 
@@ -135,7 +129,8 @@ class HttpFile:
         """
         if response.status == PARTIAL_CONTENT:
             return response
-        answer = Answer(response.status, dict(response.headers.items()), known=self._size is not None)
+        content = _beginning(response)
+        answer = Answer(response.status, dict(response.headers.items()), self._size is not None, content)
         response.close()
         raise self._explain(answer) or check_status(answer, self.where)
 
@@ -147,10 +142,11 @@ class HttpFile:
         size = int(found[3])
         if self._size is None:
             self._size = size
-        tag = response.headers.get("ETag") or response.headers.get("Last-Modified") or ""
-        known = self._tags.setdefault(host, tag)
-        if size != self._size or tag != known:
+        version = version_of(response.headers)
+        known = self._versions.setdefault(host, version)
+        if size != self._size or not version.agrees(known):
             raise MergeError(CHANGED, where=self.where, hint="run it again")
+        self._versions[host] = known.with_more(version)
         return int(found[2]) + 1 - start
 
     def _refuse_stopped(self) -> None:
@@ -161,7 +157,21 @@ class HttpFile:
         """Return what tells whether it is still the same file; its size must be known."""
         if self._address is not None:
             return identify(self._address, "", self._size or 0)
-        return identify(self.url, next(iter(self._tags.values()), ""), self._size or 0)
+        version = next(iter(self._versions.values()), Version())
+        known = identify(shown(self.url), version.name, self._size or 0)  # the same under a new signature
+        return known._replace(name=urlsplit(self.url).path.rpartition("/")[2])
+
+    @property
+    def address(self) -> str:
+        """What names the file, spelled in one way."""
+        return self._address or self.url
+
+    @property
+    def doubt(self) -> str | None:
+        """What cannot be told of it while it is read, in words for a note; its first bytes must have been read."""
+        if self._address is not None:
+            return None
+        return next(iter(self._versions.values()), Version()).doubt
 
     def check_unchanged(self) -> None:
         """Do nothing: every answer was compared with the first."""
@@ -169,3 +179,15 @@ class HttpFile:
     def close(self) -> None:
         """Stop whatever still tries to read it."""
         self._stop.set()
+
+
+def _beginning(response: BaseHTTPResponse) -> bytes:
+    """Return the beginning of what comes with a refusal, or nothing where it is long or breaks off."""
+    from urllib3.exceptions import HTTPError
+
+    if response.status == 200:  # the file itself
+        return b""
+    try:
+        return response.read(_EXPLANATION_BYTES, decode_content=False)
+    except HTTPError:
+        return b""

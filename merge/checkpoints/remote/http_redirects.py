@@ -8,6 +8,7 @@ from urllib.parse import urljoin, urlsplit
 from ...errors import LostError, MergeError
 from .http_client import send
 from .patience import TransientError
+from .shown import shown
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
@@ -65,10 +66,19 @@ def ask(request: Request, url: str) -> BaseHTTPResponse:
     try:
         return send(request.method, url, secret | request.headers)
     except (NameResolutionError, SSLError, LocationParseError) as error:
-        what = f"{urlsplit(url).netloc} cannot be reached: {reason(error)}"
-        raise LostError(what, where=request.where, hint="is the network on?") from None
+        what = f"{urlsplit(url).hostname} cannot be reached: {reason(error)}"
+        raise LostError(what, where=request.where, hint=_hint(error)) from None
     except HTTPError as error:
         raise TransientError(reason(error)) from None
+
+
+def _hint(error: Exception) -> str:
+    text = str(error)
+    if "not yet valid" in text or "has expired" in text:
+        return "is the clock of this machine right?"
+    if "certificate verify failed" in text:
+        return "SSL_CERT_FILE names the certificates that are trusted"
+    return "is the network on?"
 
 
 def host_of(url: str) -> str:
@@ -89,4 +99,4 @@ def reason(error: Exception) -> str:
         exceptions.ProtocolError: "the connection broke off",
         exceptions.SSLError: f"no safe connection ({error})",
     }
-    return next((text for kind, text in words.items() if isinstance(error, kind)), str(error))
+    return shown(next((text for kind, text in words.items() if isinstance(error, kind)), str(error)))

@@ -23,11 +23,13 @@ class Answer:
     Attributes:
         headers: By name as they came.
         known: Whether the file answered before.
+        content: The beginning of what came with a refusal.
     """
 
     status: int
     headers: Mapping[str, str]
     known: bool = False
+    content: bytes = b""
 
     def header(self, name: str) -> str | None:
         """Return a header, whatever the case of its name."""
@@ -40,6 +42,8 @@ def check_status(answer: Answer, where: str) -> Exception:
     if status in _BUSY:
         reason = "the server limits the rate of requests" if status == 429 else f"the server answers {describe(status)}"
         return TransientError(reason, _asked_wait(answer))
+    if status == 200 and answer.known:  # one of several servers or proxies of this address
+        return TransientError("the server sent the whole file in place of the range that it was asked for")
     if status == 200:
         hint = "download it and name the copy"
         return MergeError("the server sends only whole files, no ranges of bytes", where=where, hint=hint)

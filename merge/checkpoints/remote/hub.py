@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ...errors import MergeError
+from .checksums import SHA256, Stated
 from .file import CachedFile, RemoteFile
 from .http_file import HttpFile
 from .http_status import Answer
@@ -74,7 +75,7 @@ class HubStore:
         from huggingface_hub import hf_hub_url
 
         where, path = f"{self.where}: {name}", self._prefix + name
-        address = f"hub:{self._reference.repository}@{self.commit}/{path}"
+        address = f"hf://{self._reference.repository}@{self.commit}/{path}"
         if (copy := self.cached(name)) is not None:
             return CachedFile(copy, address, "", where)
         url = hf_hub_url(self._reference.repository, path, revision=self.commit)
@@ -83,19 +84,19 @@ class HubStore:
     def _explain(self, answer: Answer) -> MergeError | None:
         return explain_answer(answer, self._reference, self.where)
 
-    def stated_hashes(self) -> Mapping[str, str]:
-        """Return the sha256 of its large files by their addresses; of small ones the hub knows none.
+    def stated_hashes(self, names: Sequence[str]) -> Mapping[str, Stated]:
+        """Return the sha256 of its large files by their names; of small ones the hub knows none.
 
         Raises:
             MergeError: It cannot be asked.
         """
         from huggingface_hub import HfApi
 
-        name, place = self._reference.repository, f"hf://{self._reference.repository}@{self.commit}"
+        name = self._reference.repository
         info = self._call(lambda: HfApi().model_info(name, revision=self.commit, files_metadata=True))
-        siblings = [sibling for sibling in info.siblings or [] if sibling.lfs]
-        hashes = {sibling.rfilename: str(sibling.lfs["sha256"]) for sibling in siblings if sibling.lfs}
-        return {f"{place}/{path}": value for path, value in hashes.items() if path.startswith(self._prefix)}
+        hashes = {each.rfilename: str(each.lfs["sha256"]) for each in info.siblings or [] if each.lfs}
+        paths = {name: self._prefix + name for name in names}
+        return {name: Stated(SHA256, hashes[path]) for name, path in paths.items() if path in hashes}
 
     def fetch(self, names: Sequence[str], *, bars: bool = False) -> Path:
         """Bring files, one at least, into the shared cache and return their folder there.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from ...errors import UsageError
+from .shown import shown
 
 CACHE_VARIABLE = "MERGE_CACHE"  # set: weights of the hub are kept in its cache
 LOCAL_PROTOCOLS = ("memory", "file", "local")
@@ -26,4 +27,4 @@ def refuse_offline(location: str) -> None:
     """Raise UsageError for a location that only the network leads to, where that must not be used."""
     if is_offline():
         hint = "without --offline and HF_HUB_OFFLINE, or name a copy on this machine"
-        raise UsageError("this is elsewhere, and the network must not be used", where=location, hint=hint)
+        raise UsageError("this is elsewhere, and the network must not be used", where=shown(location), hint=hint)

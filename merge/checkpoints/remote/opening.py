@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ...errors import UsageError, suggest
 from ..checkpoint import FileCheckpoint
 from ..folders import by_name, indexed_tensors, open_folder
 from .checkpoint import RemoteCheckpoint
 from .choosing import Chosen, choose_weights, pickled_weights
-from .headers import open_headers
+from .headers import Opened, open_headers
 from .hub import HubStore, Listing, list_repository, pinned
 from .hub_cache import open_from_cache
 from .hub_calls import UnreachableError
 from .offline import is_cache_wanted
 from .places import open_place
 from .reference import SAFETENSORS_SUFFIXES, HubReference, hub_page, hub_reference, is_url
+from .shown import shown
 from .store import Store
 
 
@@ -94,12 +97,13 @@ def _open_file(location: str, store: Store, name: str) -> RemoteCheckpoint:
     opened = open_headers([store.file(name)])
     has_model = "config.json" in store.names  # as for a file on this machine
     return RemoteCheckpoint(
-        location,
+        shown(location),
         store if has_model else None,
         opened,
         by_name(opened[0].header.tensors),
-        notes=store.notes,
+        notes=[*store.notes, *_doubts(opened)],
         origin=store.origin,
+        stated=store.stated_hashes,
     )
 
 
@@ -111,11 +115,17 @@ def _open_store(location: str, store: Store, chosen: Chosen) -> RemoteCheckpoint
         shards = zip(chosen.files, (each.header for each in opened), strict=True)
         tensors, notes = indexed_tensors(chosen.weight_map, shards, f"{store.where}/{chosen.index_name}")
     return RemoteCheckpoint(
-        location,
+        shown(location),
         store,
         opened,
         tensors,
         weights_name=chosen.weights_name,
-        notes=[*store.notes, *chosen.notes, *notes],
+        notes=[*store.notes, *chosen.notes, *notes, *_doubts(opened)],
         origin=store.origin,
+        stated=store.stated_hashes,
     )
+
+
+def _doubts(opened: Sequence[Opened]) -> list[str]:
+    """Return what cannot be told of the files while they are read, each once."""
+    return list(dict.fromkeys(each.file.doubt for each in opened if each.file.doubt is not None))

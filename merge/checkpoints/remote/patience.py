@@ -56,10 +56,11 @@ class Patience:
     Args:
         where: What is read, for the message.
         stop: Set when nobody waits for it any more.
+        attempts: Failures in a row that are too many.
     """
 
-    def __init__(self, where: str, stop: Event) -> None:
-        self._where, self._stop = where, stop
+    def __init__(self, where: str, stop: Event, attempts: int = ATTEMPTS) -> None:
+        self._where, self._stop, self._attempts = where, stop, attempts
         self._failures = 0
 
     def progressed(self) -> None:
@@ -77,7 +78,7 @@ class Patience:
         if wait > LONGEST_ASKED:
             hint = f"try again in {wait:.0f} s"
             raise LostError(error.reason, where=self._where, hint=hint) from None
-        if self._failures >= ATTEMPTS or self._stop.is_set():
+        if self._failures >= self._attempts or self._stop.is_set():
             what = f"{error.reason}, {self._failures} times in a row"
             raise LostError(what, where=self._where, hint="try again later") from None
         exponential = min(LONGEST_WAIT, FIRST_WAIT * 2 ** (self._failures - 1))

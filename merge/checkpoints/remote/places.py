@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from ...errors import UsageError
 from .offline import refuse_offline
 from .reference import WEIGHTS_SUFFIXES
+from .shown import shown
 from .store import Store
 
 
@@ -30,9 +31,13 @@ def _open_web(location: str) -> tuple[Store, str | None]:
     from .web import WebFolder
     from .web_file import WebFile
 
-    parts = urlsplit(location)
-    if not parts.hostname:
-        raise UsageError("this address names no server", where=location)
+    try:
+        parts = urlsplit(location)
+        known = parts.hostname and (parts.port is None or parts.port > 0)
+    except ValueError as error:  # half an address of IPv6, or a port that is no number
+        raise UsageError(f"this is no address that can be read: {error}", where=shown(location)) from None
+    if not known:
+        raise UsageError("this address names no server", where=shown(location))
     if parts.path.endswith(WEIGHTS_SUFFIXES) or parts.query:
         return WebFile(location), parts.path.rpartition("/")[2]
     folder = WebFolder(location)
@@ -40,5 +45,5 @@ def _open_web(location: str) -> tuple[Store, str | None]:
         return folder, None
     if location.endswith("/"):
         what = f"has none of {', '.join(folder.looked_for)}"
-        raise UsageError(what, where=location, hint="a web server lists no files; name the file")
+        raise UsageError(what, where=folder.where, hint="a web server lists no files; name the file")
     return WebFile(location), parts.path.rpartition("/")[2]

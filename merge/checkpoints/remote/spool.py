@@ -14,7 +14,8 @@ class Spool:
 
     def __init__(self) -> None:
         self._file: IO[bytes] | None = None
-        self._places: dict[int, int] = {}
+        self._places: dict[int, tuple[int, int]] = {}  # where, and how many bytes
+        self._free: list[tuple[int, int]] = []
         self._end = 0
         self._lock = threading.Lock()
         self._is_full = False
@@ -27,23 +28,32 @@ class Spool:
         with self._lock:
             if self._is_full or number in self._places:
                 return
+            place = next((free for free in self._free if free[1] == len(data)), (self._end, len(data)))
             try:
                 if self._file is None:
                     self._file = tempfile.TemporaryFile(prefix="merge-", buffering=0)  # noqa: SIM115 - lives on
-                self._file.seek(self._end)
+                self._file.seek(place[0])
                 _write_all(self._file, data)
             except OSError:
                 self._is_full = True
                 return
-            self._places[number] = self._end
-            self._end += len(data)
+            self._places[number] = place
+            if place in self._free:
+                self._free.remove(place)
+            else:
+                self._end += len(data)
+
+    def forget(self, number: int) -> None:
+        """Let the place of a segment be used again."""
+        with self._lock:
+            self._free.append(self._places.pop(number))
 
     def read_into(self, number: int, offset: int, buffer: Buffer) -> None:
         """Fill the buffer from a segment that is kept. Raises OSError when the disk fails."""
         with self._lock:
             if self._file is None:
                 raise OSError("the spool is closed")
-            self._file.seek(self._places[number] + offset)
+            self._file.seek(self._places[number][0] + offset)
             done = 0
             while done < len(buffer):
                 count = self._file.readinto(buffer[done:])  # type: ignore[attr-defined]

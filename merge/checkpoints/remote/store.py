@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ...errors import UsageError
+from .checksums import Stated
 from .file import RemoteFile
 
 
@@ -36,8 +37,8 @@ class Store(Protocol):
     def file(self, name: str) -> RemoteFile:
         """Return one of its files, to be read by ranges."""
 
-    def stated_hashes(self) -> Mapping[str, str]:
-        """Return the sha256 of its files by their addresses, as far as it states them."""
+    def stated_hashes(self, names: Sequence[str]) -> Mapping[str, Stated]:
+        """Return checksums of its files by their names, as far as it states them. Raises MergeError."""
 
     def fetch(self, names: Sequence[str]) -> Path:
         """Bring small files, one at least, here and return their folder. Raises MergeError when that fails."""
@@ -60,7 +61,7 @@ class FetchingStore(ABC):
     def _folder(self) -> Path:
         return temporary_folder()
 
-    def stated_hashes(self) -> Mapping[str, str]:
+    def stated_hashes(self, names: Sequence[str]) -> Mapping[str, Stated]:
         """Return nothing: there is no common way to ask for them."""
         return {}
 

@@ -20,7 +20,9 @@ from .http_redirects import Request, follow, reason
 from .http_status import Answer, check_status
 from .patience import Patience, TransientError
 from .requests import map_side_by_side
+from .shown import shown
 from .store import FetchingStore
+from .web_user import split_user
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
@@ -57,9 +59,10 @@ class WebFolder(FetchingStore):
     looked_for = (_INDEX, WHOLE)
 
     def __init__(self, url: str) -> None:
-        self.where, self.origin = url, None
+        self.where, self.origin = shown(url), None
         self.notes: list[str] = []
-        self._url = url if url.endswith("/") else f"{url}/"
+        plain, self._secret = split_user(url)
+        self._url = plain if plain.endswith("/") else f"{plain}/"
         self._copies: dict[str, Path] = {}
 
     @cached_property
@@ -79,7 +82,7 @@ class WebFolder(FetchingStore):
 
     def file(self, name: str) -> RemoteFile:
         """Return one of its files."""
-        return HttpFile(self._address(name), self._address(name))
+        return HttpFile(self._address(name), self._address(name), headers=self._secret)
 
     def _address(self, name: str) -> str:
         return urljoin(self._url, quote(name))
@@ -113,7 +116,7 @@ class WebFolder(FetchingStore):
     def _ask(self, method: str, address: str) -> BaseHTTPResponse:
         from urllib3.exceptions import HTTPError
 
-        response = follow(Request(method, address, address, {}, {}))[0]
+        response = follow(Request(method, address, address, self._secret, {}))[0]
         try:
             response.read(cache_content=True, decode_content=False)
         except HTTPError as error:

@@ -1,0 +1,105 @@
+"""The last step of an output elsewhere: the order in which its files appear.
+
+No store has a rename of a whole folder, so nothing that stands there half may be taken for a model. Loaders need
+``config.json``, and of several shards the index. Where a former output is replaced these two go first, then the weights
+appear, and these two come last. Until the first file of weights appears, everything can be undone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+from ....errors import MergeError
+from ...folders import INDEX_SUFFIX
+from .objects import Objects
+
+_CONFIG = "config.json"
+
+
+def publish(
+    place: Objects,
+    weights: Mapping[str, Callable[[], None]],
+    files: Mapping[str, Path],
+    former: Sequence[str],
+    *,
+    replace: bool,
+    is_folder: bool,
+) -> None:
+    """Make an output appear.
+
+    Args:
+        place: Where.
+        weights: What makes each file of tensors appear, by its key.
+        files: Small files by their keys.
+        former: Keys of the output that stands there.
+        replace: Whether something may stand there.
+        is_folder: Whether the output is a folder; of a single file, what is beside it appears first.
+
+    Raises:
+        MergeError: The store refuses; what had appeared is gone again, as far as it can be undone.
+    """
+    if former and not replace:
+        raise MergeError("something appeared there meanwhile", where=place.address(former[0]))
+    with ExitStack() as undo:
+        for key in (key for key in former if _is_keystone(key)):
+            _withdraw(place, key, undo)
+        if not is_folder:
+            _put_all(place, files, undo)
+        _appear(place, weights, undo, is_fresh=not former)
+        if is_folder:
+            for key in set(former) - set(weights) - set(files):
+                place.delete(key)
+            _put_all(place, files, undo)
+        undo.pop_all()
+
+
+def _is_keystone(key: str) -> bool:
+    return key.endswith((f"/{_CONFIG}", INDEX_SUFFIX))
+
+
+def _withdraw(place: Objects, key: str, undo: ExitStack) -> None:
+    """Remove a small file, to be put back if the output cannot appear."""
+    content = place.get(key)
+    if content is not None:
+        undo.callback(_quietly, place.put, key, content)
+        place.delete(key)
+
+
+def _appear(place: Objects, weights: Mapping[str, Callable[[], None]], undo: ExitStack, *, is_fresh: bool) -> None:
+    done = 0
+    try:
+        for key, appear in weights.items():
+            appear()
+            done += 1
+            if is_fresh:
+                undo.callback(_quietly, place.delete, key)
+            else:
+                undo.pop_all()  # the former output is no longer whole: there is no way back
+    except MergeError as error:
+        if is_fresh or not done:
+            raise
+        hint = "the former output is half replaced; run it again with --force"
+        raise MergeError(error.what, where=error.where, hint=hint) from None
+
+
+def _put_all(place: Objects, files: Mapping[str, Path], undo: ExitStack) -> None:
+    """Write small files, those without which no loader takes the folder last."""
+    for key, path in sorted(files.items(), key=lambda item: _rank(item[0])):
+        former = place.get(key)
+        if former is None:
+            undo.callback(_quietly, place.delete, key)
+        else:
+            undo.callback(_quietly, place.put, key, former)
+        place.put(key, path.read_bytes())
+
+
+def _rank(key: str) -> tuple[int, str]:
+    return (2 if key.endswith(f"/{_CONFIG}") else 1 if key.endswith(INDEX_SUFFIX) else 0), key
+
+
+def _quietly(action: Callable[..., None], *arguments: object) -> None:
+    """Undo a step; where the store does not let us, the failure that led here is what is told."""
+    with suppress(MergeError):
+        action(*arguments)
