@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,6 +19,17 @@ if TYPE_CHECKING:
 ROWS = 512  # of the first matrix that one thread multiplies at a time; fixed, so that it decides every rounding
 COLUMNS = 4096  # that are turned into float64 at a time
 LARGE = 10**10  # operations from which on a GPU is looked for
+_device: ContextVar[str | None] = ContextVar("device", default=None)
+
+
+@contextmanager
+def products_on(device: str) -> Iterator[None]:
+    """Let large products within run on this torch device; elsewhere they take to a GPU where there is one."""
+    before = _device.set(device)
+    try:
+        yield
+    finally:
+        _device.reset(before)
 
 
 @contextmanager
@@ -38,7 +50,7 @@ def add_products(total: Doubles, one: Numbers, other: Numbers) -> None:
         other: [rows, columns].
     """
     if one.shape[0] * other.shape[0] * one.shape[1] * 2 >= LARGE and (device := _gpu()) is not None:
-        _add_on_gpu(total, one, other, device)
+        add_on_gpu(total, one, other, device)
         return
     starts = range(0, len(one), ROWS)
     if len(starts) == 1:
@@ -63,7 +75,8 @@ def _add_on_cpu(total: Doubles, one: Numbers, other: Numbers, pool: ThreadPoolEx
             pass
 
 
-def _add_on_gpu(total: Doubles, one: Numbers, other: Numbers, device: str) -> None:
+def add_on_gpu(total: Doubles, one: Numbers, other: Numbers, device: str) -> None:
+    """Do the same by torch on a device."""
     import torch
 
     there = torch.zeros(total.shape, dtype=torch.float64, device=device)
@@ -77,7 +90,8 @@ def _add_on_gpu(total: Doubles, one: Numbers, other: Numbers, device: str) -> No
 def _gpu() -> str | None:
     import torch
 
-    return "cuda" if torch.cuda.is_available() else None
+    wanted = _device.get() or ("cuda" if torch.cuda.is_available() else "cpu")
+    return None if wanted == "cpu" else wanted
 
 
 def _processors() -> int:
