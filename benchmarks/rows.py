@@ -56,7 +56,7 @@ class Row:
     watch_imports: bool = False
 
 
-def merge(method: str, models: Sequence[Path], out: Path, *options: str, fsync: bool = False) -> Command:
+def merge(method: str, models: Sequence[Path | str], out: Path, *options: str, fsync: bool = False) -> Command:
     """Return the command that merges these models."""
     durable = () if fsync else ("--no-fsync",)
     return (*MERGE, method, *map(str, models), "-o", str(out), *durable, "--quiet", *options)

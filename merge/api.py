@@ -59,11 +59,19 @@ def merge(
 def _completed(recipe: Recipe, settings: WriteSettings) -> Recipe:
     from .completion.complete import complete
     from .completion.computing import Computing
+    from .distributed.spreading import Spreading
     from .evaluation.device import choose_device
     from .evaluation.task import Settings
 
-    how = Settings(device=choose_device(settings.run.device), batch_size=CALIBRATION_BATCH)
-    return complete(recipe, Computing(how, settings.force, settings.resume, lambda line: None))
+    run = settings.run
+    how = Settings(device=choose_device(run.device), batch_size=CALIBRATION_BATCH)
+    among = Spreading(run.workers, run.engine, run.address)
+    computing = Computing(how, settings.force, settings.resume, _tell_nobody, spreading=among, threads=run.threads)
+    return complete(recipe, computing)
+
+
+def _tell_nobody(line: str) -> None:
+    """Tell nothing: what is written says it."""
 
 
 def merge_state_dicts(

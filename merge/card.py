@@ -120,7 +120,7 @@ def relative_path(path: Path, out: OutputPath) -> str:
     folder = card_path(out).parent
     try:
         relative = os.path.relpath(path.resolve(), folder.resolve() if isinstance(folder, Path) else Path.cwd())
-    except ValueError:  # another drive
+    except (ValueError, FileNotFoundError):  # another drive; or the current folder was removed
         return str(path.resolve())
     return relative if relative.startswith(".") else f"./{relative}"
 

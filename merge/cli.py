@@ -20,6 +20,7 @@ from . import commands
 from .bundles.rules import find_rule, rule_names
 from .errors import MergeError, UsageError, printable, suggest
 from .registry import canonical, find_method, usable_methods
+from .standard_streams import fill_standard_streams
 from .version import __version__
 
 INTERRUPTED = 130
@@ -29,6 +30,7 @@ _HELPERS = {
     "adjusting_request",
     "aligning",
     "alignment_flags",
+    "alone",
     "bundle_flags",
     "bundle_recipe",
     "bundling",
@@ -116,6 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    fill_standard_streams()
     previous = _terminate_like_interrupt()
     try:
         result = typer.main.get_command(app).main(words, prog_name="merge", standalone_mode=False)

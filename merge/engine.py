@@ -9,14 +9,13 @@ from __future__ import annotations
 import os
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from .checkpoints.derived import whole
+from .disagreements import disagreements
 from .errors import UsageError
 from .plan import Plan
-from .planning.rows import Row
 from .streaming.backends import choose_backend, fewest_threads
 from .streaming.context import ResultKey
 from .streaming.digests import Digests
@@ -132,7 +131,7 @@ class _Run:
             [self._digests.source_id(number, source) for number, source in enumerate(self._plan.sources)],
             self._digests.output_id(),
             self._digests,
-            list(_disagreements(self._plan, self._digests)),
+            list(disagreements(self._plan, self._digests)),
             len(done),
             self._rounds.remarks + shortage_remarks(self._shortages),
             {row.name: self._records[row.name] for row in self._plan.rows if row.name in self._records},
@@ -206,36 +205,20 @@ def thread_hands(
     return ThreadHands(plan, setting, rounds, threads, make_backend)
 
 
+def threads_of(plan: Plan, settings: RunSettings) -> int:
+    """Return how many threads each process of a run has on a CPU."""
+    if settings.threads:
+        return settings.threads
+    if settings.engine == "ray":
+        return 1  # its tasks are many, and each may be of another machine
+    return max(1, cores() // settings.workers) if settings.workers > 1 else default_threads(plan)
+
+
 def default_threads(plan: Plan) -> int:
-    """Return how many threads a process gets where the user names no number."""
+    """Return how many threads a process gets that works alone, where the user names no number."""
     return 1 if plan.bytes_read < SMALL_MERGE_BYTES else min(cores(), 8)
 
 
 def cores() -> int:
     """Return the number of processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _disagreements(plan: Plan, digests: Digests) -> Iterator[str]:
-    """Yield where models disagree in tensors that are copied from one of them, or tied."""
-    differing = [row.name for row in plan.rows if _may_differ(row.reason, row.action) and _differs(row, digests)]
-    if differing:
-        shown = f"'{differing[0]}'" + (f" and {len(differing) - 1} more" if len(differing) > 1 else "")
-        yield f"copied tensors differ between the models: {shown}; taken from {_origin(plan)}"
-    for skip in plan.skips:
-        if skip.twin and digests.of(skip.source, skip.name) != digests.of(skip.source, skip.twin):
-            location = plan.sources[skip.source].location
-            yield f"{location}: '{skip.name}' was left out as tied, but differs from '{skip.twin}'"
-
-
-def _may_differ(reason: str, action: str) -> bool:
-    """Tell whether a copied tensor was expected to be the same in all models."""
-    return action == "copy" and reason != "kept" and not reason.startswith("from the base")
-
-
-def _differs(row: Row, digests: Digests) -> bool:
-    return len({digests.of(source, tensor.name) for source, tensor in enumerate(row.tensors) if tensor}) > 1
-
-
-def _origin(plan: Plan) -> str:
-    return whole(plan.sources[plan.reference]).location

@@ -30,7 +30,7 @@ def inspect(location: str, *, values: bool) -> InspectDocument:
     try:
         tensors = list(opened.tensors.values())
         return {
-            "model": location,
+            "model": opened.location,
             "files": [identity.name for identity in opened.identities],
             "metadata": dict(opened.metadata),
             "content_id": opened.metadata.get(OUR_KEY),

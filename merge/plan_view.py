@@ -7,9 +7,12 @@ from typing import Any
 
 from .checkpoints.bringing import names_planned
 from .checkpoints.space import human
+from .engine import RunSettings
+from .estimate import view
+from .estimate.estimate import estimate
+from .estimate.works import passes_of
 from .plan import Plan
 from .planning.layout import is_single_file
-from .program import Call, calls
 from .provenance import described
 
 SHOWN_SKIPS = 20
@@ -20,20 +23,8 @@ def _copied(plan: Plan) -> list[str]:
     return [] if path is None or is_single_file(path) else names_planned(plan.sources[plan.reference], plan.beside)
 
 
-def _reads(plan: Plan) -> int:
-    """Return how often the inputs are read: once, plus once per round of reductions that is certain to run."""
-    rounds = {
-        2
-        for row in plan.rows
-        if row.expression
-        for call in calls(row.expression)
-        if isinstance(call, Call) and call.reductions
-    }
-    return 1 + max(rounds, default=0)
-
-
-def render_plan(plan: Plan) -> str:
-    """Return the plan as text."""
+def render_plan(plan: Plan, settings: RunSettings) -> str:
+    """Return the plan as text, with what it will need when it is run so."""
     lines = [
         f"{role or 'also':8s} {source.location}  ({len(source.tensors):,} tensors)"
         for role, source in zip(plan.roles, plan.sources, strict=True)
@@ -46,8 +37,10 @@ def render_plan(plan: Plan) -> str:
     ]
     reasons = Counter(f"{row.action}: {row.reason}" for row in plan.rows if row.reason)
     lines += [f"         {count:,} {reason}" for reason, count in reasons.most_common()]
-    lines += [f"read     {human(plan.bytes_read)}" + (f", {_reads(plan)} times" if _reads(plan) > 1 else "")]
+    passes = passes_of(plan)
+    lines += [f"read     {human(plan.bytes_stored)}" + (f", {passes} times" if passes > 1 else "")]
     lines += [f"write    {human(plan.bytes_written)} to {plan.recipe.output.path}, {len(plan.files)} file(s)"]
+    lines += view.render(estimate(plan, settings))
     lines += [f"copy     {', '.join(copied)}" for copied in [_copied(plan)] if copied]
     lines += [
         f"skip     '{skip.name}' of {plan.sources[skip.source].location}: {skip.reason}"
@@ -59,7 +52,7 @@ def render_plan(plan: Plan) -> str:
     return "\n".join(lines)
 
 
-def plan_as_json(plan: Plan) -> dict[str, Any]:
+def plan_as_json(plan: Plan, settings: RunSettings) -> dict[str, Any]:
     """Return the plan as plain data, every tensor of every input accounted for."""
     locations = [source.location for source in plan.sources]
     return {
@@ -70,9 +63,10 @@ def plan_as_json(plan: Plan) -> dict[str, Any]:
             for source, role in zip(plan.sources, plan.roles, strict=True)
         ],
         "counts": dict(plan.counts) | {"skip": len(plan.skips)},
-        "bytes_read": plan.bytes_read,
-        "reads": _reads(plan),
+        "bytes_read": plan.bytes_stored,
+        "reads": passes_of(plan),
         "bytes_written": plan.bytes_written,
+        "estimate": view.as_json(estimate(plan, settings)),
         "files": [{"name": file.name, "bytes": file.nbytes, "tensors": len(file.slots)} for file in plan.files],
         "tensors": [
             {

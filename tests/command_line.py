@@ -32,9 +32,14 @@ def called(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> in
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Return an environment in which a process finds this checkout, without any of the tool's own variables."""
+    """Return an environment in which a process finds this checkout, without any of the tool's own variables.
+
+    What merges measure is kept nowhere.
+    """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("MERGE_", "PYTHON"))}
-    return kept | {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", "NO_COLOR": "1"} | more
+    return (
+        kept | {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", "NO_COLOR": "1", "MERGE_RATES": "off"} | more
+    )
 
 
 def command(*arguments: object) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from checkpoint_files import random_state, save
 from command_line import Result, called
 
 from merge.cli import main
+
+os.environ["MERGE_RATES"] = "off"  # what merges of tests measure is kept nowhere, in their child processes too
 
 
 @pytest.fixture

@@ -102,6 +102,8 @@ def test_it_merges(merge, here):
     # Means 3.5, 5, 0.5, 0 and -4; half way to the largest, 6, 12, 3, 0 and -12.
     assert numbers(here / "out.st") == {"w": [4.75, 8.5, 1.75, 0], "layers.0.w": [-8], "layers.1.w": [-8]}
     succeeded(merge("verify", "out.st"))
+    succeeded(merge("toward-largest", "a.st", "b.st", "-o", "two.st", "--workers", "2"))
+    assert (here / "two.st").read_bytes() == (here / "out.st").read_bytes()
 
 
 def test_it_merges_under_the_name_of_its_module(package, here):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ..checkpoints.checkpoint import OUR_KEY, FileCheckpoint, check_files
 from ..checkpoints.files import Buffer
@@ -61,6 +62,11 @@ class AdaptedCheckpoint(FileCheckpoint):
         self._loaded: OrderedDict[str, None] = OrderedDict()
         self._loading = threading.Lock()
         self._last = threading.local()
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The source's config.json."""
+        return self.source.config
 
     def read_into(self, tensor: TensorInfo, offset: int, buffer: Buffer) -> None:
         """Fill the buffer with the baked tensor's bytes from this byte offset within the tensor."""

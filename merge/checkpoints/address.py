@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
@@ -11,6 +12,8 @@ from .remote.reference import is_marked
 from .resolve import local_path
 
 _HERE = ("file", "local")  # protocols that name a path on this machine
+_STORE = r"abfss?|az|ftp|gcs|gs|hdfs|hf|https?|memory|s3a?|sftp|ssh"
+_ONE_SLASH = re.compile(rf"(?:^|/)({_STORE}):/([^/].*)")
 
 
 @dataclass(frozen=True)
@@ -67,22 +70,39 @@ OutputPath = Path | Address
 
 
 def output_path(given: str | Path) -> OutputPath:
-    """Return the place that a user names for an output."""
+    """Return the place that a user names for an output.
+
+    Raises:
+        UsageError: An address that names no place.
+    """
     if isinstance(given, Path) or not is_marked(given):
         return Path(given)
     parts = urlsplit(given)
     if parts.scheme.lower() in _HERE and "::" not in given:
         return Path(unquote(parts.path) or ".")
-    return Address(given.rstrip("/"))
+    scheme, colon, rest = given.partition(":")
+    if not rest.strip("/"):
+        raise UsageError("this address names no place", where=given, hint=f"write it as {scheme}://bucket/folder")
+    return Address(scheme.lower() + colon + rest.rstrip("/"))
 
 
 def settled(out: OutputPath, folder: Path | None) -> OutputPath:
     """Return an output's place as seen from the current folder, its path counted from another one.
 
     Raises:
-        UsageError: Its name is no valid text.
+        UsageError: Its name is no valid text, or an address with one slash.
     """
-    return out if isinstance(out, Address) else local_path(out, folder)
+    if isinstance(out, Address):
+        return out
+    if (meant := meant_address(out)) is not None:
+        raise UsageError("an address has two slashes", where=str(out), hint=f"did you mean '{meant}'?")
+    return local_path(out, folder)
+
+
+def meant_address(path: Path) -> str | None:
+    """Return the address that a path was written for, or None: of two slashes, a path keeps one."""
+    found = _ONE_SLASH.search(path.as_posix())
+    return f"{found[1]}://{found[2]}" if found else None
 
 
 def on_this_machine(out: OutputPath, what: str, hint: str) -> Path:

@@ -11,10 +11,9 @@ from .beside import AS_IT_IS, Beside
 from .checkpoint import OUR_KEY, FileCheckpoint, Source
 from .files import Buffer
 from .header import TensorInfo
-from .scaled_layout import Scaled, find_scaled
+from .scaled_layout import Scaled, find_scaled, plain_config
 from .scaled_values import ScaledValues
 
-_KEY = "quantization_config"
 _HALF = ("float16", "half")
 
 
@@ -43,7 +42,7 @@ class ScaledCheckpoint(FileCheckpoint):
         self._values = ScaledValues(dtype, source.read_into)
         kind = "float16" if dtype == "F16" else "bfloat16"
         weights = f"{len(scaled):,} weight{'s are' if len(scaled) > 1 else ' is'} of 8-bit floats with scales"
-        self.notes = [*source.notes, f"{weights}, merged and written as {kind}, which takes twice the room"]
+        self.notes = [*source.notes, f"{weights}, read as {kind}, which takes twice the room"]
 
     def __getattr__(self, name: str) -> Any:
         """Hand on what only a checkpoint elsewhere has: the files beside the weights one by one, and their hashes."""
@@ -104,15 +103,6 @@ def with_scales_applied(source: FileCheckpoint) -> FileCheckpoint:
     return ScaledCheckpoint(source, scaled) if scaled else source
 
 
-def plain_config(config: dict[str, Any]) -> dict[str, Any]:
-    """Return a config.json that says nothing of quantisation."""
-    nested = {
-        key: {name: entry for name, entry in value.items() if name != _KEY} if isinstance(value, dict) else value
-        for key, value in config.items()
-    }
-    return {key: value for key, value in nested.items() if key != _KEY}
-
-
 def beside_scaled(source: Source) -> Beside:
     """Return what changes in the files beside a source's weights when they are written without scales."""
     below: Source | None = source
@@ -136,7 +126,11 @@ def _plain(tensors: Mapping[str, TensorInfo], scaled: Mapping[str, Scaled], dtyp
 
 
 def _stated_type(config: Mapping[str, Any]) -> str:
-    return str(config.get("dtype") or config.get("torch_dtype") or "").removeprefix("torch.")
+    """Return the type that a config.json states for the model, or else for the language model in it."""
+    language = config.get("text_config")
+    parts = (config, language if isinstance(language, Mapping) else {})
+    stated = (part.get(key) for part in parts for key in ("dtype", "torch_dtype"))
+    return str(next(filter(None, stated), "")).removeprefix("torch.")
 
 
 def _place(tensor: TensorInfo) -> tuple[int, int]:

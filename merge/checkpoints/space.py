@@ -27,7 +27,7 @@ def check_space(target: Path, nbytes: int) -> None:
 def human(nbytes: float) -> str:
     """Return a number of bytes in words."""
     for unit in ("bytes", "KB", "MB", "GB"):
-        if nbytes < 1000:
+        if nbytes < 999.5:  # above, three digits round to 1000
             return f"{nbytes:.0f} {unit}" if unit == "bytes" else f"{nbytes:.3g} {unit}"
         nbytes /= 1000
     return f"{nbytes:,.2f} TB"

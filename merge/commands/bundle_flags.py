@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from ..errors import UsageError
 from ..checkpoints.address import output_path
+from ..errors import UsageError
 from .flags import COMMON
 
 _OUTPUT, _RUN = "Output", "Running"

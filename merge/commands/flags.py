@@ -74,7 +74,9 @@ COMMON: dict[str, tuple[Any, Any]] = {
     "allow_nonfinite": _flag(
         bool, False, "--allow-nonfinite", panel=_OUTPUT, help_text="Merge infinities and NaN instead of refusing them."
     ),
-    "sha256": _flag(bool, False, "--sha256", panel=_OUTPUT, help_text="Hash whole files too; those here by a second read."),
+    "sha256": _flag(
+        bool, False, "--sha256", panel=_OUTPUT, help_text="Hash whole files too; those here by a second read."
+    ),
     "seed": _flag(int | None, None, "--seed", panel=_RUN, help_text="Seed of methods that draw random numbers.", min=0),
     "device": _flag(str, "auto", "--device", panel=_RUN, help_text="auto, cpu, cuda (every GPU) or cuda:N."),
     "gpu_memory": _flag(
@@ -182,7 +184,6 @@ class MergeFlags:
         if self.max_shard_size:
             size = parse_size(self.max_shard_size, where="--max-shard-size")
         return replace(recipe, path=self.out or recipe.path, dtype=dtype, max_shard_size=size)
-
 
     @property
     def gpu_bytes(self) -> int | None:

@@ -14,7 +14,6 @@ from ..checkpoints.address import OutputPath, settled
 from ..checkpoints.derived import whole
 from ..engine import RunSettings
 from ..errors import UsageError
-from ..estimate.recording import LEAST_BYTES
 from ..estimate.view import spent
 from ..ledger import summary
 from ..plan import Plan, make_plan
@@ -28,6 +27,7 @@ from .missing_statistics import completed
 from .show import say, say_json, warn
 
 DEFAULT_BATCH = 256
+LONG_SECONDS = 10.0  # of a merge, from which on it matters what they were spent on
 More = Callable[[OutputPath], dict[str, Any]]
 
 
@@ -160,7 +160,7 @@ def _summary(plan: Plan, written: execute.Written) -> list[str]:
     lines += [f"made for the output: {', '.join(own)}"] if own else []
     speed = (plan.bytes_stored + plan.bytes_written) / max(written.seconds, 1e-9) / 1e9
     lines += [f"wrote {written.out} ({counts}) in {written.seconds:.1f} s, {speed:.2f} GB/s"]
-    if written.outcome.totals is not None and plan.bytes_read >= LEAST_BYTES:
+    if written.outcome.totals is not None and written.seconds >= LONG_SECONDS:
         lines.append(spent(written.outcome.totals))
     return lines
 

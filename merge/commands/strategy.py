@@ -42,7 +42,8 @@ def perform_strategy(recipe: Recipe, chosen: StrategyFlags, flags: MergeFlags) -
         _say_cost(recipe, chosen, flags)
         return
     recipe = completed(recipe, flags)
-    done_here(f"the weights of --strategy {chosen.strategy} are found", flags)
+    if chosen.strategy != "coefficients":
+        done_here(f"the weights of --strategy {chosen.strategy} are found", flags)
     with _objective(recipe, chosen, flags, benchmarks) as objective:
         found, section = _find(recipe, chosen, flags, objective)
         section["same_data_as_report"] = _shares_data(recipe, objective)
@@ -72,9 +73,11 @@ def _find(
         choice = GreedyChoice("gt" if chosen.accept == "gt" else "ge", chosen.minimum_gain or 0.0, scores)
         return greedy_soup(recipe, objective, choice, note)
     if chosen.strategy == "coefficients":
+        from ..evaluation.inference import threads_of_each
         from ..search.coefficients import search_coefficients
 
-        return search_coefficients(recipe, objective, note)
+        among = replace(flags.spreading, threads=threads_of_each(flags.threads, flags.engine))
+        return search_coefficients(recipe, objective, note, among, flags.device)
     from ..search.learn import learned_soup
     from ..search.learned import LearnedChoice
     from .merging import DEFAULT_BATCH
@@ -106,7 +109,7 @@ def _objective(
     progress = Progress()
     settings = Settings(
         flags.architecture,
-        choose_device(flags.device),
+        choose_device(flags.device_here),
         flags.batch_size or DEFAULT_BATCH,
         recipe.seed,
         advance=progress,

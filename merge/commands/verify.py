@@ -15,7 +15,7 @@ PANEL = "Checkpoints"
 def command(
     out: Annotated[str, typer.Argument(help="The output of a merge, or a bundle.", metavar="OUT")],
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = "auto",
-    threads: Annotated[int | None, typer.Option("--threads", help="Workers.", min=1)] = None,
+    threads: Annotated[int | None, typer.Option("--threads", help="Threads.", min=1)] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print machine-readable output on stdout.")] = False,
     traceback: Annotated[bool, typer.Option("--traceback", help="Show where an error came from.")] = False,
 ) -> None:

@@ -134,9 +134,7 @@ def in_order(answers: Iterable[tuple[int, Answer]]) -> Iterator[Answer]:
             following += 1
 
 
-def other_hands(
-    plan: Plan, sink: Sink, settings: RunSettings, rounds: Rounds, results: Mapping[ResultKey, Any]
-) -> Hands:
+def other_hands(plan: Plan, sink: Sink, settings: RunSettings, rounds: Rounds, results: dict[ResultKey, Any]) -> Hands:
     """Return the processes that the settings ask for, as the hands of a run.
 
     Raises:

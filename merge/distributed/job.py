@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -20,6 +21,21 @@ from ..streaming.sink import SharedSink, Sink, SinkOpener
 _STEERING = {"HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "HF_ENDPOINT", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"}
 
 
+def current_folder() -> Path | None:
+    """Return the current folder, or None where it was removed: absolute paths still lead somewhere."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        return None
+
+
+def go_to(folder: Path | None) -> None:
+    """Make a folder the current one; where there is none such, relative paths are not found, and said to be."""
+    if folder is not None:
+        with contextlib.suppress(OSError):
+            os.chdir(folder)
+
+
 def steering_environment() -> dict[str, str]:
     """Return the variables by which this tool, and libraries of its, are steered: no secrets."""
     return {name: value for name, value in os.environ.items() if name.startswith("MERGE_") or name in _STEERING}
@@ -35,7 +51,7 @@ class Job:
         identity: What tells whether it became the same plan.
         open_sink: Opens the output.
         settings: How to run it.
-        folder: The current folder, from which relative paths count.
+        folder: The current folder, from which relative paths count, unless it was removed.
         environment: Variables of this tool, and of libraries that it steers by them.
     """
 
@@ -44,7 +60,7 @@ class Job:
     identity: str
     open_sink: SinkOpener
     settings: RunSettings
-    folder: Path = field(default_factory=Path.cwd)
+    folder: Path | None = field(default_factory=current_folder)
     environment: Mapping[str, str] = field(default_factory=steering_environment)
 
     def plan(self) -> Plan:

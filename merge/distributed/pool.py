@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from ..errors import MergeError
@@ -13,11 +14,8 @@ from .pipe import End, HelperProcess, ProcessLostError, Question
 ATTEMPTS = 3  # a question that kills its process so often would kill the next one too
 
 
-class _Asked:
-    """A question that stands until some process has answered it in full."""
-
-    def __init__(self, number: int, question: Question) -> None:
-        self.number, self.question, self.attempts = number, question, 0
+Numbered = tuple[int, Question]
+Answers = queue.SimpleQueue[tuple[int, Any]]
 
 
 class ProcessPool:
@@ -31,7 +29,7 @@ class ProcessPool:
         self._count = count
         self._helpers: list[HelperProcess | None] = []
         self._threads: list[threading.Thread] = []
-        self._open: queue.SimpleQueue[_Asked | None] = queue.SimpleQueue()
+        self._open: queue.SimpleQueue[Numbered | None] = queue.SimpleQueue()
         self._starting = threading.Lock()
         self._closing = False
 
@@ -49,10 +47,16 @@ class ProcessPool:
         for helper in helpers:
             helper.close()
 
-    def ask(self, questions: Sequence[Question]) -> Iterator[tuple[int, Any]]:
+    def ask(
+        self, questions: Sequence[Question], here: Callable[[int], Iterable[Any]] | None = None
+    ) -> Iterator[tuple[int, Any]]:
         """Have questions answered side by side; yield the parts of the answers as they come, `End` last.
 
         A question whose process is lost is answered from the beginning once more.
+
+        Args:
+            questions: What is asked.
+            here: Answers questions in this process, given their numbers; none of them where there is no such thing.
 
         Yields:
             The number of the question, and a part of its answer.
@@ -61,11 +65,13 @@ class ProcessPool:
             MergeError: What a process could not do, or that one after the other is lost.
         """
         self._open = queue.SimpleQueue()
-        for number, question in enumerate(questions):
-            self._open.put(_Asked(number, question))
-        answers: queue.SimpleQueue[tuple[int, Any]] = queue.SimpleQueue()
+        for numbered in enumerate(questions):
+            self._open.put(numbered)
+        answers: Answers = queue.SimpleQueue()
+        asking = [partial(self._ask_process, slot) for slot in range(self._count)]
         self._threads = [
-            threading.Thread(target=self._keep_asking, args=(slot, answers), daemon=True) for slot in range(self._count)
+            threading.Thread(target=self._keep_asking, args=(ask, answers), daemon=True)
+            for ask in [*([lambda number, _: here(number)] if here else []), *asking]
         ]
         for thread in self._threads:
             thread.start()
@@ -86,23 +92,30 @@ class ProcessPool:
             thread.join()
         self._threads = []
 
-    def _keep_asking(self, slot: int, answers: queue.SimpleQueue[tuple[int, Any]]) -> None:
-        """Ask one process after another question, until there is none or something cannot be done."""
-        while (asked := self._open.get()) is not None:
+    def _keep_asking(self, ask: Callable[[int, Question], Iterable[Any]], answers: Answers) -> None:
+        """Have one question after another answered, until there is none or something cannot be done."""
+        while (asked := self._open.get()) is not None and not self._closing:
+            number, question = asked
             try:
-                for part in self._helper(slot).ask(asked.question):
-                    answers.put((asked.number, part))
-                answers.put((asked.number, End()))
+                for part in ask(number, question):
+                    answers.put((number, part))
+                answers.put((number, End()))
+            except BaseException as error:
+                answers.put((number, error))
+                return
+
+    def _ask_process(self, slot: int, number: int, question: Question) -> Iterator[Any]:
+        """Yield a process's answer, from the beginning again where the process is lost."""
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                yield from self._helper(slot).ask(question)
+                return
             except ProcessLostError:
                 if self._closing:
-                    return
-                if (problem := self._lost(slot, asked)) is not None:
-                    answers.put((asked.number, problem))
-                    return
-                self._open.put(asked)
-            except BaseException as error:
-                answers.put((asked.number, error))
-                return
+                    raise
+                epitaph = self._bury(slot)
+                if attempt == ATTEMPTS:
+                    raise _hopeless(epitaph) from None
 
     def _helper(self, slot: int) -> HelperProcess:
         with self._starting:
@@ -113,14 +126,16 @@ class ProcessPool:
                 helper = self._helpers[slot] = HelperProcess()
             return helper
 
-    def _lost(self, slot: int, asked: _Asked) -> MergeError | None:
-        """Let go of a process that has died; return what to say when its question cannot be answered."""
-        helper, self._helpers[slot] = self._helpers[slot], None
+    def _bury(self, slot: int) -> str:
+        """Let go of a process that has died; return how it did."""
+        with self._starting:
+            helper, self._helpers[slot] = self._helpers[slot], None
         assert helper is not None  # noqa: S101 - it was asked
         helper.kill()
         helper.close()
-        asked.attempts += 1
-        if asked.attempts < ATTEMPTS:
-            return None
-        what = f"{ATTEMPTS} worker processes died on the same share of the work, the last one {helper.epitaph}"
-        return MergeError(what, hint="memory may be short: give fewer --workers or --threads")
+        return helper.epitaph
+
+
+def _hopeless(epitaph: str) -> MergeError:
+    what = f"{ATTEMPTS} worker processes died on the same share of the work, the last one {epitaph}"
+    return MergeError(what, hint="memory may be short: give fewer --workers or --threads")

@@ -1,14 +1,18 @@
-"""Processes on this machine as the hands of a run."""
+"""Processes on this machine as the hands of a run. This one is among them: it works while the others start."""
 
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from dataclasses import replace
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 from ..streaming.context import ResultKey
+from ..streaming.pieces import Numbered, cut
 from ..streaming.reductions import Reducer
 from ..streaming.rounds import Rounds
+from ..streaming.stopwatch import Totals
 from .hands import OtherHands, in_order
 from .helper import Progress, ShareEnd
 from .pipe import End, Question
@@ -25,20 +29,31 @@ class ProcessHands(OtherHands):
     """Processes on this machine; see `OtherHands` for the arguments."""
 
     def __init__(
-        self, plan: Plan, sink: Sink, settings: RunSettings, rounds: Rounds, results: Mapping[ResultKey, Any]
+        self, plan: Plan, sink: Sink, settings: RunSettings, rounds: Rounds, results: dict[ResultKey, Any]
     ) -> None:
-        from ..engine import cores
+        from ..engine import thread_hands, threads_of
 
-        threads = settings.threads or max(1, cores() // settings.workers)
+        threads = threads_of(plan, settings)
         super().__init__(plan, sink, settings, rounds, results, threads)
-        self._pool = ProcessPool(settings.workers)
+        own = Rounds(plan.rows, results, None)
+        self._here = thread_hands(plan, sink, replace(settings, threads=threads), own, results)
+        self._pieces = dict(enumerate(cut(plan.rows)))
+        self._pool = ProcessPool(settings.workers - 1)
 
     def __enter__(self) -> ProcessHands:
         self._pool.__enter__()
+        self._here.__enter__()
         return self
 
     def __exit__(self, *error: object) -> None:
+        if error[0] is not None:
+            self._here.stop()
         self._pool.__exit__(*error)
+        self._here.__exit__(*error)
+
+    def totals(self) -> Totals:
+        """Return what all processes have spent so far."""
+        return reduce(Totals.beside, self._spent.values(), self._here.totals())
 
     @property
     def _workers(self) -> int:
@@ -47,22 +62,36 @@ class ProcessHands(OtherHands):
     def _process(self, shares: Sequence[list[int]], done: Set[int]) -> Iterator[Progress | ShareEnd]:
         results = pickle.dumps(self._results)
         questions = [Question(process_share, (self._job, results, numbers, done & set(numbers))) for numbers in shares]
-        for _, found in self._pool.ask(questions):
+        for _, found in self._pool.ask(questions, lambda number: self._process_here(shares[number], done)):
             if not isinstance(found, End):
                 yield found
+
+    def _process_here(self, numbers: Sequence[int], done: Set[int]) -> Iterator[Progress]:
+        for finished in self._here.process(self._numbered(numbers), done):
+            yield Progress(finished, 0)  # these hands count the bytes that they read themselves
 
     def _reduce(
         self, shares: Sequence[list[int]], reducers: Mapping[ResultKey, Reducer]
     ) -> Iterator[dict[ResultKey, Any]]:
         results, as_they_are = pickle.dumps(self._results), pickle.dumps(reducers)
         questions = [Question(reduce_share, (self._job, results, numbers, as_they_are)) for numbers in shares]
-        for answer in in_order(self._whole(questions, shares)):
+        copies: Mapping[ResultKey, Reducer] = pickle.loads(as_they_are)  # noqa: S301 - our own, as others see them
+
+        def reduce_here(number: int) -> Iterator[dict[ResultKey, Any]]:
+            return self._here.reduce(self._numbered(shares[number]), copies)
+
+        for answer in in_order(self._whole(questions, shares, reduce_here)):
             yield from answer
 
-    def _whole(self, questions: list[Question], shares: Sequence[list[int]]) -> Iterator[tuple[int, list[Any]]]:
+    def _numbered(self, numbers: Sequence[int]) -> list[Numbered]:
+        return [(number, self._pieces[number]) for number in numbers]
+
+    def _whole(
+        self, questions: list[Question], shares: Sequence[list[int]], here: Callable[[int], Iterator[Any]]
+    ) -> Iterator[tuple[int, list[Any]]]:
         """Yield whole answers with their numbers."""
         parts: dict[int, list[Any]] = {}
-        for number, found in self._pool.ask(questions):
+        for number, found in self._pool.ask(questions, here):
             if isinstance(found, End):
                 yield number, parts.pop(number, [])[-len(shares[number]) :]  # without what a killed process had said
             else:

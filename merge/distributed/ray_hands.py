@@ -35,7 +35,9 @@ class RayHands(OtherHands):
     def __init__(
         self, plan: Plan, sink: Sink, settings: RunSettings, rounds: Rounds, results: Mapping[ResultKey, Any]
     ) -> None:
-        threads = settings.threads or 1
+        from ..engine import threads_of
+
+        threads = threads_of(plan, settings)
         super().__init__(plan, sink, settings, rounds, results, threads)
         most = settings.workers if settings.workers > 1 else None
         self._cluster = RayCluster(settings.address, threads, most, _gpus(settings.device))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from .job import steering_environment
+from .job import current_folder, go_to, steering_environment
 from .pipe import End, Question
 from .pool import ProcessPool
 
@@ -118,7 +117,7 @@ class _Tasks:
 
 
 def _questions(function: Callable[..., Any], calls: Sequence[tuple[Any, ...]]) -> list[Question]:
-    here = partial(_one_call, Path.cwd(), steering_environment(), function)
+    here = partial(_one_call, current_folder(), steering_environment(), function)
     return [Question(here, call) for call in calls]
 
 
@@ -132,9 +131,8 @@ def _to_the_end(answers: Iterator[tuple[int, Any]], count: int) -> Iterator[tupl
 
 
 def _one_call(
-    folder: Path, environment: Mapping[str, str], function: Callable[..., Any], *arguments: Any
+    folder: Path | None, environment: Mapping[str, str], function: Callable[..., Any], *arguments: Any
 ) -> Iterator[Any]:
     os.environ.update(environment)
-    with contextlib.suppress(OSError):  # relative paths are then not found, and said to be
-        os.chdir(folder)
+    go_to(folder)
     yield function(*arguments)

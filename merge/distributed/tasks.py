@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import pickle
 from collections.abc import Iterator, Sequence, Set
@@ -10,7 +9,7 @@ from typing import Any
 
 from ..streaming.context import ResultKey
 from .helper import Helper, Progress, ShareEnd
-from .job import Job
+from .job import Job, go_to
 
 _known: dict[str, Helper] = {}  # by the name of the merge; one at a time
 
@@ -53,8 +52,7 @@ def _helper(job: Job, results: bytes) -> Helper:
         while _known:
             _known.popitem()[1].close()
         os.environ.update(job.environment)
-        with contextlib.suppress(OSError):  # relative paths are then not found, and said to be
-            os.chdir(job.folder)
+        go_to(job.folder)
         helper = _known[job.name] = Helper(job)
     helper.know(pickle.loads(results))  # noqa: S301 - from the process that asks
     return helper

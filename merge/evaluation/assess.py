@@ -39,20 +39,28 @@ def assess(
     quiet: bool,
 ) -> dict[str, Assessed]:
     """Evaluate the models, and their ensemble if one is asked for."""
+    progress = Progress()
+    settings = replace(settings, advance=progress)
+    task = benchmark.prepare(settings)
+    passes = sum(_passes(location, task) for location in models.values())
+    with items_bar(task.n * passes, benchmark.name, quiet=quiet) as progress.advance:
+        return assess_prepared(models, benchmark, task, settings, ensemble)
+
+
+def assess_prepared(
+    models: Mapping[str, Location], benchmark: Benchmark, task: Task, settings: Settings, ensemble: Ensemble | None
+) -> dict[str, Assessed]:
+    """Evaluate the models on a benchmark whose data are in memory, and their ensemble if one is asked for."""
     from .ensemble import check_ensemble, make_ensemble
 
-    progress = Progress()
-    task = benchmark.prepare(replace(settings, advance=progress))
     if ensemble:
         check_ensemble(models, task, ensemble, settings.model)
     assessed: dict[str, Assessed] = {}
-    passes = sum(_passes(location, task) for location in models.values())
-    with items_bar(task.n * passes, benchmark.name, quiet=quiet) as progress.advance:
-        for name, location in models.items():
-            if isinstance(location, BundleLocation):
-                assessed |= _assess_bundle(location, task, settings=replace(settings, advance=progress))
-            else:
-                assessed[name] = _assess_one(location, task)
+    for name, location in models.items():
+        if isinstance(location, BundleLocation):
+            assessed |= _assess_bundle(location, task, settings)
+        else:
+            assessed[name] = _assess_one(location, task)
     if ensemble:
         given = {name: assessed[name] for name in models}
         assessed[f"ensemble({ensemble})"] = make_ensemble(given, models, benchmark, task, ensemble)

@@ -2,7 +2,23 @@
 
 from __future__ import annotations
 
+import os
+
 from ..errors import MergeError, UsageError
+
+
+def own_device(name: str) -> str:
+    """Return the torch device of one of several processes: where there are more GPUs than one, they are dealt out.
+
+    Raises:
+        UsageError: It is no device's name.
+        MergeError: This machine has no such device.
+    """
+    import torch
+
+    chosen = choose_device(name)
+    count = torch.cuda.device_count()
+    return f"cuda:{os.getpid() % count}" if chosen == "cuda" and count > 1 else chosen
 
 
 def choose_device(name: str) -> str:

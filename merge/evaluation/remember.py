@@ -56,9 +56,16 @@ def remember(locations: Mapping[str, Location], benchmarks: int) -> Mapping[str,
     """Return locations that keep their models for the benchmarks to come, where there is more than one."""
     if benchmarks < 2:
         return locations
+    room = free_room()
+    return {name: remembered(location, room) for name, location in locations.items()}
+
+
+def free_room(processes: int = 1) -> Room:
+    """Return room for models in a part of the memory that is free, of which so many processes get the same."""
     free = free_memory()
-    room = Room(None if free is None else free // SHARE)
-    return {
-        name: location if isinstance(location, BundleLocation) else Remembered(location, room)
-        for name, location in locations.items()
-    }
+    return Room(None if free is None else free // (SHARE * processes))
+
+
+def remembered(location: Location, room: Room) -> Location:
+    """Return a location that keeps its model, unless it is a bundle, whose rule decides about that."""
+    return location if isinstance(location, BundleLocation) else Remembered(location, room)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from .assess import add_rows, assess
-from .device import choose_device
-from .locate import Location, locate_all
+from .assess import Assessed, add_rows
+from .locate import locate_all
 from .remember import remember
 from .request import check_ensemble, check_experts, check_request, refuse_name_of_ensemble
-from .results import Ensemble, Evaluation
+from .results import Evaluation
+from .side_by_side import assess_all
 from .specification import read_benchmarks
 from .task import Benchmark, Precision, Settings
+
+if TYPE_CHECKING:
+    from ..distributed.spreading import Spreading
 
 
 def evaluate(
@@ -29,6 +32,8 @@ def evaluate(
     precision: str = "float32",
     seed: int = 0,
     skip_broken: bool = False,
+    threads: int | None = None,
+    spreading: Spreading | None = None,
     quiet: bool = True,
 ) -> Evaluation:
     """Evaluate models; nothing is selected on the benchmarks' data.
@@ -46,6 +51,9 @@ def evaluate(
         precision: ``float32`` or ``bfloat16``, which the network computes in.
         seed: For models, corruptions and resampling that draw at random.
         skip_broken: Leave out and count items that cannot be read.
+        threads: Threads that torch computes with on the CPU, in each process: last digits may depend on their number,
+            and on nothing else of how the work is spread. None: those that it has in this process; on a cluster one.
+        spreading: Processes, here or on a cluster, among which models and benchmarks are spread.
         quiet: Show no progress.
 
     Returns:
@@ -67,20 +75,16 @@ def evaluate(
     if report is not None:
         _check_report_directory(report)
     with gathering(report) as made:
-        settings = Settings(  # choosing the device imports torch, so that everything cheap is checked before
-            model,
-            choose_device(device),
-            batch_size,
-            seed,
-            cast("Precision", precision),
-            skip_broken,
-            output=made,
-        )
-        evaluation = Evaluation()
+        settings = Settings(model, device, batch_size, seed, cast("Precision", precision), skip_broken, output=made)
+        of_benchmarks = {}
         for benchmark in specifications:
             expert = experts.get(benchmark.name)
             extra = {expert: others[expert]} if expert is not None and expert in others else {}
-            _evaluate_one(evaluation, {**locations, **extra}, benchmark, settings, kind, expert, quiet)
+            of_benchmarks[benchmark.name] = {**locations, **extra}
+        evaluation = Evaluation()
+        found = assess_all(of_benchmarks, specifications, settings, kind, threads, spreading, quiet)
+        for benchmark, assessed in zip(specifications, found, strict=True):
+            _enter(evaluation, assessed, benchmark, seed, experts.get(benchmark.name))
         _summarize(evaluation, specifications)
         if report is not None and made is not None:
             _write_clip_benchmark(evaluation, specifications, model or "", made)
@@ -88,22 +92,15 @@ def evaluate(
     return evaluation
 
 
-def _evaluate_one(
-    evaluation: Evaluation,
-    models: Mapping[str, Location],
-    benchmark: Benchmark,
-    settings: Settings,
-    ensemble: Ensemble | None,
-    expert: str | None,
-    quiet: bool,
+def _enter(
+    evaluation: Evaluation, assessed: Mapping[str, Assessed], benchmark: Benchmark, seed: int, expert: str | None
 ) -> None:
     from .significance import compare
     from .summary import retention
 
-    assessed = assess(models, benchmark, settings, ensemble, quiet=quiet)
-    add_rows(evaluation, assessed, benchmark, settings.seed)
+    add_rows(evaluation, assessed, benchmark, seed)
     outcomes = {name: one.outcome for name, one in assessed.items()}
-    evaluation.comparisons.extend(compare(outcomes, benchmark.name, seed=settings.seed))
+    evaluation.comparisons.extend(compare(outcomes, benchmark.name, seed=seed))
     if expert is not None:
         rows = retention(outcomes, benchmark.name, expert)
         evaluation.retention.extend(rows)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Literal
 
 from ..checkpoints.checkpoint import Source
 from ..checkpoints.header import TensorInfo
-from ..checkpoints.scaled_layout import find_scaled
+from ..checkpoints.scaled_layout import find_scaled, stated_quantisation
 from ..dtypes import DTYPES
 from ..errors import MergeError
 
@@ -67,8 +66,8 @@ def refuse_quantised(source: Source) -> None:
         MergeError: Naming the scheme and the first such tensor.
     """
     find_scaled(source)  # says what is wrong with scales that could be applied otherwise
-    stated = source.config.get("quantization_config")
-    if isinstance(stated, Mapping):
+    stated = stated_quantisation(source.config)
+    if stated is not None:
         scheme = stated.get("quant_method", "an unnamed scheme")
         raise _quantised(source, f"its config.json states quantised weights ({scheme})")
     suffixes = tuple(_PACKED)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from ..card import MARK
 from ..checkpoints.checkpoint import OUR_KEY
 from ..checkpoints.companions import CARD, is_companion
+from ..checkpoints.remote.reference import is_url
 from ..checkpoints.resolve import local_path, open_checkpoint
 from ..checkpoints.staging import is_unfinished
 from ..errors import MergeError, UsageError
@@ -49,7 +50,8 @@ def read_finished(location: str) -> Finished:
     if is_unfinished(path):
         raise MergeError("its merge was stopped before the end", where=location, hint="--resume finishes it")
     if not path.exists():
-        raise UsageError("no such file or folder on this machine", where=location)
+        hint = "copy it to this machine first" if is_url(location) else None
+        raise UsageError("no such file or folder on this machine", where=location, hint=hint)
     weights = _weights(location)
     card = path / CARD if path.is_dir() else path.with_name(f"{path.name}.md")
     text = _card(card)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..checkpoints.address import meant_address
 from ..errors import MergeError, UsageError
 from .document import document
 from .folders import FILES, PARTIAL, exchange_folders, foreign_files, stage_folders
@@ -61,7 +62,9 @@ def write_folder(directory: Path, documents: Mapping[str, Mapping[str, Any]]) ->
 
 
 def check_directory(directory: Path) -> None:
-    """Raise UsageError when a report cannot go to this folder: it is a file, or holds something else."""
+    """Raise UsageError when a report cannot go to this folder: it is elsewhere, a file, or holds something else."""
+    if (address := meant_address(directory)) is not None:
+        raise UsageError("a report is written on this machine", where=address, hint="then copy its folder")
     if not directory.exists():
         return
     if not directory.is_dir():

@@ -7,17 +7,21 @@ that sum to 1. The best is the first of those with the highest score, so that ti
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from ..errors import MergeError, UsageError
 from ..evaluation.outcome import LOWER_IS_BETTER
 from ..recipe import Recipe
 from ..registry import find_method
-from .evaluators import try_out
+from .evaluators import InProcess, Result, evaluator
 from .greedy import TIE, Score
 from .objective import Objective
+
+if TYPE_CHECKING:
+    from ..distributed.spreading import Spreading
 
 POINTS = 51
 Weights = tuple[float, ...]

@@ -90,6 +90,10 @@ class ThreadHands:
         self._crew.__exit__(*error)
         self._limits.__exit__(None, None, None)
 
+    def stop(self) -> None:
+        """Let whatever is under way fail soon, from any thread."""
+        self._setting.stop.set()
+
     def reduce(
         self, pieces: Sequence[Numbered], reducers: Mapping[ResultKey, Reducer]
     ) -> Iterator[dict[ResultKey, Any]]:

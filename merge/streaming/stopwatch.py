@@ -1,4 +1,4 @@
-"""Seconds that the workers of a run spent reading, computing and writing, for the estimates of later plans."""
+"""Seconds that the threads of a run spent reading, computing and writing, for the estimates of later plans."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class Totals(NamedTuple):
     """What a run took, in one process or in several that worked at the same time; picklable.
 
     Attributes:
-        read: By link, what workers waited for its bytes.
-        fetched: By link, what the transfers took where they run ahead of the workers: of places elsewhere.
-        computed: Seconds of all workers in which they neither read nor wrote.
+        read: By link, what threads waited for its bytes.
+        fetched: By link, what the transfers took where they run ahead of the threads: of places elsewhere.
+        computed: Seconds of all threads in which they neither read nor wrote.
         written: What writing took; not how long the disk still works on it afterwards.
         from_disk: Bytes that came from disks and not from the page cache; None where the system does not tell.
         elapsed: Seconds from begin to end.
-        workers: Threads of all processes.
+        threads: Of all processes.
     """
 
     read: Mapping[str, Spent]
@@ -34,7 +34,7 @@ class Totals(NamedTuple):
     written: Spent
     from_disk: int | None
     elapsed: float
-    workers: int = 1
+    threads: int = 1
 
     def beside(self, other: Totals) -> Totals:
         """Return what this and another process took that worked at the same time."""
@@ -46,26 +46,26 @@ class Totals(NamedTuple):
             self.written.beside(other.written),
             (self.from_disk or 0) + (other.from_disk or 0) if known else None,
             max(self.elapsed, other.elapsed),
-            self.workers + other.workers,
+            self.threads + other.threads,
         )
 
 
 class Stopwatch:
-    """Takes the times of all workers of one process.
+    """Takes the times of all threads of one process that do its work.
 
     Args:
         sources: The sources of the plan.
-        workers: How many threads there are.
+        threads: How many there are.
 
     Attributes:
         writing: The meter of the output.
-        working: The meter of everything that workers do.
+        working: The meter of everything that these threads do.
     """
 
-    def __init__(self, sources: Sequence[Source], workers: int = 1) -> None:
+    def __init__(self, sources: Sequence[Source], threads: int = 1) -> None:
         self._links = {link: None for source in sources if (link := link_of(source))}
         self.writing, self.working = Meter(), Meter()
-        self._workers = workers
+        self._threads = threads
         self._began, self._disk = time.perf_counter(), _from_disk()
         self._before = self._read(), self._fetched()
 
@@ -90,7 +90,7 @@ class Stopwatch:
             written,
             disk - self._disk if disk is not None and self._disk is not None else None,
             time.perf_counter() - self._began,
-            self._workers,
+            self._threads,
         )
 
 

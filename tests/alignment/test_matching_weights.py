@@ -117,6 +117,7 @@ def test_products_are_those_of_float64():
     np.testing.assert_allclose(total, 1 + one.astype("f8") @ other.astype("f8").T, rtol=1e-12, atol=1e-9)
 
 
+@pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_products_on_a_gpu_are_those_of_the_cpu(monkeypatch):
     one, other = (random_state(seed, a=(300, 9000))["a"] for seed in (0, 1))

@@ -231,6 +231,7 @@ def test_gradients_are_left_alone():
     assert torch.is_grad_enabled()
 
 
+@pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 @pytest.mark.parametrize("build", [bert, vit, open_clip_vit, resnet])
 def test_on_a_gpu(build):

@@ -228,7 +228,7 @@ def test_the_card_is_a_recipe_that_runs_again(cli, here, pair):
     from merge.card import recipe_text
 
     assert cli("soup", *pair, "--weights", "0.3,0.7", "-o", "out.st").code == 0
-    (here / "again.yaml").write_text(recipe_text(here / "out.st"))
+    (here / "again.yaml").write_text(recipe_text(here / "out.st.md", "out.st.md"))
     assert cli("run", "again.yaml", "-o", "again.st").code == 0
     assert_same(load(here / "again.st"), load(here / "out.st"))
     assert metadata_of(here / "again.st")["merge.output"] == metadata_of(here / "out.st")["merge.output"]

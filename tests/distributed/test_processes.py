@@ -122,7 +122,7 @@ def test_killed_workers_are_replaced(models, tmp_path, watched):
             process.kill()
 
     plan = plan_of(models, tmp_path / "two")
-    write(plan, WriteSettings(run=RunSettings(workers=2, advance=kill)))
+    write(plan, WriteSettings(run=RunSettings(workers=3, advance=kill)))
     plan.close()
     assert len(watched) >= 3
     assert written(tmp_path / "one") == written(tmp_path / "two")
@@ -213,6 +213,21 @@ def _wait_for_the_end_of(pids: list[int]) -> None:
     while any(Path(f"/proc/{pid}/cmdline").exists() for pid in pids):
         assert time.monotonic() < limit, "a worker outlived the merge"
         time.sleep(0.01)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere a folder that is in use cannot be removed")
+def test_a_current_folder_that_was_removed(models, tmp_path):
+    arguments = ("soup", models / "a", models / "b", "--workers", 2, "--quiet", "-o", tmp_path / "out")
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    words = [*map(str, arguments)]
+    code = f"import os, sys; os.rmdir({str(gone)!r}); from merge.cli import main; sys.exit(main({words}))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=gone, env=environment(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert run(*arguments[:3], "-o", tmp_path / "whole", cwd=tmp_path).code == 0
+    assert written(tmp_path / "out") == written(tmp_path / "whole")
 
 
 def test_a_script_without_a_main_guard(models, tmp_path):

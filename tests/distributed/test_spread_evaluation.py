@@ -14,7 +14,7 @@ from command_line import assert_refused, contents
 from odd_benchmarks import Odd
 
 from merge.distributed.spreading import Spreading
-from merge.evaluation import device, evaluate, run
+from merge.evaluation import device, evaluate, run, side_by_side
 
 TWO = Spreading(workers=2)
 pytestmark = pytest.mark.slow
@@ -106,12 +106,12 @@ def test_several_gpus_are_dealt_out(monkeypatch):
 
 
 def test_torch_threads_are_set_and_put_back(classifiers_here, monkeypatch):
-    seen, real = [], run.assess
+    seen, real = [], side_by_side.assess
 
     def assess(*arguments, **more):
         seen.append(torch.get_num_threads())
         return real(*arguments, **more)
 
-    monkeypatch.setattr(run, "assess", assess)
+    monkeypatch.setattr(side_by_side, "assess", assess)
     evaluate(["one"], ["first.yaml"], threads=3)
     assert (seen, torch.get_num_threads()) == ([3], 1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import functions_to_call
 import pytest
 from command_line import assert_refused, contents
-from functions_to_call import slow_name
+from functions_to_call import at_node
 from ray_nodes import ray_nodes
 
 from merge.distributed.spreading import Spreading, crew, spread
@@ -81,25 +80,20 @@ def test_a_node_is_lost(cluster, tmp_path):
     """Last of all, since the node does not come back."""
     ray.cloudpickle.register_pickle_by_value(functions_to_call)  # the machines cannot import what only tests have
     lost, found = cluster.workers[0], {}
+    calls = [(str(tmp_path), number, lost.node_id) for number in range(8)]
     with crew(Spreading(engine="ray", address=cluster.address)) as members:
-        for number, name in members.make(slow_name, [(str(tmp_path), number) for number in range(8)]):
-            if not found:
-                _wait_for(tmp_path, f"{lost.node_id} *.begun")
-                cluster.remove_node(lost, allow_graceful=False)
+        for number, name in members.make(at_node, calls):
             found[number] = name
+            if lost in cluster.worker_nodes and list(tmp_path.glob(f"{lost.node_id} *")):
+                cluster.remove_node(lost, allow_graceful=False)
     assert found == {number: f"call {number}" for number in range(8)}
-    assert list(tmp_path.glob(f"{lost.node_id} *.begun"))  # was made again by the other
-
-
-def _wait_for(folder: Path, pattern: str) -> None:
-    limit = time.monotonic() + 60
-    while not list(folder.glob(pattern)):
-        assert time.monotonic() < limit
-        time.sleep(0.01)
+    begun, again = ({path.name.split()[1] for path in tmp_path.glob(f"{node.node_id} *")} for node in cluster.workers)
+    assert begun  # and came to no end there
+    assert begun <= again
 
 
 def test_no_such_cluster(here):
     from merge.errors import MergeError
 
     with pytest.raises(MergeError, match=r"127\.0\.0\.1:1: cannot connect to the cluster"):
-        list(spread(slow_name, [(str(here), 0)], Spreading(engine="ray", address="127.0.0.1:1")))
+        list(spread(at_node, [(str(here), 0, "")], Spreading(engine="ray", address="127.0.0.1:1")))

@@ -39,7 +39,7 @@ def test_the_same_trials_as_by_one_process(search, flags):
 def test_processes_decide_over_workers(monkeypatch, search):
     from merge.distributed import spreading
 
-    counts = []
+    counts: list[int] = []
 
     class Counted(spreading.ProcessPool):
         def __init__(self, count: int) -> None:
@@ -47,16 +47,29 @@ def test_processes_decide_over_workers(monkeypatch, search):
             super().__init__(count)
 
     monkeypatch.setattr(spreading, "ProcessPool", Counted)
-    search("first", "--workers", 2)
-    search("second", "--workers", 3, "--processes", 2)
-    search("third", "--workers", 3, "--processes", 1)
+    search("a", "--workers", 2)
+    search("b", "--workers", 3, "--processes", 2)
+    search("c", "--workers", 3, "--processes", 1)
     assert counts == [2, 2]
 
 
 def test_the_merge_of_what_was_found_is_shared_too(cli, search):
-    search("alone", "-o", "1.st")
-    search("spread", "-o", "2.st", "--workers", 2)
-    assert Path("1.st").read_bytes() == Path("2.st").read_bytes()
+    for name, flags in {"1": (), "2": ("--workers", 2)}.items():
+        arguments = ("r.yaml", "--benchmark", "first.yaml", "--trials", 8, "--recipe-out", f"{name}.yaml", "-o", name)
+        assert cli("search", *arguments, "--trials-file", f"{name}.jsonl", *flags).code == 0
+    assert Path("1", "model.safetensors").read_bytes() == Path("2", "model.safetensors").read_bytes()
+
+
+def test_points_of_coefficients(cli, classifiers_here):
+    found = []
+    for name, flags in {"1": (), "2": ("--workers", 2)}.items():
+        arguments = ("fisher", "one", "two", "--data", "first.yaml", "--samples", 8, "--strategy", "coefficients")
+        result = cli(*arguments, "--benchmark", "second.yaml", "--metric", "loss", *flags, "-o", name, "--json")
+        assert result.code == 0, result.err
+        assert "by this process" not in result.err
+        found.append(json.loads(result.out)["coefficients"])
+    assert found[0] == found[1]
+    assert len(found[0]["points"]) == 51
 
 
 def test_a_script_is_not_imported_again(search):

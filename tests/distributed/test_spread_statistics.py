@@ -36,7 +36,7 @@ def test_what_is_there_is_used_again(cli, classifiers_here):
     Path("out.st.statistics/gram-2.safetensors").unlink()
     again = notes(cli(*arguments, "--force"))
     assert sum("the statistics are there already" in line for line in again) == 2
-    assert sum("gram of " in line for line in again) == 1
+    assert len(list(Path("out.st.statistics").iterdir())) == 3
 
 
 def test_a_nested_recipe(cli, classifiers_here):
@@ -51,7 +51,7 @@ def test_a_nested_recipe(cli, classifiers_here):
 
 def test_what_a_worker_finds_wrong(cli, classifiers_here):
     Path("bad.yaml").write_text("kind: classification\ndata: {path: first.npz, images: nothing}\n")
-    arguments = ("fisher", *MODELS, "--data", "bad.yaml", "-o", "out.st", "--threads", 1)
+    arguments = ("fisher", *MODELS, "--data", "bad.yaml", "-o", "out.st", "--threads", 1, "--quiet")
     alone = cli(*arguments)
     assert_refused(alone, 2, "nothing")
     assert cli(*arguments, "--workers", 2).err == alone.err

@@ -154,15 +154,15 @@ def test_special_files_are_refused_without_waiting(cli, here, pair):
 
 def test_a_file_that_changes_while_it_is_read(cli, here, pair, monkeypatch):
     """Truncated after planning: an error, not a merge of what is no longer there."""
-    from merge import execute
+    from merge.checkpoints import local_destination
 
-    former = execute.check_space
+    former = local_destination.check_space
 
     def shorten(*arguments):
         pair[1].write_bytes(pair[1].read_bytes()[:-64])
         return former(*arguments)
 
-    monkeypatch.setattr(execute, "check_space", shorten)
+    monkeypatch.setattr(local_destination, "check_space", shorten)
     assert_refused(cli("soup", *pair, "-o", here / "out.st"), 1, "b.st", "shorter")
     assert set(contents(here)) == {"a.st", "b.st"}
 

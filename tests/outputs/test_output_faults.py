@@ -99,6 +99,38 @@ def test_a_former_output_stays_when_the_new_one_is_refused(
 
 
 @pytest.mark.usefixtures("small_parts")
+@pytest.mark.parametrize("fault", [("DELETE", "model-00001-of"), ("PUT", "tokenizer.json")])
+def test_small_files_that_are_refused_when_the_weights_are_replaced(
+    s3_server: FaultyS3, bucket: Any, models: Models, here: Path, cli: Cli, fault: tuple[str, str]
+) -> None:
+    assert cli("soup", *models, "-o", "s3://place/out", "--quiet", "--max-shard-size", "300KB").code == 0
+    s3_server.faults = [Fault(fault[0], fault[1:], "AccessDenied", 403, times=99)]
+    found = cli("slerp", *models, "-o", "s3://place/out", "--quiet", "--force", "--t", "0.1")
+    assert_refused(found, 1, "the former output is half replaced", "--force")
+    assert "config.json" not in stored(bucket, "out")
+    s3_server.well()
+    assert cli("slerp", *models, "-o", "s3://place/out", "--quiet", "--force", "--t", "0.1").code == 0
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_a_file_that_somebody_puts_into_a_folder_that_is_replaced(
+    bucket: Any, models: Models, here: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from merge.checkpoints.remote.writing.sink import ObjectSink
+
+    assert cli("soup", *models, "-o", "s3://place/out", "--quiet").code == 0
+    before = ObjectSink.finish
+
+    def finish(self: Any, *arguments: Any, **more: Any) -> None:
+        before(self, *arguments, **more)
+        bucket.pipe_file("place/out/thesis.txt", b"mine")
+
+    monkeypatch.setattr(ObjectSink, "finish", finish)
+    assert cli("soup", *models, "-o", "s3://place/out", "--quiet", "--force").code == 0
+    assert stored(bucket, "out")["thesis.txt"] == b"mine"
+
+
+@pytest.mark.usefixtures("small_parts")
 def test_a_former_output_that_is_half_replaced_loads_nowhere(
     s3_server: FaultyS3, bucket: Any, models: Models, here: Path, cli: Cli
 ) -> None:

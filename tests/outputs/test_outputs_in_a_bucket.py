@@ -145,6 +145,32 @@ def test_flags_that_mean_nothing_there(bucket: Any, models: Models, here: Path, 
     assert_refused(cli("soup", *models, "-o", "s3://nobody/out"), 2, "there is no such bucket")
 
 
+@pytest.mark.parametrize(
+    ("out", "words"),
+    [
+        ("s3://", "names no place"),
+        ("s3://place//out", "an empty part"),
+        ("s3://place/other/../out", "a part '..'"),
+        ("memory://x/./out", "a part '.'"),
+        ("s3:/place/out", "did you mean 's3://place/out'?"),
+    ],
+)
+def test_odd_addresses(models: Models, here: Path, cli: Cli, out: str, words: str) -> None:
+    assert_refused(cli("soup", *models, "-o", out), 2, words)
+
+
+def test_an_address_in_capitals(bucket: Any, models: Models, here: Path, cli: Cli) -> None:
+    assert cli("soup", *models, "-o", "S3://place/out", "--quiet").code == 0
+    assert "config.json" in stored(bucket, "out")
+
+
+def test_a_report_lies_on_this_machine(models: Models, here: Path, cli: Cli) -> None:
+    found = cli("soup", *models, "-o", "out", "--report", "s3://place/report")
+    assert_refused(found, 2, "s3://place/report: a report is written on this machine")
+    assert not (here / "out").exists()
+    assert not (here / "s3:").exists()
+
+
 def test_a_lone_shard_is_not_taken_for_a_model(there: Any, here: Path, cli: Cli) -> None:
     there.cp("place/a/model.safetensors", "place/half/model-00001-of-00003.safetensors")
     assert_refused(cli("inspect", "s3://place/half"), 1, "one of several shards", "its upload may not be finished")

@@ -1,4 +1,4 @@
-"""One recipe, one result: by one thread or two, by two processes, from and to a bucket, by a cluster that loses a node."""
+"""One recipe, one result: by threads or processes, from and to a bucket, by a cluster that loses a node."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A server on this machine that speaks as the hub and as a web server do, counts what it sends, and fails on demand.
+"""A server on this machine that speaks as the hub, a web server and S3 do, counts what it sends, and fails on demand.
 
-Paths below ``/files/`` are plain files. A repository's files are redirected to another host's name where ``redirects``
-says so, as the hub does with large files.
+Paths below ``/files/`` are plain files, and the objects of a bucket of that name. A repository's files are redirected
+to another host's name where ``redirects`` says so, as the hub does with large files.
 """
 
 from __future__ import annotations
@@ -10,14 +10,16 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Lock, Thread
 from typing import Any, NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
+from xml.sax.saxutils import escape
 
 from fake_hub import FakeHub, Files, Repository, commit_of, files_in
 
@@ -41,11 +43,13 @@ class Fault:
     """What goes wrong with requests for a path that holds these words.
 
     Attributes:
-        kind: A status, or ``drop`` (in the middle), ``etag`` (another one), ``slow``, ``silent`` for a while,
-            ``short`` of what was asked for, ``whole`` (no range), ``size``.
+        kind: A status, or ``drop`` (in the middle), ``etag`` or ``date`` (another one), ``slow``, ``silent`` for a
+            while, ``short`` of what was asked for, ``whole`` (no range), ``size``, ``flip`` (of the last bit).
         times: How often; then all is well.
         since: Only ranges from this byte on.
         headers: Sent with a status.
+        content: Sent with a status.
+        heads: Also for requests of the head alone.
     """
 
     kind: int | str
@@ -53,6 +57,13 @@ class Fault:
     times: int = 1
     since: int = 0
     headers: Mapping[str, str] = field(default_factory=dict)
+    content: bytes = b""
+    heads: bool = False
+
+
+def tagged(data: bytes) -> dict[str, str]:
+    """Return the headers that tell of the version of a plain file: a strong ETag."""
+    return {"ETag": _tag(data)}
 
 
 @dataclass
@@ -64,6 +75,7 @@ class StandIn(FakeHub):
         faults: What will go wrong.
         seen: What was asked for.
         gated, private: Names of repositories; the latter ask for the token ``good``.
+        versions: Headers that tell of the version of a plain file, by its content.
     """
 
     files: dict[str, bytes] = field(default_factory=dict)
@@ -72,6 +84,7 @@ class StandIn(FakeHub):
     redirects: bool = False
     gated: frozenset[str] = frozenset()
     private: frozenset[str] = frozenset()
+    versions: Callable[[bytes], dict[str, str]] = tagged
     lock: Any = field(default_factory=Lock)
 
     def __enter__(self) -> StandIn:
@@ -82,10 +95,10 @@ class StandIn(FakeHub):
         self.url = f"http://127.0.0.1:{self.port}"
         return self
 
-    def fault(self, path: str, first: int) -> Fault | None:
+    def fault(self, path: str, first: int, *, head: bool = False) -> Fault | None:
         with self.lock:
             for fault in self.faults:
-                if fault.times and fault.path in path and first >= fault.since:
+                if fault.times and fault.path in path and first >= fault.since and (fault.heads or not head):
                     fault.times -= 1
                     return fault
         return None
@@ -101,7 +114,7 @@ class StandIn(FakeHub):
             return 200, {}, json.dumps({"branches": names, "tags": [], "converts": []}).encode()
         if path.startswith("/files/"):
             data = self.files.get(path.removeprefix("/files/"))
-            return (404, {}, b"") if data is None else (200, {"ETag": _tag(data)}, data)
+            return (404, {}, b"") if data is None else (200, self.versions(data), data)
         if path.startswith("/cdn/"):
             status, headers, data = self.answer(path.removeprefix("/cdn"), b"")
             return status, {"ETag": headers.get("ETag", "")}, data
@@ -110,6 +123,17 @@ class StandIn(FakeHub):
             more = {"Location": f"http://localhost:{self.port}/cdn{path}", "X-Linked-Size": str(len(data))}
             return 302, headers | more, b""
         return status, headers, data
+
+    def listing(self, prefix: str) -> tuple[int, dict[str, str], bytes]:
+        """Return the objects of the bucket as S3 lists them."""
+        found = {key: data for key, data in self.files.items() if key.startswith(prefix)}
+        entries = "".join(
+            f"<Contents><Key>{escape(key)}</Key><Size>{len(data)}</Size><ETag>{escape(_tag(data))}</ETag></Contents>"
+            for key, data in found.items()
+        )
+        name = "http://s3.amazonaws.com/doc/2006-03-01/"
+        content = f'<ListBucketResult xmlns="{name}"><KeyCount>{len(found)}</KeyCount>{entries}</ListBucketResult>'
+        return 200, {"Content-Type": "application/xml"}, content.encode()
 
     def _file(self, kind: str, name: str, revision: str, path: str) -> Any:
         """Return a file as the hub does; with a tag by its beginning, so that large ones are cheap."""
@@ -191,17 +215,23 @@ class _Handler(BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length") or 0)
         path = unquote(urlsplit(self.path).path)
         token, host = self.headers.get("Authorization"), self.headers.get("Host", "")
-        status, headers, data = self.stand_in.reply(host, path, self.rfile.read(length), token)
+        body = self.rfile.read(length)
+        if path.rstrip("/") == "/files":
+            status, headers, data = self.stand_in.listing(parse_qs(urlsplit(self.path).query).get("prefix", [""])[0])
+        else:
+            status, headers, data = self.stand_in.reply(host, path, body, token)
         wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range") or "")
         first = int(wanted[1]) if wanted else 0
-        may_fail = status == 200 and (wanted or ".safetensors" not in path)
-        fault = self.stand_in.fault(path, first) if may_fail else None
+        head = self.command == "HEAD" and ".safetensors" in path
+        may_fail = status == 200 and (wanted or head or ".safetensors" not in path)
+        fault = self.stand_in.fault(path, first, head=head) if may_fail else None
         kind = fault.kind if fault else ""
         if fault and isinstance(kind, int):
-            status, headers, data = kind, dict(fault.headers), b""
+            status, headers, data = kind, dict(fault.headers), fault.content
         elif wanted and status == 200 and kind != "whole":
             status, headers, data = _part(headers, data, first, wanted[2], kind)
-        headers |= {"ETag": '"another"'} if kind == "etag" else {}
+        headers |= {"etag": {"ETag": '"another"'}, "date": {"Last-Modified": formatdate(0)}}.get(str(kind), {})
+        data = data[:-1] + bytes([data[-1] ^ 1]) if kind == "flip" else data
         sent = len(data) // 2 if kind == "drop" else len(data)
         with self.stand_in.lock:
             counted = sent if self.command == "GET" else 0
@@ -209,8 +239,9 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(status, headers, data, kind)
 
     def _send(self, status: int, headers: dict[str, str], data: bytes, kind: Any) -> None:
-        self.send_response(status)
-        for name, value in {**headers, "Content-Length": str(len(data))}.items():
+        self.send_response_only(status)
+        own = {"Date": self.date_time_string(), "Content-Length": str(len(data))}
+        for name, value in {**own, **headers}.items():
             self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":

@@ -10,7 +10,7 @@ from command_line import Result, assert_refused
 from remote_models import large_model, weights
 from stand_in import Fault, StandIn, repository
 
-from merge.checkpoints.remote import http_client
+from merge.checkpoints.remote import http_client, http_redirects
 
 Cli = Callable[..., Result]
 Models = tuple[Path, Path]
@@ -98,10 +98,34 @@ def test_a_server_that_stays_down(hub: StandIn, here: Path, cli: Cli) -> None:
     assert not Path("out.st").exists()
 
 
-def test_a_rate_limit_with_a_long_wait(hub: StandIn, here: Path, cli: Cli) -> None:
-    hub.faults = [Fault(429, headers={"RateLimit": '"resolvers";r=0;t=250'}, times=100)]
+@pytest.mark.parametrize("headers", [{"RateLimit": '"resolvers";r=0;t=250'}, {"Retry-After": "250"}])
+def test_a_rate_limit_with_a_long_wait(hub: StandIn, here: Path, cli: Cli, headers: dict[str, str]) -> None:
+    hub.faults = [Fault(429, headers=headers, times=100)]
     found = cli("soup", "me/a", "me/b", "-o", "out.st", "--quiet")
     assert_refused(found, 1, "limits the rate", "try again in 250 s")
+
+
+@pytest.mark.parametrize("times", [3, 10**6])
+def test_a_network_that_goes_in_the_middle(
+    hub: StandIn, local: bytes, cli: Cli, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    from urllib3.exceptions import NameResolutionError
+
+    send, left = http_redirects.send, [times]
+
+    def send_or_lose(method: str, url: str, headers: dict[str, str]) -> object:
+        if left[0] and int(headers.get("Range", "bytes=0-")[6:].partition("-")[0]) > 60000:
+            left[0] -= 1
+            raise NameResolutionError("127.0.0.1", None, OSError())  # type: ignore[arg-type]
+        return send(method, url, headers)
+
+    monkeypatch.setattr(http_redirects, "send", send_or_lose)
+    found = cli("soup", "me/a", "me/b", "-o", "out.st", "--quiet")
+    if times > 100:
+        assert_refused(found, 1, "127.0.0.1 cannot be reached: its name is not known, 6 times in a row", "--resume")
+    else:
+        assert found.code == 0, found.err
+        assert Path("out.st").read_bytes() == local
 
 
 def test_a_server_without_ranges(hub: StandIn, here: Path, cli: Cli) -> None:

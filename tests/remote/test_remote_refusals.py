@@ -128,8 +128,8 @@ def test_pickles_of_the_hub_are_brought_whole(hub: StandIn, here: Path, cli: Cli
     assert Path("out/model.safetensors").read_bytes() == Path("local/model.safetensors").read_bytes()
 
 
-def test_verify_takes_local_outputs(hub: StandIn, here: Path, cli: Cli) -> None:
-    assert_refused(cli("verify", "me/a"), 2, "this lies elsewhere")
+def test_verify_takes_outputs_of_merges(hub: StandIn, here: Path, cli: Cli) -> None:
+    assert_refused(cli("verify", "me/a"), 1, "me/a: this is no output of a merge")
 
 
 @pytest.mark.parametrize("model", ["me/a@main", "{model: {path: me/a, revision: main}}"])

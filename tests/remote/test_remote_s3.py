@@ -52,25 +52,41 @@ def test_a_bucket(bucket: Any, local_folder: Path, cli: Cli) -> None:
     assert Path("out.st").read_bytes() == (local_folder / "model.safetensors").read_bytes()
 
 
+@pytest.mark.parametrize("signed", [True, False])
 def test_an_object_of_a_bucket_that_changes_while_it_is_read(
-    bucket: Any, local_folder: Path, models: Models, cli: Cli, monkeypatch: pytest.MonkeyPatch
+    bucket: Any, models: Models, here: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch, *, signed: bool
 ) -> None:
-    from merge.checkpoints.remote.filesystem_file import FilesystemFile
+    """As read from signed addresses, and as read by the store's own client where that alone knows how."""
+    from merge.checkpoints.remote import filesystem, filesystem_file, s3_file
 
-    read, left = FilesystemFile._read_range, [1]
+    monkeypatch.setattr(filesystem, "is_signed", lambda _: signed)
+    kind: Any = s3_file.S3File if signed else filesystem_file.FilesystemFile
+    name = "_parts" if signed else "_read_range"
+    read, left = getattr(kind, name), [1]
 
-    def read_and_replace(self: Any, start: int, count: int) -> bytes:
+    def read_and_replace(self: Any, start: int, end: int) -> Any:
         if start > 60000 and self.where.endswith("/a/model.safetensors") and left:
             left.pop()
             other = bytearray((models[0] / "model.safetensors").read_bytes())
             other[-1] ^= 1
             bucket.call_s3("put_object", Bucket="models", Key="a/model.safetensors", Body=bytes(other))
-        return read(self, start, count)
+        return read(self, start, end)
 
-    monkeypatch.setattr(FilesystemFile, "_read_range", read_and_replace)
+    monkeypatch.setattr(kind, name, read_and_replace)
     found = cli("soup", "s3://models/a", "s3://models/b", "-o", "changed", "--quiet")
     assert_refused(found, 1, "s3://models/a/model.safetensors", "the file changed while it was read")
+    assert not left
     assert not Path("changed").exists()
+
+
+def test_what_only_the_client_of_the_store_can_read(
+    bucket: Any, local_folder: Path, here: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certifi = pytest.importorskip("certifi")
+    bundle = here / "certificates.pem"  # other ones than those of the tool's own client
+    bundle.write_bytes(Path(certifi.where()).read_bytes())
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(bundle))
+    assert_same(cli("soup", "s3://models/a", "s3://models/b/", "-o", "out", "--quiet"), local_folder)
 
 
 def test_what_a_store_refuses(bucket: Any, here: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from merge.checkpoints.header import TensorInfo
+from merge.checkpoints.remote.buffers import Buffers
 from merge.checkpoints.remote.segments import Course, cut
 from merge.checkpoints.remote.window import Window
 from merge.errors import MergeError
@@ -127,3 +128,36 @@ def test_an_error_reaches_the_reader():
     with pytest.raises(MergeError, match="gone"):
         read(opened, tensors[0], 10)
     opened.close()
+
+
+def test_memory_is_used_again_and_only_when_nobody_reads_it():
+    """What is given back is overwritten at once, so that a reader who still uses it would see."""
+    tensors, buffers, blocks = layout([150, 7, 64, 0, 130, 190, 20, 64] * 8), Buffers(), []
+
+    def fetch(segment):
+        data = buffers.take(segment.nbytes)
+        blocks.append(data.obj)
+        data[:] = DATA[segment.file][segment.start : segment.stop]
+        return data
+
+    def give(data):
+        data[:] = b"\xff" * len(data)
+        buffers.give(data)
+
+    course = Course(tensors, tensors, MOST)
+    opened = Window(course, fetch, most=MOST, room=MOST * 4, again=False, give=give)
+    with ThreadPoolExecutor(6) as readers:
+        assert all(readers.map(lambda tensor: read(opened, tensor, 13), [*tensors, *tensors[::3]]))
+    opened.close()
+    assert len({id(block) for block in blocks}) < len(blocks) / 2
+    buffers.drop()
+    assert not buffers._free
+
+
+def test_a_buffer_that_does_not_fit_is_not_handed_out():
+    buffers = Buffers()
+    buffers.give(buffers.take(100))
+    assert len(buffers.take(30).obj) == 30
+    assert len(buffers.take(60).obj) == 100
+    buffers.give(memoryview(bytearray(5)))
+    assert not buffers._free

@@ -125,7 +125,7 @@ def _facts(
         "items_at_a_time": way.size,
         "by": "torch.func" if way.together else "backward passes",
         "sums": "float64",
-        "device": job.subject.device,
+        "device": job.subject.device.partition(":")[0],
         "seed": request.seed,
         "parameters": len(job.parameters.tensors),
         "left_out": why_without_gradient(candidate.tensors, job.subject.places(), found),

@@ -29,6 +29,7 @@ def remote_destination(out: Address, *, is_folder: bool) -> Destination:
         raise UsageError("a web server takes no files", where=where, hint="write to this machine, or to s3://…")
     if "::" in where:
         raise UsageError("a chain of file systems cannot be written", where=where, hint="name the last one alone")
+    _refuse_odd_parts(out)
     if out.protocol in PROTOCOLS:
         from .object_destination import ObjectDestination
 
@@ -36,3 +37,18 @@ def remote_destination(out: Address, *, is_folder: bool) -> Destination:
     from .sent_destination import SentDestination
 
     return SentDestination(out, is_folder=is_folder)
+
+
+def _refuse_odd_parts(out: Address) -> None:
+    """Refuse an address whose folder goes by another name too, so that an input there would not be known again.
+
+    Raises:
+        UsageError: Saying what is odd.
+    """
+    path = str(out).partition("://")[2]
+    if out.protocol not in PROTOCOLS:
+        path = path.removeprefix("/")  # some name no host
+    for part in path.split("/"):
+        if part in ("", ".", ".."):
+            what = f"the address has a part '{part}'" if part else "the address has an empty part"
+            raise UsageError(what, where=str(out), hint="write it as s3://bucket/folder/merged")

@@ -7,13 +7,14 @@ appear, and these two come last. Until the first file of weights appears, everyt
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from ....errors import MergeError
 from ...folders import INDEX_SUFFIX
 from .objects import Objects
+from .standing import is_known
 
 _CONFIG = "config.json"
 
@@ -49,10 +50,24 @@ def publish(
             _put_all(place, files, undo)
         _appear(place, weights, undo, is_fresh=not former)
         if is_folder:
-            for key in set(former) - set(weights) - set(files):
-                place.delete(key)
-            _put_all(place, files, undo)
+            with _no_way_back(bool(former)):
+                for key in set(former) - set(weights) - set(files):
+                    if is_known(key.rpartition("/")[2]):  # else it was put there meanwhile
+                        place.delete(key)
+                _put_all(place, files, undo)
         undo.pop_all()
+
+
+@contextmanager
+def _no_way_back(replaced: bool) -> Iterator[None]:
+    """Say of a failure, if so, that it came when the former output was no longer whole."""
+    try:
+        yield
+    except MergeError as error:
+        if not replaced:
+            raise
+        hint = "the former output is half replaced; run it again with --force"
+        raise MergeError(error.what, where=error.where, hint=hint) from None
 
 
 def _is_keystone(key: str) -> bool:
@@ -68,20 +83,13 @@ def _withdraw(place: Objects, key: str, undo: ExitStack) -> None:
 
 
 def _appear(place: Objects, weights: Mapping[str, Callable[[], None]], undo: ExitStack, *, is_fresh: bool) -> None:
-    done = 0
-    try:
-        for key, appear in weights.items():
+    for done, (key, appear) in enumerate(weights.items()):
+        with _no_way_back(done > 0 and not is_fresh):
             appear()
-            done += 1
-            if is_fresh:
-                undo.callback(_quietly, place.delete, key)
-            else:
-                undo.pop_all()  # the former output is no longer whole: there is no way back
-    except MergeError as error:
-        if is_fresh or not done:
-            raise
-        hint = "the former output is half replaced; run it again with --force"
-        raise MergeError(error.what, where=error.where, hint=hint) from None
+        if is_fresh:
+            undo.callback(_quietly, place.delete, key)
+        else:
+            undo.pop_all()  # the former output is no longer whole
 
 
 def _put_all(place: Objects, files: Mapping[str, Path], undo: ExitStack) -> None:

@@ -30,8 +30,7 @@ def check_ours(filesystem: Any, folder: str, names: Sequence[str], where: str) -
         MergeError: A header cannot be read.
     """
     for name in sorted(names):
-        known = name.endswith((WEIGHTS, INDEX_SUFFIX)) or is_companion(name)
-        if "/" in name or not known:
+        if "/" in name or not is_known(name):
             raise UsageError(f"holds '{name}', which no merge wrote", where=where, hint=_HINT)
     weights = [name for name in names if name.endswith(WEIGHTS)]
     opened = open_headers([FilesystemFile(filesystem, f"{folder}/{name}", f"{where}/{name}") for name in weights])
@@ -39,6 +38,11 @@ def check_ours(filesystem: Any, folder: str, names: Sequence[str], where: str) -
         one.file.close()
         if OUR_KEY not in one.header.metadata:
             raise UsageError(f"holds '{name}', which is no output of a merge", where=where, hint=_HINT)
+
+
+def is_known(name: str) -> bool:
+    """Tell whether a merge writes or copies files of this name."""
+    return name.endswith((WEIGHTS, INDEX_SUFFIX)) or is_companion(name)
 
 
 def check_free(where: str, *, is_file: bool, holds: bool, is_folder: bool, force: bool) -> bool:
