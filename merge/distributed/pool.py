@@ -15,7 +15,9 @@ ATTEMPTS = 3  # a question that kills its process so often would kill the next o
 
 
 Numbered = tuple[int, Question]
+Open = queue.SimpleQueue[Numbered | None]
 Answers = queue.SimpleQueue[tuple[int, Any]]
+Ask = Callable[[int, Question], Iterable[Any]]
 
 
 class ProcessPool:
@@ -29,7 +31,8 @@ class ProcessPool:
         self._count = count
         self._helpers: list[HelperProcess | None] = []
         self._threads: list[threading.Thread] = []
-        self._open: queue.SimpleQueue[Numbered | None] = queue.SimpleQueue()
+        self._open: Open = queue.SimpleQueue()
+        self._conversations = [threading.Lock() for _ in range(count)]
         self._starting = threading.Lock()
         self._closing = False
 
@@ -43,12 +46,18 @@ class ProcessPool:
             helpers = [helper for helper in self._helpers if helper is not None]
         for helper in helpers:
             helper.kill()
-        self._join()
+        for _ in self._threads:
+            self._open.put(None)  # after an error, some may still wait for a question
+        for thread in self._threads:
+            thread.join()
         for helper in helpers:
             helper.close()
 
     def ask(
-        self, questions: Sequence[Question], here: Callable[[int], Iterable[Any]] | None = None
+        self,
+        questions: Sequence[Question],
+        here: Callable[[int], Iterable[Any]] | None = None,
+        first: Question | None = None,
     ) -> Iterator[tuple[int, Any]]:
         """Have questions answered side by side; yield the parts of the answers as they come, `End` last.
 
@@ -57,6 +66,8 @@ class ProcessPool:
         Args:
             questions: What is asked.
             here: Answers questions in this process, given their numbers; none of them where there is no such thing.
+            first: What a process must have answered, with nothing, before it is given a question, so that none waits
+                for a process that is still starting.
 
         Yields:
             The number of the question, and a part of its answer.
@@ -64,16 +75,17 @@ class ProcessPool:
         Raises:
             MergeError: What a process could not do, or that one after the other is lost.
         """
-        self._open = queue.SimpleQueue()
+        open_: Open = queue.SimpleQueue()
+        self._open = open_
         for numbered in enumerate(questions):
-            self._open.put(numbered)
+            open_.put(numbered)
         answers: Answers = queue.SimpleQueue()
-        asking = [partial(self._ask_process, slot) for slot in range(self._count)]
-        self._threads = [
-            threading.Thread(target=self._keep_asking, args=(ask, answers), daemon=True)
-            for ask in [*([lambda number, _: here(number)] if here else []), *asking]
-        ]
-        for thread in self._threads:
+        tasks = [partial(self._ask_on, slot, first, open_, answers) for slot in range(self._count)]
+        if here is not None:
+            tasks.append(partial(self._keep_asking, lambda number, _: here(number), open_, answers))
+        threads = [threading.Thread(target=task, daemon=True) for task in tasks]
+        self._threads = [thread for thread in self._threads if thread.is_alive()] + threads
+        for thread in threads:
             thread.start()
         left = len(questions)
         while left:
@@ -82,19 +94,23 @@ class ProcessPool:
                 raise found
             yield number, found
             left -= isinstance(found, End)
-        self._join()
+        for _ in threads:
+            open_.put(None)
 
-    def _join(self) -> None:
-        """Let the threads that ask come to their end."""
-        for _ in self._threads:
-            self._open.put(None)
-        for thread in self._threads:
-            thread.join()
-        self._threads = []
+    def _ask_on(self, slot: int, first: Question | None, open_: Open, answers: Answers) -> None:
+        """Have one process answer questions once it is ready, and no others than these meanwhile."""
+        with self._conversations[slot]:
+            try:
+                for _ in self._ask_process(slot, -1, first) if first is not None else ():
+                    pass
+            except BaseException as error:
+                answers.put((-1, error))
+                return
+            self._keep_asking(partial(self._ask_process, slot), open_, answers)
 
-    def _keep_asking(self, ask: Callable[[int, Question], Iterable[Any]], answers: Answers) -> None:
+    def _keep_asking(self, ask: Ask, open_: Open, answers: Answers) -> None:
         """Have one question after another answered, until there is none or something cannot be done."""
-        while (asked := self._open.get()) is not None and not self._closing:
+        while (asked := open_.get()) is not None and not self._closing:
             number, question = asked
             try:
                 for part in ask(number, question):

@@ -17,7 +17,7 @@ from .hands import OtherHands, in_order
 from .helper import Progress, ShareEnd
 from .pipe import End, Question
 from .pool import ProcessPool
-from .tasks import process_share, reduce_share
+from .tasks import prepare, process_share, reduce_share
 
 if TYPE_CHECKING:
     from ..engine import RunSettings
@@ -62,7 +62,8 @@ class ProcessHands(OtherHands):
     def _process(self, shares: Sequence[list[int]], done: Set[int]) -> Iterator[Progress | ShareEnd]:
         results = pickle.dumps(self._results)
         questions = [Question(process_share, (self._job, results, numbers, done & set(numbers))) for numbers in shares]
-        for _, found in self._pool.ask(questions, lambda number: self._process_here(shares[number], done)):
+        first = Question(prepare, (self._job, results))
+        for _, found in self._pool.ask(questions, lambda number: self._process_here(shares[number], done), first):
             if not isinstance(found, End):
                 yield found
 
@@ -80,18 +81,23 @@ class ProcessHands(OtherHands):
         def reduce_here(number: int) -> Iterator[dict[ResultKey, Any]]:
             return self._here.reduce(self._numbered(shares[number]), copies)
 
-        for answer in in_order(self._whole(questions, shares, reduce_here)):
+        first = Question(prepare, (self._job, results))
+        for answer in in_order(self._whole(questions, shares, reduce_here, first)):
             yield from answer
 
     def _numbered(self, numbers: Sequence[int]) -> list[Numbered]:
         return [(number, self._pieces[number]) for number in numbers]
 
     def _whole(
-        self, questions: list[Question], shares: Sequence[list[int]], here: Callable[[int], Iterator[Any]]
+        self,
+        questions: list[Question],
+        shares: Sequence[list[int]],
+        here: Callable[[int], Iterator[Any]],
+        first: Question,
     ) -> Iterator[tuple[int, list[Any]]]:
         """Yield whole answers with their numbers."""
         parts: dict[int, list[Any]] = {}
-        for number, found in self._pool.ask(questions, here):
+        for number, found in self._pool.ask(questions, here, first):
             if isinstance(found, End):
                 yield number, parts.pop(number, [])[-len(shares[number]) :]  # without what a killed process had said
             else:

@@ -14,6 +14,20 @@ from .job import Job, go_to
 _known: dict[str, Helper] = {}  # by the name of the merge; one at a time
 
 
+def prepare(job: Job, results: bytes) -> Iterator[Any]:
+    """Make the plan and open everything; there is nothing to yield.
+
+    Args:
+        job: The merge.
+        results: Outcomes of reductions, pickled.
+
+    Raises:
+        MergeError: Something cannot be opened.
+    """
+    _helper(job, results)
+    yield from ()
+
+
 def process_share(job: Job, results: bytes, numbers: Sequence[int], done: Set[int]) -> Iterator[Progress | ShareEnd]:
     """Compute and write a share of a merge; yield pieces as they are finished, and the end.
 
