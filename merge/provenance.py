@@ -12,7 +12,7 @@ from typing import Any
 
 import xxhash
 
-from .checkpoints.checkpoint import OUR_KEY
+from .checkpoints.checkpoint import NO_DEVICE, OUR_KEY, FileIdentity
 from .content_id import PLACEHOLDER
 from .data_use import NO_DATA, joined_use
 from .options import REQUIRED
@@ -178,13 +178,27 @@ def data_use(plan: Plan) -> str:
     return joined_use(own)
 
 
-def fingerprint(plan: Plan, *, allow_nonfinite: bool) -> str:
-    """Return what must be equal for an unfinished run to be continued: tool, recipe, inputs, layout."""
+def fingerprint(plan: Plan, *, allow_nonfinite: bool, anywhere: bool = False) -> str:
+    """Return what must be equal for two runs to be about the same work: tool, recipe, inputs, layout.
+
+    Args:
+        plan: The plan.
+        allow_nonfinite: Whether infinities and NaN are merged.
+        anywhere: Whether files may be seen from different machines, where disks and places on them have other numbers.
+    """
     facts: Mapping[str, Any] = {
         "tool": TOOL,
         "recipe": described(plan, [source.location for source in plan.sources]),
-        "inputs": [[list(identity) for identity in source.identities] for source in plan.sources],
+        "inputs": [[_facts(one, anywhere=anywhere) for one in source.identities] for source in plan.sources],
         "files": [[file.name, file.nbytes, len(file.slots)] for file in plan.files],
+        "rows": len(plan.rows),
         "allow_nonfinite": allow_nonfinite,
     }
     return xxhash.xxh3_128_hexdigest(json.dumps(facts, sort_keys=True).encode())
+
+
+def _facts(identity: FileIdentity, *, anywhere: bool) -> list[Any]:
+    """Return what tells a file; of one that lies elsewhere, the number stands for its version, seen from wherever."""
+    if anywhere and identity.device != NO_DEVICE:
+        identity = identity._replace(device=0, inode=0)
+    return list(identity)

@@ -33,8 +33,13 @@ class FilesOpener:
         return HandedFiles(files, self.starts)
 
 
-class HandedFiles:
-    """The files of an output, opened in another process."""
+class OpenFiles:
+    """The files of an output, opened for writing.
+
+    Args:
+        files: The files.
+        starts: Where the data of each begin.
+    """
 
     def __init__(self, files: Sequence[WriteFile], starts: Sequence[int]) -> None:
         self._files, self._starts = files, starts
@@ -43,13 +48,17 @@ class HandedFiles:
         """Write bytes of a row at their final place."""
         self._files[row.file].write(self._starts[row.file] + row.begin + offset, buffer)
 
-    def hand_over(self) -> None:
-        """Do nothing: the bytes are where they belong."""
-
     def close(self) -> None:
         """Close the files."""
         for file in self._files:
             file.close()
+
+
+class HandedFiles(OpenFiles):
+    """The files of an output, opened in another process."""
+
+    def hand_over(self) -> None:
+        """Do nothing: the bytes are where they belong."""
 
 
 class HandedNothing:

@@ -10,7 +10,7 @@ from ..planning.layout import OutputFile
 from ..planning.rows import Row
 from .files import Buffer, WriteFile
 from .header import render_entries, render_header
-from .shared_files import FilesOpener, HandedNothing
+from .shared_files import FilesOpener, HandedNothing, OpenFiles
 
 
 def rendered_headers(files: Sequence[OutputFile], metadata: dict[str, str]) -> tuple[list[bytes], list[bytes]]:
@@ -27,7 +27,7 @@ def is_continuable(files: Sequence[OutputFile], locate: Callable[[str], Path], m
     return all(path.is_file() and path.stat().st_size == size for path, size in zip(paths, sizes, strict=True))
 
 
-class FileSink:
+class FileSink(OpenFiles):
     """The output's safetensors files, presized.
 
     Args:
@@ -43,17 +43,13 @@ class FileSink:
         self, files: Sequence[OutputFile], locate: Callable[[str], Path], metadata: dict[str, str], *, keep: bool
     ) -> None:
         self._entries, headers = rendered_headers(files, metadata)
-        self._starts = [len(header) for header in headers]
-        self._files = [
-            WriteFile(locate(file.name), start + file.nbytes, keep=keep)
-            for file, start in zip(files, self._starts, strict=True)
-        ]
+        starts = [len(header) for header in headers]
+        sized = zip(files, starts, strict=True)
+        super().__init__(
+            [WriteFile(locate(file.name), start + file.nbytes, keep=keep) for file, start in sized], starts
+        )
         for file, header in zip(self._files, headers, strict=True):
             file.write(0, memoryview(header))
-
-    def write(self, row: Row, offset: int, buffer: Buffer) -> None:
-        """Write bytes of a row at their final place."""
-        self._files[row.file].write(self._starts[row.file] + row.begin + offset, buffer)
 
     def elsewhere(self) -> FilesOpener:
         """Return what opens the files in another process."""
@@ -74,11 +70,6 @@ class FileSink:
             file.write(0, memoryview(header))
             if sync:
                 file.sync()
-
-    def close(self) -> None:
-        """Close the files."""
-        for file in self._files:
-            file.close()
 
 
 class MemorySink:

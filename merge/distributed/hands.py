@@ -16,7 +16,7 @@ from ..streaming.rounds import GROUP_ELEMENTS, Rounds
 from ..streaming.stopwatch import Stopwatch, Totals
 from .helper import Progress, ShareEnd
 from .job import make_job
-from .shares import cut_shares, share_elements
+from .shares import Share, cut_shares, numbers_of, share_elements
 
 if TYPE_CHECKING:
     from ..engine import RunSettings
@@ -55,8 +55,9 @@ class OtherHands(ABC):
         self._sink = cast("SharedSink", sink)
         self._spent: dict[str, Totals] = {}
 
+    @abstractmethod
     def __enter__(self) -> OtherHands:
-        return self
+        """Begin."""
 
     @abstractmethod
     def __exit__(self, *error: object) -> None:
@@ -68,20 +69,18 @@ class OtherHands(ABC):
         """How many shares are worked on at once."""
 
     @abstractmethod
-    def _process(self, shares: Sequence[list[int]], done: Set[int]) -> Iterator[Progress | ShareEnd]:
+    def _process(self, shares: Sequence[Share], done: Set[int]) -> Iterator[Progress | ShareEnd]:
         """Have shares processed; yield pieces as they are finished, and the end of each share."""
 
     @abstractmethod
-    def _reduce(
-        self, shares: Sequence[list[int]], reducers: Mapping[ResultKey, Reducer]
-    ) -> Iterator[dict[ResultKey, Any]]:
+    def _reduce(self, shares: Sequence[Share], reducers: Mapping[ResultKey, Reducer]) -> Iterator[dict[ResultKey, Any]]:
         """Have shares shown to reducers; yield what each piece contributed, in order."""
 
     def reduce(
         self, pieces: Sequence[Numbered], reducers: Mapping[ResultKey, Reducer]
     ) -> Iterator[dict[ResultKey, Any]]:
         """Show pieces to unfinished reducers; yield what each contributed, in the order of the pieces."""
-        return self._reduce(list(self._numbers(cut_shares(pieces, self._plan.rows, self._elements(pieces)))), reducers)
+        return self._reduce(list(cut_shares(pieces, self._plan.rows, self._elements(pieces))), reducers)
 
     def process(self, pieces: Sequence[Numbered], done: Set[int]) -> Iterator[Finished]:
         """Compute and write all pieces but those that are done, in any order.
@@ -98,7 +97,7 @@ class OtherHands(ABC):
             whole_files=self._sink.whole_files,
             divisible=self._rounds.over_checkpoint or not self._rounds.read_again,
         )
-        todo = [numbers for numbers in self._numbers(shares) if not done >= set(numbers)]
+        todo = [share for share in shares if not done >= set(numbers_of(share))]
         seen = set(done)
         for found in self._process(todo, done):
             if isinstance(found, ShareEnd):
@@ -116,11 +115,6 @@ class OtherHands(ABC):
 
     def _elements(self, pieces: Sequence[Numbered]) -> int:
         return share_elements(pieces, self._workers, self.largest_share)
-
-    @staticmethod
-    def _numbers(shares: Iterator[list[Numbered]]) -> Iterator[list[int]]:
-        for share in shares:
-            yield [number for number, _ in share]
 
 
 def in_order(answers: Iterable[tuple[int, Answer]]) -> Iterator[Answer]:

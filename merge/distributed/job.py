@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import xxhash
-
-from ..checkpoints.remote.file import NO_DEVICE
 from ..engine import RunSettings
 from ..errors import MergeError, UsageError
 from ..plan import Plan
-from ..provenance import TOOL, described
+from ..provenance import fingerprint
 from ..streaming.sink import SharedSink, Sink, SinkOpener
 
 _STEERING = {"HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "HF_ENDPOINT", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"}
@@ -111,15 +107,4 @@ def make_job(name: str, plan: Plan, sink: Sink, settings: RunSettings, threads: 
 
 def identity_of(plan: Plan) -> str:
     """Return what must be equal for two processes to work on the same plan, wherever they see its files."""
-    facts = {
-        "tool": TOOL,
-        "recipe": described(plan, [source.location for source in plan.sources]),
-        "inputs": [
-            [(name, size, modified, inode if device == NO_DEVICE else 0)]
-            for source in plan.sources
-            for name, size, modified, device, inode in source.identities
-        ],
-        "files": [[file.name, file.nbytes, len(file.slots)] for file in plan.files],
-        "rows": len(plan.rows),
-    }
-    return xxhash.xxh3_128_hexdigest(json.dumps(facts, sort_keys=True).encode())
+    return fingerprint(plan, allow_nonfinite=False, anywhere=True)

@@ -101,12 +101,12 @@ class ProcessPool:
         """Have one process answer questions once it is ready, and no others than these meanwhile."""
         with self._conversations[slot]:
             try:
-                for _ in self._ask_process(slot, -1, first) if first is not None else ():
+                for _ in self._ask_process(slot, first) if first is not None else ():
                     pass
             except BaseException as error:
                 answers.put((-1, error))
                 return
-            self._keep_asking(partial(self._ask_process, slot), open_, answers)
+            self._keep_asking(lambda _, question: self._ask_process(slot, question), open_, answers)
 
     def _keep_asking(self, ask: Ask, open_: Open, answers: Answers) -> None:
         """Have one question after another answered, until there is none or something cannot be done."""
@@ -120,7 +120,7 @@ class ProcessPool:
                 answers.put((number, error))
                 return
 
-    def _ask_process(self, slot: int, number: int, question: Question) -> Iterator[Any]:
+    def _ask_process(self, slot: int, question: Question) -> Iterator[Any]:
         """Yield a process's answer, from the beginning again where the process is lost."""
         for attempt in range(1, ATTEMPTS + 1):
             try:

@@ -9,7 +9,6 @@ from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 from ..streaming.context import ResultKey
-from ..streaming.pieces import Numbered, cut
 from ..streaming.reductions import Reducer
 from ..streaming.rounds import Rounds
 from ..streaming.stopwatch import Totals
@@ -17,6 +16,7 @@ from .hands import OtherHands, in_order
 from .helper import Progress, ShareEnd
 from .pipe import End, Question
 from .pool import ProcessPool
+from .shares import Share, numbers_of
 from .tasks import prepare, process_share, reduce_share
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class ProcessHands(OtherHands):
         super().__init__(plan, sink, settings, rounds, results, threads)
         own = Rounds(plan.rows, results, None)
         self._here = thread_hands(plan, sink, replace(settings, threads=threads), own, results)
-        self._pieces = dict(enumerate(cut(plan.rows)))
+        self._first = Question(prepare, (self._job,))
         self._pool = ProcessPool(settings.workers - 1)
 
     def __enter__(self) -> ProcessHands:
@@ -59,45 +59,34 @@ class ProcessHands(OtherHands):
     def _workers(self) -> int:
         return self._settings.workers
 
-    def _process(self, shares: Sequence[list[int]], done: Set[int]) -> Iterator[Progress | ShareEnd]:
-        results = pickle.dumps(self._results)
-        questions = [Question(process_share, (self._job, results, numbers, done & set(numbers))) for numbers in shares]
-        first = Question(prepare, (self._job, results))
-        for _, found in self._pool.ask(questions, lambda number: self._process_here(shares[number], done), first):
+    def _process(self, shares: Sequence[Share], done: Set[int]) -> Iterator[Progress | ShareEnd]:
+        results, named = pickle.dumps(self._results), map(numbers_of, shares)
+        questions = [Question(process_share, (self._job, results, numbers, done & set(numbers))) for numbers in named]
+        for _, found in self._pool.ask(questions, lambda number: self._process_here(shares[number], done), self._first):
             if not isinstance(found, End):
                 yield found
 
-    def _process_here(self, numbers: Sequence[int], done: Set[int]) -> Iterator[Progress]:
-        for finished in self._here.process(self._numbered(numbers), done):
+    def _process_here(self, share: Share, done: Set[int]) -> Iterator[Progress]:
+        for finished in self._here.process(share, done):
             yield Progress(finished, 0)  # these hands count the bytes that they read themselves
 
-    def _reduce(
-        self, shares: Sequence[list[int]], reducers: Mapping[ResultKey, Reducer]
-    ) -> Iterator[dict[ResultKey, Any]]:
+    def _reduce(self, shares: Sequence[Share], reducers: Mapping[ResultKey, Reducer]) -> Iterator[dict[ResultKey, Any]]:
         results, as_they_are = pickle.dumps(self._results), pickle.dumps(reducers)
-        questions = [Question(reduce_share, (self._job, results, numbers, as_they_are)) for numbers in shares]
+        questions = [Question(reduce_share, (self._job, results, numbers_of(share), as_they_are)) for share in shares]
         copies: Mapping[ResultKey, Reducer] = pickle.loads(as_they_are)  # noqa: S301 - our own, as others see them
 
         def reduce_here(number: int) -> Iterator[dict[ResultKey, Any]]:
-            return self._here.reduce(self._numbered(shares[number]), copies)
+            return self._here.reduce(shares[number], copies)
 
-        first = Question(prepare, (self._job, results))
-        for answer in in_order(self._whole(questions, shares, reduce_here, first)):
+        for answer in in_order(self._whole(questions, shares, reduce_here)):
             yield from answer
 
-    def _numbered(self, numbers: Sequence[int]) -> list[Numbered]:
-        return [(number, self._pieces[number]) for number in numbers]
-
     def _whole(
-        self,
-        questions: list[Question],
-        shares: Sequence[list[int]],
-        here: Callable[[int], Iterator[Any]],
-        first: Question,
+        self, questions: list[Question], shares: Sequence[Share], here: Callable[[int], Iterator[Any]]
     ) -> Iterator[tuple[int, list[Any]]]:
         """Yield whole answers with their numbers."""
         parts: dict[int, list[Any]] = {}
-        for number, found in self._pool.ask(questions, here, first):
+        for number, found in self._pool.ask(questions, here, self._first):
             if isinstance(found, End):
                 yield number, parts.pop(number, [])[-len(shares[number]) :]  # without what a killed process had said
             else:

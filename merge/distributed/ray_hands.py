@@ -14,6 +14,7 @@ from .hands import OtherHands, in_order
 from .helper import Progress, ShareEnd
 from .pipe import Question
 from .ray_cluster import RayCluster
+from .shares import Share, numbers_of
 from .tasks import process_share, reduce_share
 
 if TYPE_CHECKING:
@@ -54,20 +55,19 @@ class RayHands(OtherHands):
     def _workers(self) -> int:
         return self._cluster.workers
 
-    def _process(self, shares: Sequence[list[int]], done: Set[int]) -> Iterator[Progress | ShareEnd]:
-        results = self._cluster.put(pickle.dumps(self._results))
+    def _process(self, shares: Sequence[Share], done: Set[int]) -> Iterator[Progress | ShareEnd]:
+        results, named = self._cluster.put(pickle.dumps(self._results)), map(numbers_of, shares)
         questions = (
-            Question(process_share, (self._shared_job, results, numbers, done & set(numbers))) for numbers in shares
+            Question(process_share, (self._shared_job, results, numbers, done & set(numbers))) for numbers in named
         )
         for _, found in self._cluster.ask(questions):
             yield from found
 
-    def _reduce(
-        self, shares: Sequence[list[int]], reducers: Mapping[ResultKey, Reducer]
-    ) -> Iterator[dict[ResultKey, Any]]:
+    def _reduce(self, shares: Sequence[Share], reducers: Mapping[ResultKey, Reducer]) -> Iterator[dict[ResultKey, Any]]:
         results = self._cluster.put(pickle.dumps(self._results))
         as_they_are = self._cluster.put(pickle.dumps(reducers))
-        questions = (Question(reduce_share, (self._shared_job, results, numbers, as_they_are)) for numbers in shares)
+        named = map(numbers_of, shares)
+        questions = (Question(reduce_share, (self._shared_job, results, numbers, as_they_are)) for numbers in named)
         for answer in in_order(self._cluster.ask(questions)):
             yield from answer
 

@@ -8,6 +8,7 @@ from ..planning.rows import Row
 from ..streaming.pieces import PIECE_ELEMENTS, Numbered, file_of
 
 SHARES_PER_WORKER = 4  # so that the last ones end at about the same time
+Share = list[Numbered]
 
 
 def share_elements(pieces: Sequence[Numbered], workers: int, most: int) -> int:
@@ -18,7 +19,7 @@ def share_elements(pieces: Sequence[Numbered], workers: int, most: int) -> int:
 
 def cut_shares(
     pieces: Sequence[Numbered], rows: Sequence[Row], elements: int, *, whole_files: bool = False, divisible: bool = True
-) -> Iterator[list[Numbered]]:
+) -> Iterator[Share]:
     """Yield consecutive pieces that make up a share; a share writes to one output file.
 
     Args:
@@ -28,7 +29,7 @@ def cut_shares(
         whole_files: Whether a share is all that is written to a file.
         divisible: Whether a tensor may be divided between shares.
     """
-    share: list[Numbered] = []
+    share: Share = []
     size = 0
     for number, piece in pieces:
         other_file = bool(share) and file_of(share[-1][1], rows) != file_of(piece, rows)
@@ -40,3 +41,8 @@ def cut_shares(
         size += sum(span.stop - span.start for span in piece)
     if share:
         yield share
+
+
+def numbers_of(share: Share) -> list[int]:
+    """Return what stands for a share in another process: the numbers of its pieces."""
+    return [number for number, _ in share]

@@ -14,17 +14,13 @@ from .job import Job, go_to
 _known: dict[str, Helper] = {}  # by the name of the merge; one at a time
 
 
-def prepare(job: Job, results: bytes) -> Iterator[Any]:
-    """Make the plan and open everything; there is nothing to yield.
-
-    Args:
-        job: The merge.
-        results: Outcomes of reductions, pickled.
+def prepare(job: Job) -> Iterator[Any]:
+    """Make the plan of a merge and open everything; there is nothing to yield.
 
     Raises:
         MergeError: Something cannot be opened.
     """
-    _helper(job, results)
+    _helper(job)
     yield from ()
 
 
@@ -60,7 +56,7 @@ def reduce_share(job: Job, results: bytes, numbers: Sequence[int], reducers: byt
     return _helper(job, results).reduce(numbers, pickle.loads(reducers))  # noqa: S301 - from the process that asks
 
 
-def _helper(job: Job, results: bytes) -> Helper:
+def _helper(job: Job, results: bytes | None = None) -> Helper:
     helper = _known.get(job.name)
     if helper is None:
         while _known:
@@ -68,5 +64,6 @@ def _helper(job: Job, results: bytes) -> Helper:
         os.environ.update(job.environment)
         go_to(job.folder)
         helper = _known[job.name] = Helper(job)
-    helper.know(pickle.loads(results))  # noqa: S301 - from the process that asks
+    if results is not None:
+        helper.know(pickle.loads(results))  # noqa: S301 - from the process that asks
     return helper

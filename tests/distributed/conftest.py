@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from ray_nodes import ray_nodes
 from several_shards import make_model
 from small_classifiers import make_classifiers
 
@@ -28,3 +31,10 @@ def classifiers_here(classifiers: Path, here: Path) -> Path:
     for path in classifiers.iterdir():
         (here / path.name).symlink_to(path)
     return here
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A cluster of Ray of two nodes; each module has its own, since some of its tests remove a node."""
+    with ray_nodes(tmp_path_factory.mktemp("home")) as found:
+        yield found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ import pytest
 import torch
 from checkpoint_files import save
 from command_line import assert_refused, contents
-from ray_nodes import ray_nodes
 
 from merge.engine import RunSettings
 from merge.errors import MergeError
@@ -25,12 +23,6 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="Ray's test cluster needs Linux"),
     pytest.mark.filterwarnings("ignore"),
 ]
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    with ray_nodes(tmp_path_factory.mktemp("home")) as found:
-        yield found
 
 
 def recipe(models: Path, out: Path, method: str = "ties", **options: Any) -> Recipe:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import functions_to_call
 import pytest
 from command_line import assert_refused, contents
 from functions_to_call import at_node
-from ray_nodes import ray_nodes
 
 from merge.distributed.spreading import Spreading, crew, spread
 
@@ -22,12 +19,6 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="Ray's test cluster needs Linux"),
     pytest.mark.filterwarnings("ignore"),
 ]
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    with ray_nodes(tmp_path_factory.mktemp("home")) as found:
-        yield found
 
 
 @pytest.fixture

@@ -7,11 +7,10 @@ from typing import NamedTuple, Protocol
 
 import xxhash
 
-from ..checkpoint import FileIdentity
+from ..checkpoint import NO_DEVICE, FileIdentity
 from ..files import Buffer, ReadFile
 
 CHANGED = "the file changed while it was read"
-NO_DEVICE = -1  # no local file lies on it, so identities never meet
 
 
 class Start(NamedTuple):
