@@ -118,6 +118,7 @@ class Method(Described, ABC):
         modifier: Whether it changes the outcome of another method; its reductions then see that outcome's task
             vector first and the models' own task vectors after it.
         uses_place: Whether it asks for `Context.place`.
+        share_option: The option that says how far to go towards the last model, for a method without weights.
         strategies: Ways besides the plain one in which ``--strategy`` finds its weights with held-out data.
         needs_all: Whether it cannot merge a tensor that only some of the models have. That is never asked of task
             vectors: an absent one is 0.
@@ -143,6 +144,7 @@ class Method(Described, ABC):
     ordered: ClassVar[bool] = False
     modifier: ClassVar[bool] = False
     uses_place: ClassVar[bool] = False
+    share_option: ClassVar[str] = ""
     strategies: ClassVar[tuple[str, ...]] = ()
     needs_all: ClassVar[bool] = False
     data_use: ClassVar[Literal["none", "unlabeled", "labels", "held-out"]] = "none"

@@ -31,6 +31,7 @@ class AddDifference(WeightedSum):
     maximum_models = 3
     ordered = True
     needs_all = True
+    share_option = "multiplier"
 
     def coefficients(self, options: AddDifferenceOptions, context: Context) -> Sequence[float]:
         """Return the factors of A, B and C."""

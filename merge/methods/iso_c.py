@@ -32,6 +32,7 @@ class IsoC(Method):
 
     options = IsoCOptions
     takes = "task_vectors"
+    share_option = "scale"
 
     def access(self, options: IsoCOptions) -> Access:
         """Singular directions are those of whole matrices."""

@@ -43,6 +43,7 @@ class IsoCts(Method):
     options = IsoCtsOptions
     takes = "task_vectors"
     seeded = True
+    share_option = "scale"
 
     def access(self, options: IsoCtsOptions) -> Access:
         """Singular directions are those of whole matrices."""

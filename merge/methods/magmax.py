@@ -30,6 +30,7 @@ class Magmax(Method):
 
     options = MagmaxOptions
     takes = "task_vectors"
+    share_option = "scale"
 
     def merge(self, arrays: Sequence[Array], options: MagmaxOptions, context: Context) -> Array:
         """Return the merged task vector of one portion."""

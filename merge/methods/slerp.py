@@ -36,6 +36,7 @@ class Slerp(WeightedSum):
     maximum_models = 2
     ordered = True
     needs_all = True
+    share_option = "t"
 
     def shares(self, options: SlerpOptions) -> Sequence[float]:
         """Statistics lie on the straight line."""

@@ -39,6 +39,7 @@ class TsvM(Method):
     options = TsvMOptions
     takes = "task_vectors"
     seeded = True
+    share_option = "scale"
 
     def access(self, options: TsvMOptions) -> Access:
         """Singular directions are those of whole matrices."""

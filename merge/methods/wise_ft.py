@@ -28,6 +28,7 @@ class WiseFt(WeightedSum):
     options = WiseFtOptions
     takes = "task_vectors"
     maximum_models = 1
+    share_option = "alpha"
 
     def coefficients(self, options: WiseFtOptions, context: Context) -> Sequence[float]:
         """Return the share of the one task vector."""
