@@ -74,7 +74,7 @@ def test_no_network(hub: StandIn, here: Path, cli: Cli, monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     ("files", "words"),
     [
-        ({"model.gguf": b"", "README.md": b""}, ["no safetensors, only model.gguf", "convert"]),
+        ({"model.ot": b"", "README.md": b""}, ["no safetensors, only model.ot", "convert"]),
         ({"README.md": b"", "train.csv": b""}, ["no safetensors, only README.md, train.csv"]),
         ({}, ["holds nothing"]),
         ({"a.safetensors": b"", "b.safetensors": b""}, ["holds a.safetensors, b.safetensors", "name one"]),

@@ -8,12 +8,13 @@ from typing import NamedTuple
 
 from ...errors import MergeError, UsageError
 from ..folders import BUNDLE, INDEX_SUFFIX, PICKLE_SUFFIXES
+from ..foreign import refuse_names
 from ..shards import read_weight_map
+from ..variants import PICKLES, Meant, meant_among
 from .reference import SAFETENSORS_SUFFIXES
 from .store import Store
 
-WHOLE = "model.safetensors"
-_PICKLED_INDEX = ".bin.index.json"
+_PICKLED_INDEX = re.compile(r"\.bin\.index(\.\w+)?\.json$")
 _FOREIGN = (".gguf", ".onnx", ".h5", ".msgpack", ".ot", ".tflite", ".mlmodel", ".npz")
 _SHARD = re.compile(r"-\d{5}-of-(\d{5})\.")
 _SHOWN = 6
@@ -24,20 +25,17 @@ class Chosen(NamedTuple):
 
     Attributes:
         files: Their names, in order.
+        weights_name: Name that a single-file output in a folder should have.
         weight_map: Of an index, from tensor to file.
         index_name: The name of that index.
         notes: What lies beside them.
     """
 
     files: list[str]
+    weights_name: str
     weight_map: Mapping[str, str] | None = None
     index_name: str | None = None
     notes: Sequence[str] = ()
-
-    @property
-    def weights_name(self) -> str:
-        """Name that a single-file output in a folder should have."""
-        return f"{self.index_name.removesuffix(INDEX_SUFFIX)}.safetensors" if self.index_name else self.files[0]
 
 
 def choose_weights(store: Store) -> Chosen:
@@ -50,42 +48,57 @@ def choose_weights(store: Store) -> Chosen:
     if BUNDLE in store.names:
         hint = f"name the checkpoints that its {BUNDLE} lists"
         raise UsageError("this is a bundle of several checkpoints, and one is wanted", where=store.where, hint=hint)
-    indexes = [name for name in store.names if name.endswith(INDEX_SUFFIX)]
-    if len(indexes) > 1:
-        what = f"the folder holds several indexes: {', '.join(indexes)}"
-        raise UsageError(what, where=store.where, hint="name one file instead")
-    if indexes:
-        return _choose_shards(store, indexes[0])
+    meant = meant_among(store.names, store.where)
+    if meant is not None and meant.is_index:
+        return _choose_shards(store, meant)
     files = [name for name in store.names if name.endswith(SAFETENSORS_SUFFIXES)]
-    whole = [name for name in files if name == WHOLE] or files
-    if len(whole) != 1:
+    if meant is None and len(files) != 1:
         raise _none_or_several(store, files)
-    shard = _SHARD.search(whole[0])
+    chosen = meant or Meant(files[0], False, files[0], [])
+    shard = _SHARD.search(chosen.file)
     if shard and int(shard[1]) > 1:
-        what = f"holds {whole[0]}, one of several shards, and no index"
+        what = f"holds {chosen.file}, one of several shards, and no index"
         raise MergeError(what, where=store.where, hint="its upload may not be finished")
-    return Chosen(whole, notes=[f"{name} lies beside it and is not read" for name in files if name != whole[0]])
+    return Chosen([chosen.file], chosen.weights_name, notes=chosen.notes)
 
 
-def _choose_shards(store: Store, index: str) -> Chosen:
+def _choose_shards(store: Store, meant: Meant) -> Chosen:
+    index = meant.file
     weight_map = read_weight_map(store.fetch([index]) / index)
     shards = sorted(set(weight_map.values()))
     absent = next((shard for shard in shards if shard not in store.names), None)
     if absent is not None:
         what = f"names the shard {absent}, which is not in the folder"
         raise MergeError(what, where=f"{store.where}/{index}", hint="its upload may not be finished")
-    return Chosen(shards, weight_map, index)
+    return Chosen(shards, meant.weights_name, weight_map, index, meant.notes)
 
 
 def pickled_weights(names: Sequence[str]) -> list[str]:
     """Return the files that torch.save wrote, with their index, where there are no safetensors."""
     if any(name.endswith((INDEX_SUFFIX, *SAFETENSORS_SUFFIXES)) for name in names):
         return []
+    meant = meant_among(names, "", PICKLES)
+    if meant is not None and not meant.is_index:
+        return [meant.file]
     weights = [name for name in names if name.endswith(PICKLE_SUFFIXES)]
-    return [*weights, *(name for name in names if name.endswith(_PICKLED_INDEX))] if weights else []
+    return [*weights, *(name for name in names if _PICKLED_INDEX.search(name))] if weights else []
 
 
-def _none_or_several(store: Store, files: Sequence[str]) -> UsageError:
+def weights_in(store: Store) -> list[str]:
+    """Return the files of weights of a folder, and their index.
+
+    Raises:
+        MergeError: The index is damaged.
+        UsageError: There are none, or several that may be meant.
+    """
+    if pickles := pickled_weights(store.names):
+        return pickles
+    chosen = choose_weights(store)
+    return [*chosen.files, *([chosen.index_name] if chosen.index_name else [])]
+
+
+def _none_or_several(store: Store, files: Sequence[str]) -> MergeError:
+    refuse_names([] if files else store.names, store.where)
     if files:
         what = f"the folder holds {', '.join(files)}"
         return UsageError(what, where=store.where, hint="name one of the files with its whole address")

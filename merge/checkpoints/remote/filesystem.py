@@ -63,15 +63,34 @@ class FilesystemStore(FetchingStore):
         self._filesystem, self._path, self.where = filesystem, path, where
         self.origin: str | None = None
         self.notes: list[str] = []
+        self._may_be_absent = False
+
+    @cached_property
+    def _listed(self) -> list[dict[str, Any]]:
+        try:
+            return list(self._filesystem.ls(self._path, detail=True))
+        except FileNotFoundError as error:
+            if self._may_be_absent:
+                return []
+            raise explain(error, self.where) from None
+        except Exception as error:
+            raise explain(error, self.where) from None
 
     @cached_property
     def _entries(self) -> dict[str, dict[str, Any]]:
         """The files in the folder by their names, as the store describes them."""
-        try:
-            listed = self._filesystem.ls(self._path, detail=True)
-        except Exception as error:
-            raise explain(error, self.where) from None
-        return {entry["name"].rstrip("/").rpartition("/")[2]: entry for entry in listed if entry["type"] == "file"}
+        return {_name(entry): entry for entry in self._listed if entry["type"] == "file"}
+
+    @property
+    def folders(self) -> Sequence[str]:
+        """The folders in it."""
+        return sorted(_name(entry) for entry in self._listed if entry["type"] == "directory")
+
+    def within(self, folder: str) -> FilesystemStore:
+        """Return a folder in it."""
+        found = FilesystemStore(self._filesystem, f"{self._path}/{folder}", f"{self.where}/{folder}")
+        found._may_be_absent = True
+        return found
 
     @cached_property
     def names(self) -> Sequence[str]:
@@ -102,3 +121,7 @@ class FilesystemStore(FetchingStore):
         except Exception as error:
             raise explain(error, f"{self.where}/{name}") from None
         return content
+
+
+def _name(entry: dict[str, Any]) -> str:
+    return str(entry["name"]).rstrip("/").rpartition("/")[2]

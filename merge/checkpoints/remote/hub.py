@@ -49,13 +49,18 @@ class HubStore:
     """
 
     def __init__(self, where: str, reference: HubReference, listing: Listing) -> None:
-        self.where, self._reference, self.commit = where, reference, listing.commit
+        self.where, self._reference, self.commit, self._listing = where, reference, listing.commit, listing
         self._prefix = f"{reference.path}/" if reference.path else ""
         below = [path.removeprefix(self._prefix) for path in listing.paths if path.startswith(self._prefix)]
         self.names: Sequence[str] = sorted(name for name in below if "/" not in name)
+        self.folders: Sequence[str] = sorted({name.partition("/")[0] for name in below if "/" in name})
         self.origin = pinned(reference, listing.commit)
         self._is_noted = False
         self.notes = [f"is read from the hub at commit {listing.commit}"]
+
+    def within(self, folder: str) -> HubStore:
+        """Return a folder in it."""
+        return HubStore(f"{self.where}/{folder}", self._reference._replace(path=self._prefix + folder), self._listing)
 
     @cached_property
     def _headers(self) -> dict[str, str]:
@@ -108,7 +113,8 @@ class HubStore:
         Raises:
             MergeError: They cannot be fetched.
         """
-        return self._call(lambda: map_side_by_side(self._download, names), bars=bars)[0].parent
+        copies = self._call(lambda: map_side_by_side(self._download, names), bars=bars)
+        return copies[0].parents[names[0].count("/")]
 
     def _call(self, work: Callable[[], Outcome], *, bars: bool = False) -> Outcome:
         try:

@@ -6,9 +6,12 @@ from collections.abc import Sequence
 
 from ...errors import UsageError, suggest
 from ..checkpoint import FileCheckpoint
+from ..companions import is_companion
 from ..folders import by_name, indexed_tensors, open_folder
+from ..foreign import refuse_names
 from .checkpoint import RemoteCheckpoint
-from .choosing import Chosen, choose_weights, pickled_weights
+from .choosing import choose_weights, pickled_weights, weights_in
+from .components import files_of, find_components, open_remote_components
 from .headers import Opened, open_headers
 from .hub import HubStore, Listing, list_repository, pinned
 from .hub_cache import open_from_cache
@@ -18,6 +21,8 @@ from .places import open_place
 from .reference import SAFETENSORS_SUFFIXES, HubReference, hub_page, hub_reference, is_url
 from .shown import shown
 from .store import Store
+
+_KEPT = "and kept in the cache of the hub"
 
 
 def open_remote(location: str) -> FileCheckpoint:
@@ -40,7 +45,11 @@ def open_remote(location: str) -> FileCheckpoint:
     if location.startswith(("file://", "local://")):
         return _open_here(location)
     store, name = open_place(location)
-    return _open_file(location, store, name) if name else _open_store(location, store, choose_weights(store))
+    if name:
+        return _open_file(location, store, name)
+    if found := find_components(store):
+        return open_remote_components(location, store, found, _open_store)
+    return _open_store(location, store)
 
 
 def _open_here(location: str) -> FileCheckpoint:
@@ -64,17 +73,26 @@ def _open_hub(location: str, reference: HubReference) -> FileCheckpoint:
     if reference.path and not store.names:
         what = f"there is no '{reference.path}' in this repository"
         raise UsageError(what, where=location, hint=suggest(reference.path, listing.paths))
+    found = find_components(store)
+    if found is None:
+        return _open_hub_store(location, store)
+    if is_cache_wanted():
+        return _open_copies(location, store, files_of(store, found, weights_in), _KEPT)
+    return open_remote_components(location, store, found, _open_hub_store)
+
+
+def _open_hub_store(location: str, store: HubStore) -> FileCheckpoint:
+    """Open a folder of one model of the hub."""
     if pickles := pickled_weights(store.names):
         return _open_copies(location, store, pickles, "only as pickles, which are kept whole in the cache of the hub")
-    chosen = choose_weights(store)
     if is_cache_wanted():
-        index = [chosen.index_name] if chosen.index_name else []
-        return _open_copies(location, store, [*chosen.files, *index], "and kept in the cache of the hub")
-    return _open_store(location, store, chosen)
+        return _open_copies(location, store, weights_in(store), _KEPT)
+    return _open_store(location, store)
 
 
 def _open_hub_file(location: str, reference: HubReference, listing: Listing) -> FileCheckpoint:
     folder, _, name = reference.path.rpartition("/")
+    refuse_names([name], f"{location.removesuffix(name)}")
     if not name.endswith(SAFETENSORS_SUFFIXES):
         raise UsageError("this is no safetensors file", where=location, hint="name the folder that it lies in")
     store = HubStore(location.removesuffix(f"/{name}"), reference._replace(path=folder), listing)
@@ -84,10 +102,8 @@ def _open_hub_file(location: str, reference: HubReference, listing: Listing) -> 
 
 def _open_copies(location: str, store: HubStore, names: list[str], how: str) -> FileCheckpoint:
     """Bring whole files into the shared cache and open them there."""
-    from ..companions import is_companion
-
     beside = [name for name in store.names if is_companion(name)]
-    source = open_folder(location, store.fetch([*names, *beside], bars=True))
+    source = open_folder(location, store.fetch([*dict.fromkeys([*names, *beside])], bars=True))
     source.origin = store.origin
     source.notes += [f"{store.notes[0]}, {how}"]
     return source
@@ -107,7 +123,8 @@ def _open_file(location: str, store: Store, name: str) -> RemoteCheckpoint:
     )
 
 
-def _open_store(location: str, store: Store, chosen: Chosen) -> RemoteCheckpoint:
+def _open_store(location: str, store: Store) -> RemoteCheckpoint:
+    chosen = choose_weights(store)
     opened = open_headers([store.file(name) for name in chosen.files])
     if chosen.weight_map is None:
         tensors, notes = by_name(opened[0].header.tensors), list[str]()

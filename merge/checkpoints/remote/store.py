@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ...errors import UsageError
+from ..components.declared import is_within
 from .checksums import Stated
 from .file import RemoteFile
 
@@ -34,6 +35,13 @@ class Store(Protocol):
     def notes(self) -> list[str]:
         """What a reader should know."""
 
+    @property
+    def folders(self) -> Sequence[str] | None:
+        """The folders in it; None where the place does not list them."""
+
+    def within(self, folder: str) -> Store:
+        """Return a folder in it, by its name or by several with slashes between; one that is not there is empty."""
+
     def file(self, name: str) -> RemoteFile:
         """Return one of its files, to be read by ranges."""
 
@@ -41,7 +49,14 @@ class Store(Protocol):
         """Return checksums of its files by their names, as far as it states them. Raises MergeError."""
 
     def fetch(self, names: Sequence[str]) -> Path:
-        """Bring small files, one at least, here and return their folder. Raises MergeError when that fails."""
+        """Bring small files, one at least, here and return the folder that stands for this one.
+
+        Args:
+            names: The files, also such of folders within.
+
+        Raises:
+            MergeError: That fails.
+        """
 
 
 class FetchingStore(ABC):
@@ -73,10 +88,11 @@ class FetchingStore(ABC):
             UsageError: A name is that of a file somewhere else.
         """
         for name in names:
-            if Path(name).name != name:
+            if not is_within(name):
                 raise UsageError(f"holds a file of the odd name {name!r}", where=self.where)
             copy = self._folder / name
             if not copy.exists():
+                copy.parent.mkdir(parents=True, exist_ok=True)
                 copy.write_bytes(self._content(name))
         return self._folder
 

@@ -7,13 +7,13 @@ from functools import cached_property
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urljoin
+from urllib.parse import quote, urljoin, urlsplit, urlunsplit
 
 from ...errors import MergeError
 from ..companions import CARD
+from ..components.declared import MODULES, PIPELINE, SCHEDULER
 from ..folders import INDEX_SUFFIX
 from ..shards import read_weight_map
-from .choosing import WHOLE
 from .file import RemoteFile
 from .http_file import HttpFile
 from .http_redirects import Request, follow, reason
@@ -27,9 +27,12 @@ from .web_user import split_user
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
 
-_INDEX = f"model{INDEX_SUFFIX}"
+_STEMS = ("model", "diffusion_pytorch_model")
+_WEIGHTS = tuple((f"{stem}{INDEX_SUFFIX}", f"{stem}.safetensors") for stem in _STEMS)
 _BESIDE = (
     CARD,
+    PIPELINE,
+    MODULES,
     "config.json",
     "generation_config.json",
     "tokenizer.json",
@@ -45,6 +48,8 @@ _BESIDE = (
     "preprocessor_config.json",
     "processor_config.json",
     "open_clip_config.json",
+    "config_sentence_transformers.json",
+    "sentence_bert_config.json",
     "LICENSE",
 )
 
@@ -56,9 +61,11 @@ class WebFolder(FetchingStore):
         looked_for: The names of weights by which it is told.
     """
 
-    looked_for = (_INDEX, WHOLE)
+    looked_for = (*_WEIGHTS[0], PIPELINE)
+    folders = None  # nothing lists them
 
     def __init__(self, url: str) -> None:
+        self._is_within = False
         self.where, self.origin = shown(url), None
         self.notes: list[str] = []
         plain, self._secret = split_user(url)
@@ -68,17 +75,30 @@ class WebFolder(FetchingStore):
     @cached_property
     def names(self) -> Sequence[str]:
         """The files that were found."""
-        if self._exists(_INDEX):
-            shards = sorted(set(read_weight_map(self.fetch([_INDEX]) / _INDEX).values()))
-            weights = [_INDEX, *shards]
-        else:
-            weights = [WHOLE] if self._exists(WHOLE) else []
-        return [*weights, *self._beside] if weights else []
+        weights = self._weights
+        return [*weights, *self._beside] if weights or self._is_within or self._exists(PIPELINE) else []
+
+    @cached_property
+    def _weights(self) -> list[str]:
+        for index, whole in _WEIGHTS if self._is_within else _WEIGHTS[:1]:
+            if self._exists(index):
+                return [index, *sorted(set(read_weight_map(self.fetch([index]) / index).values()))]
+            if self._exists(whole):
+                return [whole]
+        return []
 
     @cached_property
     def _beside(self) -> list[str]:
-        found = map_side_by_side(self._exists, _BESIDE)
-        return [name for name, exists in zip(_BESIDE, found, strict=True) if exists]
+        names = (*_BESIDE, SCHEDULER) if self._is_within else _BESIDE
+        found = map_side_by_side(self._exists, names)
+        return [name for name, exists in zip(names, found, strict=True) if exists]
+
+    def within(self, folder: str) -> WebFolder:
+        """Return a folder in it."""
+        parts = urlsplit(self._url)
+        found = WebFolder(urlunsplit(parts._replace(path=f"{parts.path}{quote(folder)}")))
+        found._secret, found._is_within, found.where = self._secret, True, f"{self.where.rstrip('/')}/{folder}"
+        return found
 
     def file(self, name: str) -> RemoteFile:
         """Return one of its files."""

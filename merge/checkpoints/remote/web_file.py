@@ -21,7 +21,12 @@ class WebFile:
         self._url, self._secret = split_user(url)
         self.origin: str | None = None
         self.names: Sequence[str] = ()
+        self.folders: Sequence[str] = ()
         self.notes: list[str] = []
+
+    def within(self, folder: str) -> WebFile:
+        """Return itself, which has nothing in it either way."""
+        return self
 
     def file(self, name: str) -> RemoteFile:
         """Return the file, whatever its name."""

@@ -78,11 +78,16 @@ class FilesystemObjects:
         self._unless_absent(lambda: self.filesystem.rm_file(key), key)
 
     def keys(self, prefix: str) -> list[str]:
-        """Return the files below a folder, whose name ends with a slash, and the folders in it."""
-        folder = prefix.rstrip("/")
+        """Return the files below a folder, whose name ends with a slash, and the empty folders in it."""
         self.filesystem.invalidate_cache()
+        return self._below(prefix.rstrip("/"))
+
+    def _below(self, folder: str) -> list[str]:
         listed = self._unless_absent(lambda: self.filesystem.ls(folder, detail=True), folder) or []
-        return [one["name"].rstrip("/") + ("/" if one["type"] == "directory" else "") for one in listed]
+        found: list[str] = []
+        for name, is_folder in [(one["name"].rstrip("/"), one["type"] == "directory") for one in listed]:
+            found += (self._below(name) or [f"{name}/"]) if is_folder else [name]
+        return found
 
     def kind(self, key: str) -> str | None:
         """Return ``file`` or ``directory``, or None where there is neither."""
@@ -118,10 +123,8 @@ class FilesystemObjects:
 
     def delete_folder(self, key: str) -> None:
         """Remove a folder and the files in it, if there is one."""
-        for one in self.keys(key):
-            self.delete(one)
         if self.kind(key.rstrip("/")):
-            self._unless_absent(lambda: self.filesystem.rmdir(key.rstrip("/")), key)
+            self._unless_absent(lambda: self.filesystem.rm(key.rstrip("/"), recursive=True), key)
 
     def _unless_absent(self, action: Callable[[], T], key: str) -> T | None:
         def absent_or() -> T | None:

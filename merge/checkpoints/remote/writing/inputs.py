@@ -6,6 +6,7 @@ import re
 
 from ....errors import UsageError
 from ...address import Address
+from ...components.part import parts_of
 from ...derived import whole
 from ...destination import Intended
 from ..checkpoint import RemoteCheckpoint
@@ -19,9 +20,11 @@ def refuse_inputs(out: Address, intended: Intended) -> None:
     """
     place = plain(str(out))
     for source in map(whole, intended.sources):
-        if not isinstance(source, RemoteCheckpoint):
+        within = [source, *(part.source for part in parts_of(source))]
+        remote = [one for one in within if isinstance(one, RemoteCheckpoint)]
+        if not remote:
             continue
-        addresses = [plain(address) for address in source.addresses]
+        addresses = [plain(address) for one in remote for address in one.addresses]
         if any(address == place or address.startswith(f"{place}/") for address in addresses):
             raise UsageError("the output is one of the inputs", where=str(out), hint="choose another --out")
         folder = place.rpartition("/")[0]

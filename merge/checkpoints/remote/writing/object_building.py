@@ -53,7 +53,7 @@ class ObjectBuilding(UnseenBuilding):
         """
         assert self._sink is not None  # noqa: S101 - it was filled
         self._check_lock()
-        files = {self._names.of(path.name): path for path in self._built.iterdir() if path != beside}
+        files = {self._names.of(name): path for name, path in self.built().items() if path != beside}
         if beside is not None:
             files = {self._names.beside(beside.name): beside}
         self._publish(files, replace=replace)

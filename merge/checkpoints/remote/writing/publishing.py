@@ -1,8 +1,9 @@
 """The last step of an output elsewhere: the order in which its files appear.
 
 No store has a rename of a whole folder, so nothing that stands there half may be taken for a model. Loaders need
-``config.json``, and of several shards the index. Where a former output is replaced these two go first, then the weights
-appear, and these two come last. Until the first file of weights appears, everything can be undone.
+``config.json``, of several shards the index, and of several components the file that names them. Where a former output
+is replaced these go first, then the weights appear, and these come last. Until the first file of weights appears,
+everything can be undone.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from ....errors import MergeError
+from ...components.declared import CONFIG, MODULES, PIPELINE
 from ...folders import INDEX_SUFFIX
 from .objects import Objects
-from .standing import is_known
+from .standing import is_ours
 
-_CONFIG = "config.json"
+_NAMES_COMPONENTS = (f"/{PIPELINE}", f"/{MODULES}")
 
 
 def publish(
@@ -52,7 +54,7 @@ def publish(
         if is_folder:
             with _no_way_back(bool(former)):
                 for key in set(former) - set(weights) - set(files):
-                    if is_known(key.rpartition("/")[2]):  # else it was put there meanwhile
+                    if is_ours(key.rpartition("/")[2]):  # else it was put there meanwhile
                         place.delete(key)
                 _put_all(place, files, undo)
         undo.pop_all()
@@ -71,7 +73,7 @@ def _no_way_back(replaced: bool) -> Iterator[None]:
 
 
 def _is_keystone(key: str) -> bool:
-    return key.endswith((f"/{_CONFIG}", INDEX_SUFFIX))
+    return _rank(key)[0] > 0
 
 
 def _withdraw(place: Objects, key: str, undo: ExitStack) -> None:
@@ -104,7 +106,8 @@ def _put_all(place: Objects, files: Mapping[str, Path], undo: ExitStack) -> None
 
 
 def _rank(key: str) -> tuple[int, str]:
-    return (2 if key.endswith(f"/{_CONFIG}") else 1 if key.endswith(INDEX_SUFFIX) else 0), key
+    ranks = ((3, _NAMES_COMPONENTS), (2, (f"/{CONFIG}",)), (1, (INDEX_SUFFIX,)))
+    return next((rank for rank, endings in ranks if key.endswith(endings)), 0), key
 
 
 def _quietly(action: Callable[..., None], *arguments: object) -> None:

@@ -51,9 +51,9 @@ class SentBuilding(UnseenBuilding):
         """
         self._check_lock()
         weights = {key: self._place.send(self.path(name), key, self._parts + name) for name, key in self._weights}
-        small = [path for path in self._built.iterdir() if path.name not in dict(self._weights)]
+        small = {name: path for name, path in self.built().items() if name not in dict(self._weights)}
         named = self._names.beside if beside is not None else self._names.of
-        files = {named(path.name): path for path in small}
+        files = {named(name): path for name, path in small.items()}
         publish(self._place, weights, files, self._former(), replace=replace, is_folder=self._is_folder)
         self._place.filesystem.invalidate_cache()
         self.close()

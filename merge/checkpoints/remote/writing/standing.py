@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ....errors import UsageError
+from ....errors import MergeError, UsageError
 from ...checkpoint import OUR_KEY
-from ...companions import is_companion
+from ...companions import is_companion, is_in_component
+from ...components.declared import read_folder
 from ...folders import INDEX_SUFFIX
+from ...target import is_known
 from ..filesystem_file import FilesystemFile
 from ..headers import open_headers
 
@@ -29,8 +31,9 @@ def check_ours(filesystem: Any, folder: str, names: Sequence[str], where: str) -
         UsageError: Naming what is in the way.
         MergeError: A header cannot be read.
     """
+    within = _component_folders(filesystem, folder, names)
     for name in sorted(names):
-        if "/" in name or not is_known(name):
+        if not is_known(name, within):
             raise UsageError(f"holds '{name}', which no merge wrote", where=where, hint=_HINT)
     weights = [name for name in names if name.endswith(WEIGHTS)]
     opened = open_headers([FilesystemFile(filesystem, f"{folder}/{name}", f"{where}/{name}") for name in weights])
@@ -40,9 +43,18 @@ def check_ours(filesystem: Any, folder: str, names: Sequence[str], where: str) -
             raise UsageError(f"holds '{name}', which is no output of a merge", where=where, hint=_HINT)
 
 
-def is_known(name: str) -> bool:
-    """Tell whether a merge writes or copies files of this name."""
-    return name.endswith((WEIGHTS, INDEX_SUFFIX)) or is_companion(name)
+def _component_folders(filesystem: Any, folder: str, names: Sequence[str]) -> set[str]:
+    """Return the folders of components; none where what names them is damaged, so that nothing tells whose they are."""
+    try:
+        found = read_folder(names, lambda name: bytes(filesystem.cat_file(f"{folder}/{name}")), folder)
+    except (MergeError, OSError):
+        return set()
+    return {component.folder for component in found.components} if found else set()
+
+
+def is_ours(name: str) -> bool:
+    """Tell whether a merge writes or copies files of this name, without folders, anywhere in an output."""
+    return name.endswith((WEIGHTS, INDEX_SUFFIX)) or is_companion(name) or is_in_component(name)
 
 
 def check_free(where: str, *, is_file: bool, holds: bool, is_folder: bool, force: bool) -> bool:

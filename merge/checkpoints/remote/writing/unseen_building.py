@@ -61,8 +61,15 @@ class UnseenBuilding(ABC):
         """Do nothing: nothing is ever continued."""
 
     def path(self, name: str) -> Path:
-        """Return where a file is built."""
+        """Return where a file is built; folders in its name are made."""
+        if "/" in name:
+            (self._built / name).parent.mkdir(parents=True, exist_ok=True)
         return self._built / name
+
+    def built(self) -> dict[str, Path]:
+        """Return the files that were built by their names, with folders in front."""
+        files = (path for path in sorted(self._built.rglob("*")) if path.is_file())
+        return {path.relative_to(self._built).as_posix(): path for path in files}
 
     def is_continuable(self, files: Sequence[OutputFile], metadata: dict[str, str]) -> bool:
         """Tell that nothing is continued."""
