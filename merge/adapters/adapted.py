@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..checkpoints.checkpoint import OUR_KEY, FileCheckpoint, check_files
+from ..checkpoints.checkpoint import OUR_KEY, FileCheckpoint, FileIdentity, check_files
 from ..checkpoints.files import Buffer
 from ..checkpoints.header import TensorInfo
+from ..checkpoints.strength import FULL, Strength
 from .computing import Computation
 from .fitting import Fitted
 
@@ -30,10 +31,17 @@ class AdaptedCheckpoint(FileCheckpoint):
         adapter: The adapter's tensors; it is closed with this one.
         fitted: What the adapter does.
         files: The adapter's files.
+        strength: How much of it: with the same files, another one makes another checkpoint.
     """
 
     def __init__(
-        self, location: str, source: FileCheckpoint, adapter: FileCheckpoint, fitted: Fitted, files: Sequence[Path]
+        self,
+        location: str,
+        source: FileCheckpoint,
+        adapter: FileCheckpoint,
+        fitted: Fitted,
+        files: Sequence[Path],
+        strength: Strength = FULL,
     ) -> None:
         first = max((tensor.file for tensor in source.tensors.values()), default=-1) + 1
         own = {
@@ -51,14 +59,12 @@ class AdaptedCheckpoint(FileCheckpoint):
         )
         self.source, self.changed = source, frozenset(own)
         self._own_identities = self.identities[len(source.files) :]
-        self.identities = [*source.identities, *self._own_identities]  # the source may lie elsewhere, without files
+        marked = [_mark(strength)] if strength != FULL else []
+        self.identities = [*source.identities, *self._own_identities, *marked]  # the source may lie elsewhere
         self._adapter = adapter
         self._replaced = {name: change.whole for name, change in fitted.changes.items() if change.is_replaced}
-        self._computed = {
-            name: Computation(change, source.read_into, adapter.read_into)
-            for name, change in fitted.changes.items()
-            if not change.is_replaced
-        }
+        self._changes = {name: change for name, change in fitted.changes.items() if not change.is_replaced}
+        self._computations: dict[str, Computation] = {}  # made as they are asked for: a plan needs none
         self._loaded: OrderedDict[str, None] = OrderedDict()
         self._loading = threading.Lock()
         self._last = threading.local()
@@ -73,19 +79,26 @@ class AdaptedCheckpoint(FileCheckpoint):
         whole = self._replaced.get(tensor.name)
         if whole is not None:
             self._adapter.read_into(whole, offset, buffer)
-        elif tensor.name in self._computed:
+        elif tensor.name in self._changes:
             self._read_computed(tensor.name, offset, buffer)
         else:
             self.source.read_into(tensor, offset, buffer)
 
     def _read_computed(self, name: str, offset: int, buffer: Buffer) -> None:
-        computation, done = self._computed[name], 0
+        computation, done = self._computation(name), 0
         size = computation.rows * computation.row_bytes
         while done < len(buffer):
             number, start = divmod(offset + done, size)
             part = self._block(name, number)[start:][: len(buffer) - done]
             buffer[done : done + len(part)] = part
             done += len(part)
+
+    def _computation(self, name: str) -> Computation:
+        known = self._computations.get(name)
+        if known is None:
+            made = Computation(self._changes[name], self.source.read_into, self._adapter.read_into)
+            known = self._computations.setdefault(name, made)  # two threads may make one; the first one counts
+        return known
 
     def _block(self, name: str, number: int) -> Buffer:
         """Return a block of a tensor: this thread's last one, or a new one."""
@@ -94,7 +107,7 @@ class AdaptedCheckpoint(FileCheckpoint):
             return known[2]
         self._last.block = None  # so that no two blocks are held at once
         self._remember(name)
-        block = self._computed[name].block(number)
+        block = self._computation(name).block(number)
         self._last.block = (name, number, block)
         return block
 
@@ -104,7 +117,7 @@ class AdaptedCheckpoint(FileCheckpoint):
             self._loaded[name] = None
             self._loaded.move_to_end(name)
             while len(self._loaded) > LOADED:
-                self._computed[self._loaded.popitem(last=False)[0]].forget()
+                self._computations[self._loaded.popitem(last=False)[0]].forget()
 
     def check_unchanged(self) -> None:
         """Refuse files of the source or of the adapter that are no longer those that were opened."""
@@ -116,3 +129,10 @@ class AdaptedCheckpoint(FileCheckpoint):
         self.source.close()
         self._adapter.close()
         super().close()
+
+
+def _mark(strength: Strength) -> FileIdentity:
+    """Return what tells checkpoints of the same files apart."""
+    import xxhash
+
+    return FileIdentity("strength", 0, 0, 0, xxhash.xxh3_64_intdigest(repr(tuple(strength)).encode()))

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..checkpoints.header import TensorInfo
 from ..dtypes import DTYPES
-from .blas import one_blas_thread
-from .changes import Change, Product
-from .elements import ReadPart, elements, rounded, squares, working_type
+from .changes import Change, Part
+from .elements import ReadPart, all_of, elements, rounded, squares, working_type
+from .rows import rows_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,9 +40,10 @@ class Computation:
         self._type = working_type(change)
         self.rows = max(1, BLOCK_ELEMENTS // max(1, self._width))
         self.row_bytes = self._width * DTYPES[change.target.dtype].bits // 8
-        self._loading, self._passing = threading.Lock(), threading.Lock()
-        self._norms: NDArray[Any] | None = None
-        self._factors: tuple[NDArray[Any], NDArray[Any]] | None = None
+        self._parts = [(part, rows_of(part.difference, read_adapter, self._type)) for part in change.all_parts]
+        self._factor = change.strength if change.is_sum else 1.0
+        self._passing = threading.Lock()
+        self._norms: dict[Part, NDArray[Any]] = {}
 
     def block(self, number: int) -> memoryview:
         """Return the bytes of a block of rows."""
@@ -51,14 +52,18 @@ class Computation:
         first = number * self.rows
         last = min(self._height, first + self.rows)
         values = self._summed(first, last)
-        if self._change.product is not None and self._change.product.magnitude is not None:
-            values *= self._scale(self._change.product, first, last, values)
+        for part, _ in self._parts:
+            if part.magnitude is not None:
+                self._set_norms(part, part.magnitude, first, last, values)
         self._replace_rows(values, first, last)
+        if not self._change.is_sum and self._change.strength != 1 and self._change.base is not None:
+            values = self._weakened(self._change.base, first, last, values)
         return rounded(values, self._change.target.dtype).reshape(-1).view(np.uint8).data
 
     def forget(self) -> None:
         """Give the memory of the factors back; they are read again when they are needed."""
-        self._factors = None
+        for _, rows in self._parts:
+            rows.forget()
 
     def _summed(self, first: int, last: int) -> NDArray[Any]:
         """Return rows of the weight with everything added that is added; [rows, columns]."""
@@ -66,54 +71,62 @@ class Computation:
             (self._change.whole, self._read_adapter) if self._change.whole else (self._change.base, self._read_base)
         )
         assert origin is not None  # noqa: S101 - a change of nothing is never made
-        values = elements(origin, read, first * self._width, (last - first) * self._width, self._type)
-        values = values.reshape(last - first, self._width)
+        values = self._stored(origin, read, first, last)
         if self._change.shift is not None:
-            values += self._all(self._change.shift.vector)[first:last, None] * self._change.shift.factor
-        if self._change.product is not None:
-            left, right = self._loaded(self._change.product)
-            with one_blas_thread():
-                added = left[first:last] @ right
-            added *= self._change.product.scaling
-            values += added
+            factor = self._change.shift.factor * self._factor
+            values += self._all(self._change.shift.vector)[first:last, None] * factor
+        for part, rows in self._parts:
+            begin, end = max(first, part.first), min(last, part.last)
+            if begin < end:
+                added = rows.rows(begin - part.first, end - part.first)
+                added *= part.scaling * self._factor
+                values[begin - first : end - first] += added
         return values
 
-    def _loaded(self, product: Product) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Return the factors such that the rows of the first belong to the weight's: [rows, rank], [rank, columns]."""
+    def _stored(self, tensor: TensorInfo, read: ReadPart, first: int, last: int) -> NDArray[Any]:
+        """Return rows of a tensor as it is stored."""
+        values = elements(tensor, read, first * self._width, (last - first) * self._width, self._type)
+        return values.reshape(last - first, self._width)
+
+    def _set_norms(self, part: Part, magnitude: TensorInfo, first: int, last: int, values: NDArray[Any]) -> None:
+        """Give the rows of a part, or its columns, the norms that were learned (DoRA)."""
         import numpy as np
 
-        with self._loading:
-            if self._factors is None:
-                rank = product.a.shape[0]
-                a, b = self._all(product.a).reshape(rank, -1), self._all(product.b).reshape(-1, rank)
-                left, right = (a.T, b.T) if product.transposed else (b, a)
-                self._factors = np.ascontiguousarray(left), np.ascontiguousarray(right)
-            return self._factors
-
-    def _scale(self, product: Product, first: int, last: int, values: NDArray[Any]) -> NDArray[Any]:
-        """Return what the rows, or where the weight is stored transposed the columns, are multiplied with (DoRA)."""
-        import numpy as np
-
-        assert product.magnitude is not None  # noqa: S101 - asked for only where there are magnitudes
-        magnitude = self._all(product.magnitude)
+        begin, end = max(first, part.first), min(last, part.last)
+        if begin >= end:
+            return
+        learned, rows = self._all(magnitude), values[begin - first : end - first]
         with np.errstate(divide="ignore", invalid="ignore"):
-            if product.transposed:
-                scale: NDArray[Any] = (magnitude / self._column_norms())[None, :]
+            if part.by_column:
+                ratios = learned / self._column_norms(part, len(learned))
+                scale = np.repeat(ratios, self._width // len(learned))[None, :]
             else:
-                scale = (magnitude[first:last] / np.sqrt(squares(values).sum(axis=1)))[:, None]
-        return scale.astype(self._type)
+                learned = learned[begin - part.first : end - part.first]
+                scale = (learned / np.sqrt(squares(rows).sum(axis=1)))[:, None]
+        rows *= scale.astype(self._type)
 
-    def _column_norms(self) -> NDArray[Any]:
-        """Return the norm of every column over all rows, which takes a pass of its own over the tensor."""
+    def _column_norms(self, part: Part, count: int) -> NDArray[Any]:
+        """Return the norms of the columns over a part's rows, one of as many neighbours as need be to make a count.
+
+        That takes a pass of its own over the tensor.
+        """
         import numpy as np
 
         with self._passing:
-            if self._norms is None:
+            if part not in self._norms:
                 total = np.zeros(self._width)
-                for first in range(0, self._height, self.rows):
-                    total += squares(self._summed(first, min(self._height, first + self.rows))).sum(axis=0)
-                self._norms = np.sqrt(total)
-            return self._norms
+                for first in range(part.first, part.last, self.rows):
+                    total += squares(self._summed(first, min(part.last, first + self.rows))).sum(axis=0)
+                self._norms[part] = np.sqrt(total.reshape(count, -1).sum(axis=1))
+            return self._norms[part]
+
+    def _weakened(self, base: TensorInfo, first: int, last: int, values: NDArray[Any]) -> NDArray[Any]:
+        """Return what lies as far from the base's rows as the adapter's strength says."""
+        origin = self._stored(base, self._read_base, first, last)
+        values -= origin
+        values *= self._change.strength
+        values += origin
+        return values
 
     def _replace_rows(self, values: NDArray[Any], first: int, last: int) -> None:
         if self._change.trained is None:
@@ -125,4 +138,4 @@ class Computation:
                 values[place - first] = elements(rows, self._read_adapter, start, self._width, self._type)
 
     def _all(self, tensor: TensorInfo) -> NDArray[Any]:
-        return elements(tensor, self._read_adapter, 0, prod(tensor.shape), self._type)
+        return all_of(tensor, self._read_adapter, self._type)

@@ -13,7 +13,7 @@ from ..checkpoints.checkpoint import read_json_object
 from ..errors import MergeError
 
 CONFIG = "adapter_config.json"
-READ_KINDS = ("LORA",)
+READ_KINDS = ("LORA", "LOHA", "LOKR")
 # Ways to train LoRA whose outcome is not a matrix added to the weight that the base has.
 _NO_SUM = {
     "alora_invocation_tokens": "acts only after certain tokens (aLoRA)",
@@ -59,9 +59,13 @@ class AdapterConfig:
     def scaling(self, module: str) -> float:
         """Return the factor of a module's product: alpha over its rank, or over the root of that (rsLoRA, 2023)."""
         rank = self.rank(module)
-        return self._number("alpha_pattern", "lora_alpha", module) / (
-            math.sqrt(rank) if self.flag("use_rslora") else rank
-        )
+        alpha = self._number("alpha_pattern", "lora_alpha" if self.is_lora else "alpha", module)
+        return alpha / (math.sqrt(rank) if self.flag("use_rslora") else rank)
+
+    @property
+    def is_lora(self) -> bool:
+        """Whether it is of LoRA, and not of LoHa or LoKr."""
+        return str(self.values.get("peft_type", READ_KINDS[0])).upper() == READ_KINDS[0]
 
     def _number(self, patterns: str, common: str, module: str) -> float:
         value = self._pattern_value(patterns, module, self.values.get(common))
@@ -106,8 +110,7 @@ def read_config(folder: Path) -> AdapterConfig:
     """
     path = folder / CONFIG
     if not path.is_file():
-        hint = "an adapter needs it for its rank and scale; save it with PEFT's save_pretrained"
-        raise MergeError(f"has no {CONFIG}", where=str(folder), hint=hint)
+        raise no_config(str(folder))
     config = AdapterConfig(str(path), read_json_object(path))
     _check_kind(config)
     for key, reason in _NO_SUM.items():
@@ -119,6 +122,12 @@ def read_config(folder: Path) -> AdapterConfig:
         hint = "save it with path_initial_model_for_weight_conversion, which makes a common LoRA of it"
         raise MergeError(what, where=config.where, hint=hint)
     return config
+
+
+def no_config(where: str) -> MergeError:
+    """Return the error for an adapter without its settings."""
+    hint = "an adapter needs it for its rank and scale; save it with PEFT's save_pretrained"
+    return MergeError(f"has no {CONFIG}", where=where, hint=hint)
 
 
 def _check_kind(config: AdapterConfig) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from ..checkpoints.header import TensorInfo
@@ -26,6 +27,11 @@ def elements(tensor: TensorInfo, read: ReadPart, start: int, count: int, wanted:
     with np.errstate(over="ignore", invalid="ignore"):
         values: NDArray[Any] = raw.view(dtype).astype(wanted)
     return values
+
+
+def all_of(tensor: TensorInfo, read: ReadPart, wanted: Any) -> NDArray[Any]:
+    """Return all elements of a tensor."""
+    return elements(tensor, read, 0, prod(tensor.shape), wanted)
 
 
 def working_type(change: Change) -> Any:

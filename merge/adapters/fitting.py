@@ -10,9 +10,10 @@ from ..checkpoints.checkpoint import FileCheckpoint
 from ..checkpoints.header import TensorInfo
 from ..dtypes import DTYPES
 from ..errors import MergeError
-from .changes import Change, Product, Shift, TrainedRows
+from .changes import Change, Part, Product, Shift, TrainedRows
 from .config import AdapterConfig
 from .contents import Contents
+from .forms import Forms
 from .naming import Names
 from .products import Products
 from .targets import check_targets
@@ -79,6 +80,9 @@ class _Fitting:
         products = Products(self._contents, self._config, self._names, self._where)
         for module, parts in self._contents.factors.items():
             weight = self._names.weight(module)
+            if not self._config.is_lora:
+                self._add_form(module, parts, weight)
+                continue
             product = products.of(module, parts, weight)
             self._check_floating([weight, *parts.values()])
             self._update(weight, product=product)
@@ -88,6 +92,15 @@ class _Fitting:
                 self._check_shape(module, shift, bias)
                 self._check_floating([bias])
                 self._update(bias, shift=Shift(shift, product.scaling))
+
+    def _add_form(self, module: str, parts: Mapping[str, TensorInfo], weight: TensorInfo) -> None:
+        """Take a difference that is no plain product: LoHa's, LoKr's."""
+        self._check_floating([weight, *parts.values()])
+        form = Forms(module, parts, weight.shape, False, self._where, self._names.trained_on).form()
+        if form.rank not in (None, self._config.rank(module)):
+            what = f"the factors of '{module}' are of rank {form.rank}, and its rank is {self._config.rank(module)}"
+            raise MergeError(what, where=self._where, hint="do adapter_config.json and the weights belong together?")
+        self._update(weight, parts=(Part(form.difference, self._config.scaling(module), 0, weight.shape[0]),))
 
     def add_tokens(self) -> None:
         """Take the rows of embeddings that were trained."""
@@ -111,9 +124,9 @@ class _Fitting:
             raise MergeError(what, where=self._config.where)
         return tuple(listed)
 
-    def _update(self, base: TensorInfo, **parts: TensorInfo | Product | Shift | TrainedRows) -> None:
+    def _update(self, base: TensorInfo, **parts: TensorInfo | Product | Shift | TrainedRows | tuple[Part, ...]) -> None:
         known = self.changes.get(base.name) or Change(base, base)
-        if any(getattr(known, part) is not None for part in parts):
+        if any(getattr(known, part) not in (None, ()) for part in parts):
             raise MergeError(f"'{base.name}' is changed twice by the adapter", where=self._where)
         self.changes[base.name] = replace(known, **parts)  # type: ignore[arg-type]
 

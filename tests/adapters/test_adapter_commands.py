@@ -128,7 +128,7 @@ def test_a_path_with_a_plus_is_meant_as_it_is(folder: Path) -> None:
     assert list(open_checkpoint("base+one").tensors) == ["w"]
     assert with_adapter("base+one") is None
     assert with_adapter("base+one (aligned)") is None  # what stands for it in a card is no location
-    assert with_adapter("base+c++/one") == ("base", "c++/one")
+    assert with_adapter("base+c++/one") == ("base", "c++/one", "")
     source = open_checkpoint("base+two+c++/one")
     assert source.changed == {"layers.0.q.weight"}
     assert isinstance(source.source, FileCheckpoint)
@@ -143,11 +143,13 @@ def test_home_and_folders_count_for_both_halves(folder: Path, monkeypatch: pytes
     assert open_checkpoint("base+one", relative_to=folder).changed
 
 
-@pytest.mark.parametrize(("model", "loaded"), [("base/model.safetensors", "[]"), ("base+one", "['merge.adapters']")])
+@pytest.mark.parametrize(
+    ("model", "loaded"), [("base/model.safetensors", "[]"), ("base+one", "['merge.adapters.adapted']")]
+)
 def test_only_an_adapter_loads_what_reads_adapters(folder: Path, model: str, loaded: str) -> None:
     """A merge without one imports none of it, and one with an adapter imports no torch."""
     script = "import sys; from merge.cli import main; main(sys.argv[1:]);"
-    script += "print([name for name in sys.modules if name in ('torch', 'merge.adapters')])"
+    script += "print([name for name in sys.modules if name in ('torch', 'merge.adapters.adapted')])"
     command = [sys.executable, "-c", script, "soup", model, "base", "-o", "out.st"]
     found = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
     assert found.stdout.splitlines()[-1] == loaded

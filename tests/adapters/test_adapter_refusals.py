@@ -35,7 +35,7 @@ BAD: dict[str, tuple[Callable[[Path], Any], tuple[str, ...]]] = {
     "no weights": (lambda folder: (folder / "adapter_model.safetensors").unlink(), ("adapter_model.safetensors",)),
     "no json": (lambda folder: (folder / "adapter_config.json").write_text("{"), ("adapter_config.json", "JSON")),
     "no type": (config(peft_type=None), ("peft_type",)),
-    "another type": (config(peft_type="LOHA"), ("LOHA", "merge_and_unload")),
+    "another type": (config(peft_type="OFT"), ("OFT", "merge_and_unload")),
     "an unknown type": (config(peft_type="NEW"), ("NEW",)),
     "only after tokens": (config(alora_invocation_tokens=[1]), ("aLoRA",)),
     "block-diagonal": (config(use_bdlora={"nblocks": 2}), ("BD-LoRA",)),
@@ -117,7 +117,7 @@ def test_quantised_weights_take_no_adapter(cli: Callable[..., Any], here: Path) 
         ("bas.st+adapter", ("bas.st: no such file or folder", "did you mean 'base.st'?")),
         ("base.st+", ("base.st+: no such file or folder",)),
         ("+adapter", ("+adapter: no such file or folder",)),
-        ("base.st+base.st", ("has no adapter_config.json",)),
+        ("base.st+base.st", ("base.st: holds", "is it a model?")),
     ],
 )
 def test_halves_that_are_not_there(cli: Callable[..., Any], here: Path, location: str, words: tuple[str, ...]) -> None:
@@ -130,7 +130,7 @@ def test_halves_that_are_not_there(cli: Callable[..., Any], here: Path, location
 def test_an_adapter_merged_without_its_base(cli: Callable[..., Any], here: Path) -> None:
     save(here / "base.st", base_state())
     write_adapter(here / "adapter", GOOD)
-    assert_refused(cli("soup", "base.st", "adapter", "-o", "out.st"), 1, "not in all models", "BASE+ADAPTER")
+    assert_refused(cli("soup", "base.st", "adapter", "-o", "out.st"), 2, "this is an adapter", "BASE+ADAPTER")
 
 
 def test_unknown_weights_of_the_configuration_change_nothing(cli: Callable[..., Any], here: Path) -> None:

@@ -27,13 +27,20 @@ def models(here: Path) -> Path:
     save(here / "base" / "model.safetensors", base_state())
     for seed, name in ((50, "adapter"), (60, "other")):
         write_adapter(here / name, factors("layers.0.q", 6, 4, seed=seed))
+    save(here / "model.safetensors", base_state())
+    for seed, name in ((50, "style"), (60, "detail")):
+        down, up = factors("layers.0.q", 6, 4, seed=seed).values()
+        save(
+            here / f"{name}.safetensors",
+            {"lora_layers_0_q.lora_down.weight": down, "lora_layers_0_q.lora_up.weight": up},
+        )
     (here / "folder-with-bin").mkdir()
     torch.save({"state_dict": base_state(), "epoch": 3}, here / "run.ckpt")
     torch.save(base_state(), here / "folder-with-bin" / "pytorch_model.bin")
     return here
 
 
-@pytest.mark.parametrize("block", COMMANDS, ids=["adapters", "torch.save"])
+@pytest.mark.parametrize("block", COMMANDS, ids=["adapters", "strength", "one file", "torch.save"])
 def test_commands_run(models: Path, cli: Callable[..., Any], block: list[str]) -> None:
     for line in block:
         result = cli(*shlex.split(line, comments=True)[1:])

@@ -1,0 +1,1 @@
+"""What a tuned model has beyond its base, as an adapter: `merge extract-lora`."""

@@ -1,0 +1,1 @@
+"""Several adapters become one, without their base."""
