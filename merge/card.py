@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,11 @@ from .checkpoints.address import OutputPath
 from .checkpoints.bringing import companion_of
 from .checkpoints.checkpoint import Source
 from .checkpoints.companions import CARD
+from .checkpoints.components.part import library_of
 from .checkpoints.derived import whole
 from .checkpoints.remote.reference import hub_reference
 from .checkpoints.resolve import local_path, with_adapter
+from .checkpoints.strength import without_strength
 from .errors import MergeError
 from .plan import Plan
 from .planning.layout import is_single_file
@@ -73,21 +76,27 @@ def _recipe(plan: Plan, names: list[str], out: OutputPath) -> dict[str, Any]:
 
 
 def _front_matter(plan: Plan) -> list[str]:
-    licences = sorted({found for source in plan.sources if (found := _licence(companion_of(source, CARD)))})
     lines = [*_base_models(plan), "tags:", "- merge"]
-    if plan.sources[plan.reference].config.get("architectures"):
-        lines.append("library_name: transformers")
+    reference = plan.sources[plan.reference]
+    path = plan.recipe.output.path
+    library = None if path is not None and is_single_file(path) else library_of(reference)
+    library = library or ("transformers" if reference.config.get("architectures") else None)
+    lines += [f"library_name: {library}"] if library else []
+    return [*lines, *licence_lines(plan.sources)]
+
+
+def licence_lines(sources: Iterable[Source]) -> list[str]:
+    """Return the lines of a card's front matter that state the licences of what went in."""
+    licences = sorted({found for source in sources if (found := _licence(companion_of(source, CARD)))})
     if len(licences) == 1:
-        lines.append(f"license: {licences[0]}")
-    elif licences:
-        lines += ["license: other", f"license_name: {' and '.join(licences)}"]
-    return lines
+        return [f"license: {licences[0]}"]
+    return ["license: other", f"license_name: {' and '.join(licences)}"] if licences else []
 
 
 def _base_models(plan: Plan) -> list[str]:
     """Return the lines that tell the hub which of its models went in."""
     origins = [getattr(whole(source), "origin", None) or "" for source in plan.sources]
-    ids = [hub_reference(half) for origin in origins for half in origin.split("+")]
+    ids = [hub_reference(without_strength(half)[0]) for origin in origins for half in origin.split("+")]
     names = dict.fromkeys(hub_id.repository for hub_id in ids if hub_id)
     return ["base_model:", *(f"- {name}" for name in names), "base_model_relation: merge"] if names else []
 
@@ -106,7 +115,8 @@ def relative_location(location: str, plan: Plan, out: OutputPath) -> str:
     """Return a local path as the card names it, ``./`` in front; both where an adapter follows a plus."""
     halves = with_adapter(location, plan.recipe.folder)
     if halves is not None:
-        return "+".join(relative_location(half, plan, out) for half in halves)
+        base, adapter = (relative_location(half, plan, out) for half in (halves.base, halves.adapter))
+        return f"{base}+{adapter}{halves.strength}"
     path = local_path(location, plan.recipe.folder)
     return relative_path(path, out) if path.exists() else location
 

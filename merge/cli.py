@@ -26,11 +26,14 @@ from .version import __version__
 INTERRUPTED = 130
 # Modules of merge.commands that are no commands.
 _HELPERS = {
+    "adapters_outcome",
+    "adapters_request",
     "adjusting",
     "adjusting_request",
     "aligning",
     "alignment_flags",
     "alone",
+    "block_flags",
     "bundle_flags",
     "bundle_recipe",
     "bundling",

@@ -6,9 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from .checkpoints.checkpoint import FileCheckpoint
+from .checkpoints.checkpoint import Source
 from .checkpoints.header import TensorInfo
 from .checkpoints.resolve import open_checkpoint
+from .diffusion.families import described
+from .diffusion.renamed import under_names_of
 from .documents import DiffDocument, TensorDifference
 from .dtypes import DTYPES
 from .errors import MergeError
@@ -50,11 +52,12 @@ def diff(a: str, b: str, base: str | None = None) -> DiffDocument:
     """
     opened = [open_checkpoint(location) for location in (a, b, *([base] if base else []))]
     try:
-        matched = [match_names(opened[0], other) for other in opened]
+        read: list[Source] = [opened[0], *(under_names_of(opened[0], other) for other in opened[1:])]
+        matched = [match_names(opened[0], other) for other in read]
         known = opened[0].tensors
         common = [name for name in known if name in matched[1].tensors]
         alike = [name for name in common if _alike([match.tensors.get(name) for match in matched], name, base)]
-        sums = {name: _compare([(o, m.tensors[name]) for o, m in zip(opened, matched, strict=True)]) for name in alike}
+        sums = {name: _compare([(o, m.tensors[name]) for o, m in zip(read, matched, strict=True)]) for name in alike}
         total = sum(sums.values(), _Sums())
         floating = [name for name in common if DTYPES[known[name].dtype].kind == "float"]
         only_b = [*matched[1].extra, *matched[1].tied]
@@ -65,6 +68,7 @@ def diff(a: str, b: str, base: str | None = None) -> DiffDocument:
             "a": a,
             "b": b,
             "base": base,
+            "families": [described(source.tensors) for source in opened],
             "identical": not (total.dd or only_a or only_b or unlike),
             "relative_l2": overall["relative_l2"] if sums else None,
             "cosine": overall["cosine"],
@@ -88,7 +92,7 @@ def _alike(tensors: Sequence[TensorInfo | None], name: str, base: str | None) ->
     return len({tensor.shape for tensor in present}) == 1 and all(DTYPES[t.dtype].kind == "float" for t in present)
 
 
-def _compare(inputs: Sequence[tuple[FileCheckpoint, TensorInfo]]) -> _Sums:
+def _compare(inputs: Sequence[tuple[Source, TensorInfo]]) -> _Sums:
     total = _Sums()
     for arrays in pieces(inputs):
         total += _compare_piece(arrays)

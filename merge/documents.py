@@ -7,6 +7,7 @@ from typing import Any, NotRequired
 
 from typing_extensions import TypedDict
 
+from .adapters.extracting.document import ExtractDocument
 from .after.document import MeasuredDocument
 from .alignment.document import AlignmentRow
 from .estimate.document import EstimateDocument
@@ -108,9 +109,10 @@ class TensorSummary(TypedDict):
 
 
 class InspectDocument(TypedDict):
-    """What ``merge inspect`` prints."""
+    """What ``merge inspect`` prints; ``family`` of a diffusion model, such as ``SDXL base, ldm names``."""
 
     model: str
+    family: str | None
     files: list[str]
     metadata: dict[str, str]
     content_id: str | None
@@ -133,11 +135,12 @@ class TensorDifference(TypedDict):
 
 
 class DiffDocument(TypedDict):
-    """What ``merge diff`` prints: totals over all tensors, then tensor by tensor."""
+    """What ``merge diff`` prints: totals over all tensors, then tensor by tensor; ``families`` of a, b and the base."""
 
     a: str
     b: str
     base: str | None
+    families: list[str | None]
     identical: bool
     relative_l2: float | None
     cosine: float | None
@@ -199,6 +202,12 @@ def _bundle() -> Any:
     return BundleDocument
 
 
+def _joined() -> Any:
+    from .adapters.joining.document import JoinDocument
+
+    return JoinDocument
+
+
 DOCUMENTS: dict[str, Callable[[], Any]] = {
     "plan": lambda: PlanDocument,
     "merge": lambda: MergeDocument,
@@ -211,4 +220,6 @@ DOCUMENTS: dict[str, Callable[[], Any]] = {
     "calibrate": _calibration,
     "bundle": _bundle,
     "push": lambda: PushDocument,
+    "adapters": _joined,
+    "extract-lora": lambda: ExtractDocument,
 }

@@ -21,6 +21,7 @@ from .streaming.context import ResultKey
 from .streaming.digests import Digests
 from .streaming.hands import Finished, Hands, ThreadHands
 from .streaming.journal import Journal, pack, unpack
+from .streaming.narrowing import narrowing_remarks
 from .streaming.pieces import BLOCK_ELEMENTS, Numbered, Piece, cut, elements
 from .streaming.rounds import Rounds
 from .streaming.sink import Sink
@@ -116,6 +117,7 @@ class _Run:
         self._digests = Digests(plan.rows, len(plan.sources), plan.same)
         self._records: dict[str, dict[str, Any]] = {}
         self._shortages: Counter[str] = Counter()
+        self._vanished: Counter[str] = Counter()
         self._rounds = Rounds(plan.rows, self._results, journal)
 
     def run(self) -> Outcome:
@@ -133,7 +135,7 @@ class _Run:
             self._digests,
             list(disagreements(self._plan, self._digests)),
             len(done),
-            self._rounds.remarks + shortage_remarks(self._shortages),
+            self._rounds.remarks + shortage_remarks(self._shortages) + narrowing_remarks(self._vanished),
             {row.name: self._records[row.name] for row in self._plan.rows if row.name in self._records},
             totals,
         )
@@ -163,6 +165,7 @@ class _Run:
         self._digests.add(piece, finished.digests)
         self._records |= finished.records
         self._shortages.update(finished.shortages)
+        self._vanished.update(finished.vanished)
         self._settings.advance(0, self._ended(piece))
         if self._journal is not None:
             for name, facts in finished.records.items():

@@ -13,7 +13,7 @@ from .checkpoints.bringing import companion_of, file_hashes, hash_file, hash_fil
 from .checkpoints.companions import CARD, companions, copy_companions, left_behind, names_beside
 from .checkpoints.destination import Building, Intended, destination
 from .checkpoints.remote.reference import is_url
-from .checkpoints.writer import render_index
+from .checkpoints.writer import render_indexes
 from .engine import Outcome, RunSettings, run
 from .errors import LostError, MergeError, UsageError
 from .estimate.recording import record
@@ -124,7 +124,7 @@ def write(plan: Plan, settings: WriteSettings) -> Written:
         raise MergeError(what, where=str(error.filename or out)) from error
     finally:
         staging.close()
-    notes = plan.notes + notes + outcome.remarks
+    notes = plan.notes + plan.metadata_notes + notes + outcome.remarks
     return Written(out, outcome, copied, warnings, notes, time.monotonic() - started, hashes)
 
 
@@ -171,12 +171,11 @@ def _build(
 
 
 def _complete_folder(plan: Plan, staging: Building) -> list[str]:
-    if len(plan.files) > 1:
-        stem = plan.files[0].name.rsplit("-", 3)[0]
-        staging.path(f"{stem}.safetensors.index.json").write_text(render_index(plan.files), "utf-8")
-    paths = companions(folder_beside(plan), plan.beside)
-    copy_companions(paths, staging.path(""), plan.recipe.output.dtype, plan.beside)
-    return names_beside(folder_beside(plan), plan.beside)
+    for name, text in render_indexes(plan.files).items():
+        staging.path(name).write_text(text, "utf-8")
+    folder = folder_beside(plan)
+    copy_companions(folder, companions(folder, plan.beside), staging.path(""), plan.recipe.output.dtype, plan.beside)
+    return names_beside(folder, plan.beside)
 
 
 def _put(staging: Building, out: OutputPath, text: str, settings: WriteSettings) -> None:

@@ -8,6 +8,7 @@ from .checkpoints.writer import MemorySink
 from .dtypes import numpy_dtype, torch_dtype
 from .engine import Outcome, RunSettings, run
 from .planning.layout import nbytes_of
+from .planning.requantising import without_scales
 
 if TYPE_CHECKING:
     from .plan import Plan
@@ -26,6 +27,7 @@ def run_in_memory(
     Raises:
         MergeError: The merge fails.
     """
+    plan = without_scales(plan)
     sink = MemorySink(plan.files)
     outcome = run(plan, sink, settings or RunSettings())
     plan.check_identities(outcome.input_ids)

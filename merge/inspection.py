@@ -10,6 +10,7 @@ from typing import Any
 from .checkpoints.checkpoint import OUR_KEY, FileCheckpoint, Source
 from .checkpoints.header import TensorInfo
 from .checkpoints.resolve import open_checkpoint
+from .diffusion.families import described
 from .documents import InspectDocument, TensorSummary
 from .dtypes import DTYPES, numpy_dtype
 
@@ -31,7 +32,8 @@ def inspect(location: str, *, values: bool) -> InspectDocument:
         tensors = list(opened.tensors.values())
         return {
             "model": opened.location,
-            "files": [identity.name for identity in opened.identities],
+            "family": described(opened.tensors),
+            "files": [identity.name for identity in opened.identities if identity.size],  # the others are marks
             "metadata": dict(opened.metadata),
             "content_id": opened.metadata.get(OUR_KEY),
             "parameters": sum(t.elements for t in tensors if DTYPES[t.dtype].kind == "float"),

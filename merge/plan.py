@@ -13,20 +13,23 @@ from typing import Any
 from .checkpoints.beside import AS_IT_IS, Beside
 from .checkpoints.checkpoint import OUR_KEY, Source
 from .checkpoints.derived import TensorKey, stored_sizes
-from .checkpoints.scaled import beside_scaled
 from .completion.places import statistics_folder
 from .errors import UsageError
+from .inherited import inherited
 from .planning.adjustment import MODEL, Adjustment
 from .planning.advice import warnings_of
 from .planning.arranging import Arranged, arrange
 from .planning.binding import bind
 from .planning.bound import Bound, BoundCall
 from .planning.checks import check_reductions, check_rules, keeper
-from .planning.layout import OutputFile, by_alignment, lay_out
+from .planning.component_fit import check_components
+from .planning.component_layout import component_notes, components_for, lay_out_components
+from .planning.layout import Order, OutputFile, by_alignment, lay_out
 from .planning.learned import Learned, check_models
 from .planning.opening import Opener
 from .planning.pending import is_pending
 from .planning.reference import Reference
+from .planning.requantising import requantise
 from .planning.resolver import Resolver
 from .planning.roles import roles_of
 from .planning.row_builder import RowBuilder
@@ -134,20 +137,30 @@ class Plan:
         """Number of output tensors per action."""
         return Counter(row.action for row in self.rows if row.action != "check")
 
+    @property
+    def metadata_notes(self) -> list[str]:
+        """What is to be said of the metadata that an output of this plan takes over."""
+        return inherited(self.recipe, self.bound, self.sources, self.first_model).notes
+
     def close(self) -> None:
         """Close the sources."""
         for source in self.sources:
             source.close()
 
 
-def make_plan(recipe: Recipe) -> Plan:
+def make_plan(recipe: Recipe, opener: Opener | None = None) -> Plan:
     """Plan a merge from headers alone.
+
+    Args:
+        recipe: The recipe.
+        opener: What opens its models, where they are not just locations; then whoever gives it says how to plan again.
 
     Raises:
         UsageError: When the request is wrong.
         MergeError: When the models do not fit together.
     """
-    return replace(_plan(recipe, lambda opener: bind(recipe.merge, opener)), again=partial(make_plan, recipe))
+    planned = _plan(recipe, lambda opener: bind(recipe.merge, opener), opener)
+    return replace(planned, again=partial(make_plan, recipe) if opener is None else None)
 
 
 def make_copy_plan(model: str, recipe: Recipe) -> Plan:
@@ -160,8 +173,8 @@ def make_copy_plan(model: str, recipe: Recipe) -> Plan:
     return replace(plan, again=partial(make_copy_plan, model, recipe))
 
 
-def _plan(recipe: Recipe, binder: Any) -> Plan:
-    opener = Opener(recipe.folder)
+def _plan(recipe: Recipe, binder: Any, opener: Opener | None = None) -> Plan:
+    opener = opener or Opener(recipe.folder)
     collecting = gc.isenabled()
     gc.disable()  # headers become hundreds of thousands of tuples without a cycle, which collections would walk in vain
     try:
@@ -188,11 +201,16 @@ def _plan_bound(recipe: Recipe, bound: Bound, opener: Opener) -> Plan:
     learned = Learned(opened, arranged.matched, opener.statistics)
     learned.check_names(bound)
     check_models(learned, bound, _recorded_ids(opened))
+    check_components(bound, opened, reference, recipe)
     ledger = _row_builder(recipe, arranged, opened, reference, learned).build()
     check_rules(bound, reference.tensors)
     check_reductions(ledger.rows, bound)
-    rows, files = _place(ledger.rows, recipe, opened[reference.position])
+    again = requantise(ledger.rows, reference, opened, recipe.output.dtype)
+    rows, files = _place(again.rows, recipe, opened[reference.position], again.order)
     beside, unstated_layers = stack_beside(reference, opened) if reference.is_assembled else (AS_IT_IS, [])
+    first = _first_model(bound, arranged, reference)
+    notes = [*recipe.notes, *_notes_of(opened), *arranged.notes, *again.notes]
+    notes += component_notes(opened[reference.position], rows)
     warnings = [*warnings_of(opener, recipe, bound, ledger.averaged), *unstated_layers]
     warnings += dict.fromkeys(unstated(learned, bound, opened, statistics_folder(recipe)))
     return Plan(
@@ -201,23 +219,29 @@ def _plan_bound(recipe: Recipe, bound: Bound, opener: Opener) -> Plan:
         opened,
         roles_of(bound, recipe.merge, opener),
         reference.position,
-        _first_model(bound),
+        first,
         rows,
-        [*ledger.skips, *arranged.skips],
+        [*ledger.skips, *arranged.skips, *again.skips],
         files,
         warnings,
-        [*recipe.notes, *(f"{source.location}: {note}" for source in opened for note in source.notes), *arranged.notes],
+        notes,
         opener.positions,
         learned,
-        beside=arranged.beside | beside | beside_scaled(opened[reference.position]),
+        beside=arranged.beside | beside | again.beside,
         same=ledger.same,
     )
 
 
-def _first_model(bound: Bound) -> int:
+def _notes_of(opened: Sequence[Source]) -> list[str]:
+    return [f"{source.location}: {note}" for source in opened for note in source.notes]
+
+
+def _first_model(bound: Bound, arranged: Arranged, reference: Reference) -> int:
+    """Return the first model; the reference where the first one has little of it, as a VAE that is put into a model."""
     while isinstance(bound, BoundCall):
         bound = bound.inputs[0]
-    return bound
+    has_most = 2 * len(arranged.matched[bound].tensors) >= len(reference.tensors)
+    return bound if has_most or reference.is_assembled else reference.position
 
 
 def _row_builder(
@@ -226,15 +250,22 @@ def _row_builder(
     bound, names = arranged.bound, reference.tensors
     merged = Resolver(bound, names, learned) if isinstance(bound, BoundCall) else None
     averaged = StatisticsResolver(bound, names, learned) if isinstance(bound, BoundCall) else None
-    policies = Policies(recipe.missing, recipe.mismatch, recipe.output.dtype, keeper(recipe.keep, names))
+    kept = keeper(recipe.keep, names, arranged.kept)
+    policies = Policies(recipe.missing, recipe.mismatch, recipe.output.dtype, kept)
     return RowBuilder(opened, arranged.matched, reference, merged, averaged, policies, learned)
 
 
-def _place(rows: list[Row], recipe: Recipe, reference: Source) -> tuple[list[Row], list[OutputFile]]:
+def _place(
+    rows: list[Row], recipe: Recipe, reference: Source, order: Order | None
+) -> tuple[list[Row], list[OutputFile]]:
     """Give every row with an output its file and offset; the rows that are only read follow."""
     written = [row for row in rows if row.action != "check"]
     name = getattr(reference, "weights_name", "model.safetensors")
-    placed, files = lay_out(by_alignment(written), recipe.output, name)
+    if components := components_for(reference, recipe.output):
+        each = partial(lay_out, output=recipe.output, order=order)
+        placed, files = lay_out_components(by_alignment(written), components, each)
+    else:
+        placed, files = lay_out(by_alignment(written), recipe.output, name, order)
     return placed + [row for row in rows if row.action == "check"], files
 
 

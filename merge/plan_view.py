@@ -30,7 +30,7 @@ def render_plan(plan: Plan, settings: RunSettings) -> str:
         for role, source in zip(plan.roles, plan.sources, strict=True)
     ]
     counts = ", ".join(f"{count:,} {action}" for action, count in sorted(plan.counts.items(), reverse=True))
-    dtypes = Counter(row.dtype for row in plan.rows if row.action != "check")
+    dtypes = Counter(dtype for row in plan.rows for _, dtype, _ in row.outputs)
     lines += [
         f"tensors  {counts}",
         f"types    {', '.join(f'{count:,} {dtype}' for dtype, count in dtypes.most_common())}",
@@ -48,8 +48,8 @@ def render_plan(plan: Plan, settings: RunSettings) -> str:
     ]
     if len(plan.skips) > SHOWN_SKIPS:
         lines.append(f"skip     and {len(plan.skips) - SHOWN_SKIPS:,} more; --json lists all")
-    lines += [f"note     {note}" for note in plan.notes] + [f"warning  {warning}" for warning in plan.warnings]
-    return "\n".join(lines)
+    lines += [f"note     {note}" for note in plan.notes + plan.metadata_notes]
+    return "\n".join([*lines, *(f"warning  {warning}" for warning in plan.warnings)])
 
 
 def plan_as_json(plan: Plan, settings: RunSettings) -> dict[str, Any]:
@@ -70,20 +70,20 @@ def plan_as_json(plan: Plan, settings: RunSettings) -> dict[str, Any]:
         "files": [{"name": file.name, "bytes": file.nbytes, "tensors": len(file.slots)} for file in plan.files],
         "tensors": [
             {
-                "name": row.name,
-                "dtype": row.dtype,
-                "shape": list(row.shape),
+                "name": name,
+                "dtype": dtype,
+                "shape": list(shape),
                 "action": row.action,
-                "reason": row.reason,
+                "reason": row.reason if name == row.name else f"scales of '{row.name}'",
                 "from": {locations[source]: tensor.name for source, tensor in enumerate(row.tensors) if tensor},
             }
             for row in plan.rows
-            if row.action != "check"
+            for name, dtype, shape in row.outputs
         ],
         "skipped": [
             {"model": locations[skip.source], "tensor": skip.name, "reason": skip.reason} for skip in plan.skips
         ],
         "copied_files": _copied(plan),
-        "notes": plan.notes,
+        "notes": plan.notes + plan.metadata_notes,
         "warnings": plan.warnings,
     }

@@ -13,8 +13,10 @@ from typing import Any
 import xxhash
 
 from .checkpoints.checkpoint import NO_DEVICE, OUR_KEY, FileIdentity
+from .checkpoints.derived import whole
 from .content_id import PLACEHOLDER
 from .data_use import NO_DATA, joined_use
+from .inherited import inherited
 from .options import REQUIRED
 from .plan import Plan
 from .planning.bound import BoundCall
@@ -137,19 +139,18 @@ def described(plan: Plan, names: list[str], elsewhere: Elsewhere = str) -> dict[
         return describe(plan.recipe, lambda model, kind: names[plan.position_of(model, kind)], elsewhere)
     if plan.adjustment is not None:
         return describe_adjusted(plan.adjustment.command, *names)
-    return describe_copy(names[plan.bound], plan.recipe.output.dtype)
+    copied = whole(plan.sources[plan.bound])
+    number = next(number for number, source in enumerate(plan.sources) if source is copied)
+    return describe_copy(names[number], plan.recipe.output.dtype)
 
 
 def metadata(plan: Plan, input_ids: list[str] | None = None, output_id: str = PLACEHOLDER) -> dict[str, str]:
     """Return the metadata of the output's files; without ids, of the same length with placeholders."""
     ids = input_ids or [PLACEHOLDER] * len(plan.sources)
     recipe = json.dumps(described(plan, ids, lambda _: _tokenizer_id(plan)), sort_keys=True, ensure_ascii=False)
-    inherited = {
-        key: value for key, value in plan.sources[plan.first_model].metadata.items() if not key.startswith("merge.")
-    }
     used = data_use(plan)
     return (
-        inherited
+        inherited(plan.recipe, plan.bound, plan.sources, plan.first_model).metadata
         | ({DATA_USE_KEY: used} if used != NO_DATA else {})
         | {
             "format": "pt",

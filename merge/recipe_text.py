@@ -55,8 +55,7 @@ def _anywhere(recipe: Recipe, location: str) -> str:
     """Return a location that means the same in every folder."""
     halves = with_adapter(location, recipe.folder)
     if halves:
-        base, adapter = halves
-        return f"{_anywhere(recipe, base)}+{_anywhere(recipe, adapter)}"
+        return f"{_anywhere(recipe, halves.base)}+{_anywhere(recipe, halves.adapter)}{halves.strength}"
     return _absolute(recipe, location) if local_path(location, recipe.folder).exists() else location
 
 

@@ -223,5 +223,19 @@ def _printed(name: str) -> Callable[[], dict[str, Any]]:
 
 SCHEMAS: dict[str, Callable[[], dict[str, Any]]] = {"recipe": recipe_schema} | {
     name: _printed(name)
-    for name in ("plan", "merge", "inspect", "diff", "verify", "eval", "report", "barrier", "calibrate", "bundle")
+    for name in (
+        "plan",
+        "merge",
+        "inspect",
+        "diff",
+        "verify",
+        "eval",
+        "report",
+        "barrier",
+        "calibrate",
+        "bundle",
+        "push",
+        "adapters",
+        "extract-lora",
+    )
 }

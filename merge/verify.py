@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from .card import recipe_text
+from .checkpoints.address import output_path
 from .checkpoints.checkpoint import OUR_KEY, FileCheckpoint
 from .checkpoints.companions import CARD
+from .checkpoints.components.opening import refuse_component
+from .checkpoints.components.part import parts_of
 from .checkpoints.derived import whole
 from .checkpoints.remote.cards import fetch_card
 from .checkpoints.remote.reference import is_remote
 from .checkpoints.resolve import local_path, open_checkpoint
+from .checkpoints.scaled import as_stored
 from .checkpoints.staging import is_unfinished
 from .checkpoints.writer import NullSink
 from .content_id import checkpoint_id, tensor_digests
@@ -23,7 +28,7 @@ from .plan import Plan, make_copy_plan, make_plan
 from .planning.adjustment import COMMANDS
 from .planning.layout import is_single_file
 from .recipe import Merge, Output, Recipe
-from .section import parse_section
+from .section import Section, parse_section
 from .streaming.digests import OUTPUT
 
 _FROM_ELSEWHERE = "a card elsewhere names local inputs as seen from the folder that merge ran in: verify it there"
@@ -42,10 +47,19 @@ def verify(location: str, settings: RunSettings) -> VerifyDocument:
     """
     if is_unfinished(local_path(location)):
         raise MergeError("its merge was stopped before the end", where=location, hint="--resume finishes it")
-    out = open_checkpoint(location)
+    out = as_stored(open_checkpoint(location))
     try:
         if OUR_KEY not in out.metadata:
             raise MergeError("this is no output of a merge: its metadata names none", where=location)
+        section, folder = _section(out)
+        if "extract-lora" in section.mapping:
+            from .adapters.extracting.verifying import verify_extracted
+
+            return verify_extracted(out, section, folder, settings)
+        if "adapters" in section.mapping:
+            from .adapters.joining.verifying import verify_joined
+
+            return verify_joined(out, section, folder, settings)
         try:
             plan = _plan(out)
         except UsageError as error:  # the request was sound; what it stands on has changed
@@ -65,19 +79,29 @@ def verify(location: str, settings: RunSettings) -> VerifyDocument:
 def _card(out: FileCheckpoint) -> tuple[Path, str]:
     """Return the path of the card of an output on this machine, and what stands for it in messages."""
     file = out.files[0]
+    if parts_of(out) and out.folder is not None:
+        return out.folder / CARD, str(out.folder / CARD)
     beside, within = file.with_name(f"{file.name}.md"), file.parent / CARD
     path = beside if is_single_file(file) and (beside.is_file() or not within.is_file()) else within
+    if not path.is_file() and out.folder is not None:
+        refuse_component(out.folder, out.location)
     return path, str(path)
+
+
+def _section(out: FileCheckpoint) -> tuple[Section, Path | None]:
+    """Return the recipe in an output's card, and the folder from which its locations count."""
+    path, where = _card(out) if out.files else fetch_card(out)
+    folder = path.parent if path and out.files else None  # from elsewhere no path leads here
+    return parse_section(recipe_text(path, where), f"{where} (recipe)"), folder
 
 
 def _plan(out: FileCheckpoint) -> Plan:
     path, where = _card(out) if out.files else fetch_card(out)
     text, name = recipe_text(path, where), f"{where} (recipe)"
-    folder = path.parent if path and out.files else None  # from elsewhere no path leads here
-    section = parse_section(text, name)
+    section, folder = _section(out)
     if "cast" in section.mapping:
         dtype = (section.mapping.get("output") or {}).get("dtype")
-        recipe = Recipe(Merge("cast", ()), output=Output(None, dtype), folder=folder)
+        recipe = _into(out, Recipe(Merge("cast", ()), output=Output(None, dtype), folder=folder))
         return make_copy_plan(str(section.mapping["cast"]), recipe)
     for command in COMMANDS:
         if command in section.mapping:
@@ -85,7 +109,13 @@ def _plan(out: FileCheckpoint) -> Plan:
 
             recipe = Recipe(Merge(command, ()), folder=folder)
             return make_adjusted_plan(command, section.text(command, ""), section.text("statistics", ""), recipe)
-    return make_plan(parse_recipe(text, name, folder))
+    return make_plan(_into(out, parse_recipe(text, name, folder)))
+
+
+def _into(out: FileCheckpoint, recipe: Recipe) -> Recipe:
+    """Return the recipe of a single file with that as its output: of a folder of components it has other names."""
+    path = output_path(out.location)
+    return replace(recipe, output=replace(recipe.output, path=path)) if is_single_file(path) else recipe
 
 
 def _place(location: str, folder: Path | None) -> str:
@@ -95,7 +125,7 @@ def _place(location: str, folder: Path | None) -> str:
 
 def _compare(out: FileCheckpoint, plan: Plan, outcome: Outcome) -> VerifyDocument:
     found = tensor_digests(out.tensors.values(), out.read_into)
-    repeated = {row.name: outcome.digests.of(OUTPUT, row.name) for row in plan.rows if row.action != "check"}
+    repeated = {name: outcome.digests.of(OUTPUT, name) for row in plan.rows for name, *_ in row.outputs}
     differing = sorted(name for name in found.keys() | repeated.keys() if found.get(name) != repeated.get(name))
     recorded = out.metadata.get(OUR_KEY)
     known = json.loads(out.metadata.get("merge.inputs", "[]"))

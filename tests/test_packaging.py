@@ -37,7 +37,7 @@ def test_the_top_level_is_merge_alone(wheel):
 
 def test_every_file_of_the_package_is_in_it(wheel):
     names = set(wheel.namelist())
-    for pattern in ("*.py", "*.yaml", "*.jinja", "py.typed"):
+    for pattern in ("*.py", "*.yaml", "*.json", "*.jinja", "py.typed"):
         for path in (ROOT / "merge").rglob(pattern):
             assert str(path.relative_to(ROOT)) in names
 

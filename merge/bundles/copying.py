@@ -61,7 +61,7 @@ def copy_members(
         own.mkdir()
         left = set(shared)
         _copy(own / WEIGHTS, member, [name for name in member.tensors if name not in left], advance)
-        copy_companions(companions(member.folder), own, None)
+        copy_companions(member.folder, companions(member.folder), own, None)
 
 
 def _copy(path: Path, source: FileCheckpoint, names: Sequence[str], advance: Advance) -> None:

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from ..errors import MergeError
+from .foreign import foreign_name, foreign_start, refusal
 from .header import LENGTH_BYTES, MAXIMUM_HEADER_BYTES, Header, parse_header
 
 _PICKLES = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
@@ -15,8 +16,6 @@ _FOREIGN = {
     b"\x80\x03": "a Python pickle",
     b"\x80\x04": "a Python pickle",
     b"\x80\x05": "a Python pickle",
-    b"GGUF": "a GGUF file",
-    b"\x89HDF": "an HDF5 file",
 }
 _CONVERT = "convert it to safetensors where you trust it; nothing of it was loaded or executed"
 
@@ -51,6 +50,8 @@ def header_length(start: bytes, size: int, where: str) -> int:
     for magic, kind in _FOREIGN.items():
         if start.startswith(magic) and start[LENGTH_BYTES:] != b"{":
             raise MergeError(f"this is {kind}, not a safetensors file", where=where, hint=_CONVERT)
+    if start[LENGTH_BYTES:] != b"{" and (other := foreign_start(start) or foreign_name(where)):
+        raise refusal(other, where)
     if size <= LENGTH_BYTES or start[LENGTH_BYTES:] != b"{":
         raise MergeError("not a safetensors file", where=where)
     length = int.from_bytes(start[:LENGTH_BYTES], "little")

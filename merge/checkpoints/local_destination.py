@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import UsageError
 from .checkpoint import FileCheckpoint, Source
+from .components.part import parts_of
 from .destination import Intended
 from .resolve import local_path
 from .space import check_space
@@ -50,7 +51,8 @@ class LocalDestination:
         """Refuse a file in the folder of an input that was named as a folder: it would then hold two models."""
         for source in sources:
             folder = local_path(source.location, relative_to)
-            if folder.is_dir() and folder.resolve() == self._out.parent.resolve():
+            within = [folder / part.folder for part in parts_of(source)]
+            if folder.is_dir() and self._out.parent.resolve() in [one.resolve() for one in (folder, *within)]:
                 what = "the output would lie in the folder of an input, beside its weights"
                 raise UsageError(what, where=str(self._out), hint="choose another --out")
 

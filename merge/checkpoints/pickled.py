@@ -10,9 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import xxhash
+
 from ..dtypes import DTYPES
 from ..errors import MergeError
-from .checkpoint import FileCheckpoint
+from .checkpoint import FileCheckpoint, FileIdentity, check_files
+from .choice import CHOICE
 from .files import Buffer
 from .header import TensorInfo
 from .pickled_loading import Pickle, load_pickle
@@ -42,6 +45,7 @@ class PickledCheckpoint(FileCheckpoint):
                 tensors[name] = self._info(name, tensor, number, len(files), pickle.places, path)
         notes = [note for pickle in pickles for note in pickle.notes]
         super().__init__(location, files, tensors, {}, folder=folder, notes=notes)
+        self._on_disk = self.identities
 
     def _info(self, name: str, tensor: Any, number: int, files: int, places: Places, path: Path) -> TensorInfo:
         """Describe a tensor by its place in the file, or keep it for torch to read, with a file number of its own."""
@@ -63,6 +67,15 @@ class PickledCheckpoint(FileCheckpoint):
             super().read_into(tensor, offset, buffer)
         elif len(buffer):
             _read_rows(lazy, offset, buffer)
+
+    def mark(self, chosen: str) -> None:
+        """Let the checkpoint be told from one of other weights in the same files."""
+        mark = FileIdentity(f"{CHOICE}{chosen}", 0, 0, 0, xxhash.xxh3_64_intdigest(chosen.encode()))
+        self.identities = [*self._on_disk, mark] if chosen else self._on_disk
+
+    def check_unchanged(self) -> None:
+        """Refuse files that are no longer those that were opened."""
+        check_files(self.files, self._on_disk)
 
     def close(self) -> None:
         """Close the files."""
@@ -92,10 +105,18 @@ def _read_rows(tensor: Any, offset: int, buffer: Buffer) -> None:
         done += len(part)
 
 
-def open_pickles(location: str, files: list[Path], folder: Path | None) -> PickledCheckpoint:
+def open_pickles(location: str, files: list[Path], folder: Path | None, chosen: str = "") -> PickledCheckpoint:
     """Open files of torch.save; their tensors are mapped, not read.
+
+    Args:
+        location: What the user wrote.
+        files: The files.
+        folder: Where config and tokenizer lie, or None.
+        chosen: The wrapper in them that is wanted, where the user names one.
 
     Raises:
         MergeError: A file is damaged, was not written by torch.save, or holds more than plain tensors.
     """
-    return PickledCheckpoint(location, files, [load_pickle(path) for path in files], folder)
+    opened = PickledCheckpoint(location, files, [load_pickle(path, chosen) for path in files], folder)
+    opened.mark(chosen)
+    return opened

@@ -9,11 +9,11 @@ from ..errors import UsageError
 from .folders import PICKLE_SUFFIXES
 from .pickled import PickledCheckpoint, open_pickles
 from .pickled_loading import Pickle, load_pickle
-from .shards import only_index, read_weight_map, refuse_absent, shard_path, surplus
+from .shards import read_weight_map, refuse_absent, shard_path, surplus
+from .variants import PICKLES, Meant, meant_among
 
-INDEX_SUFFIX = ".bin.index.json"
-_WHOLE = "pytorch_model.bin"
-_BESIDE = ("training_args", "optimizer", "scheduler", "scaler", "rng_state", "random_states", "trainer_state")
+_STATES = ("training_args", "optimizer", "scheduler", "scaler", "rng_state", "random_states", "trainer_state")
+_BESIDE = (*_STATES, "openvino_")
 
 
 def open_pickled_folder(location: str, path: Path) -> PickledCheckpoint | None:
@@ -23,17 +23,27 @@ def open_pickled_folder(location: str, path: Path) -> PickledCheckpoint | None:
         MergeError: They are damaged or hold more than weights.
         UsageError: There are several candidates.
     """
-    index = only_index(location, path, INDEX_SUFFIX)
-    if index is not None:
-        return _open_sharded(location, path, index)
     files = sorted(
-        file for file in path.iterdir() if file.suffix in PICKLE_SUFFIXES and not file.stem.startswith(_BESIDE)
+        file.name
+        for file in path.iterdir()
+        if (file.suffix in PICKLE_SUFFIXES or file.suffix == ".json")
+        and not file.stem.startswith(_BESIDE)
+        and file.is_file()
     )
-    files = [file for file in files if file.name == _WHOLE] or files
+    meant = meant_among(files, location, PICKLES)
+    if meant is not None:
+        return _open_meant(location, path, meant)
+    files = [name for name in files if name.endswith(PICKLE_SUFFIXES)]
     if len(files) > 1:
-        listed = ", ".join(file.name for file in files)
-        raise UsageError(f"the folder holds {listed}", where=location, hint="name one of the files")
-    return open_pickles(location, files, path) if files else None
+        raise UsageError(f"the folder holds {', '.join(files)}", where=location, hint="name one of the files")
+    return open_pickles(location, [path / name for name in files], path) if files else None
+
+
+def _open_meant(location: str, path: Path, meant: Meant) -> PickledCheckpoint:
+    file = path / meant.file
+    opened = _open_sharded(location, path, file) if meant.is_index else open_pickles(location, [file], path)
+    opened.weights_name, opened.notes = meant.weights_name, [*meant.notes, *opened.notes]
+    return opened
 
 
 def _open_sharded(location: str, path: Path, index: Path) -> PickledCheckpoint:

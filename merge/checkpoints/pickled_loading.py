@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 import zipfile
 from collections.abc import Mapping
@@ -9,12 +10,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import MergeError
+from .foreign import sharded_refusal
 from .header import MAXIMUM_HEADER_BYTES
 from .pickled_places import Places, open_archive, places_of
+from .stand_ins import Inert, stand_ins, suspect
 from .state_dict import find_state
 
 _ZIP, _OLD = b"PK\x03\x04", b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # the latter: torch.save before version 1.6
-_GLOBAL = re.compile(r"(?:GLOBAL|Unsupported (?:global|class|type):?|type) '?([A-Za-z_][\w.]+\.\w+)")
+_GLOBAL = re.compile(r"GLOBAL ([A-Za-z_][\w.]*)")  # in torch's messages
+MOST_NAMES = 500  # of classes that are unknown; each is found by another attempt
+_PARTS = ("torch.distributed.tensor", "torch.distributed._tensor", "torch.distributed._shard")  # of a tensor, not all
 SMALL_BYTES, MOST_TIMES = 2**26, 50  # a compressed archive is held in memory, unless it is a trap
 _TRUST = "nothing of it was executed; where you trust it, load it and save the state dict as safetensors"
 
@@ -33,8 +38,12 @@ class Pickle(NamedTuple):
     notes: list[str]
 
 
-def load_pickle(path: Path) -> Pickle:
+def load_pickle(path: Path, chosen: str = "") -> Pickle:
     """Load the tensors of one file by their names.
+
+    Args:
+        path: The file.
+        chosen: The wrapper in it that is wanted, where the user names one.
 
     Raises:
         MergeError: It is damaged, was not written by torch.save, or holds more than plain tensors.
@@ -51,7 +60,7 @@ def load_pickle(path: Path) -> Pickle:
     else:
         what = "this is a Python pickle that torch.save did not write"
         raise MergeError(what, where=str(path), hint=_TRUST)
-    tensors, notes = find_state(_load(path, mapped=not kept), str(path))
+    tensors, notes = find_state(_load(path, mapped=not kept), str(path), chosen)
     if kept:
         return Pickle(tensors, Places({}), [*notes, f"{path.name} is {kept}: it is held in memory"])
     return Pickle(tensors, places_of(path, tensors.values()), notes)
@@ -80,26 +89,66 @@ def _is_compressed(path: Path) -> bool:
 def _load(path: Path, *, mapped: bool) -> Any:
     """Load with torch's own restricted unpickler, which builds tensors and plain containers and nothing else.
 
-    Torch maps compressed records as if they were not, so those must not be mapped.
+    Objects of other classes are replaced by ones that do nothing; see `merge.checkpoints.stand_ins`. Torch maps
+    compressed records as if they were not, so those must not be mapped.
     """
-    import pickle
+    names, mappings = _unknown_names(path), False
+    while True:
+        _refuse_names(path, names)
+        try:
+            return _load_once(path, mapped, stand_ins(names, mappings=mappings))
+        except pickle.UnpicklingError as error:
+            found = _GLOBAL.search(str(error))
+            unknown = _full_name(found[1]) if found else None
+            if unknown is not None and unknown not in names and len(names) < MOST_NAMES:
+                names.add(unknown)
+            elif names and not mappings and "SETITEM" in str(error):
+                mappings = True
+            else:
+                raise _refusal(path, unknown) from None
+
+
+def _unknown_names(path: Path) -> set[str]:
+    """Return the names in a file that torch does not know, as far as it tells without loading it."""
+    import torch
+
+    try:
+        return set(torch.serialization.get_unsafe_globals_in_checkpoint(path))
+    except Exception:  # of a former format, or damaged: loading finds them one by one, or says what is wrong
+        return set()
+
+
+def _load_once(path: Path, mapped: bool, safe: list[Inert]) -> Any:
     import warnings
 
     import torch
 
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), torch.serialization.safe_globals(safe):
             warnings.simplefilter("ignore")
             return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
-    except pickle.UnpicklingError as error:
-        raise _refusal(path, str(error)) from None
+    except pickle.UnpicklingError:
+        raise
     except Exception as error:
         text = str(error).strip().partition("\n")[0][:200] or type(error).__name__
         reason = "it ends too early" if "EOF" in text else f"torch cannot read it: {text}"
         raise MergeError(reason, where=str(path), hint="copy it again") from None
 
 
-def _refusal(path: Path, reason: str) -> MergeError:
-    found = _GLOBAL.search(reason)
-    what = f"holds more than weights ('{found[1]}')" if found else "holds more than weights"
+def _full_name(name: str) -> str:
+    """Return a name as the file has it; torch leaves the module ``builtins`` out of its messages."""
+    return name if "." in name else f"builtins.{name}"
+
+
+def _refuse_names(path: Path, names: set[str]) -> None:
+    """Refuse a file whose tensors are parts of others, or that would have code run."""
+    if any(name.startswith(_PARTS) for name in names):
+        raise sharded_refusal(str(path))
+    bad = suspect(names)
+    if bad is not None:
+        raise _refusal(path, bad)
+
+
+def _refusal(path: Path, name: str | None) -> MergeError:
+    what = f"holds more than weights ('{name}')" if name else "holds more than weights"
     return MergeError(f"this pickle {what}, so it is not loaded", where=str(path), hint=_TRUST)

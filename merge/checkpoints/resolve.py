@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from pathlib import Path
 
 from ..errors import MergeError, UsageError, suggest
 from .checkpoint import FileCheckpoint
+from .choice import CHOICE
 from .folders import by_name, open_folder
+from .halves import Halves, splits, with_adapter
 from .header_file import is_pickle, read_header
-from .remote.reference import is_marked, is_remote, is_url
+from .local_path import local_path
+from .remote.reference import is_marked, is_remote
 from .scaled import with_scales_applied
+from .strength import read_strength, without_strength
+
+__all__ = ["local_path", "open_checkpoint", "with_adapter"]
 
 
 def open_checkpoint(location: str, *, relative_to: Path | None = None) -> FileCheckpoint:
     """Open a checkpoint by reading its headers only; 8-bit floats with scales are read as 16-bit ones.
 
     Args:
-        location: A file of safetensors or of torch.save under any name, a folder, an id of the hub, a URL, or
-            ``BASE+ADAPTER``. What lies on this machine goes first, also under a name with a plus in it.
+        location: A file of safetensors or of torch.save under any name (``FILE#NAME`` is what lies under a name in the
+            latter), a folder, an id of the hub, a URL, or
+            ``BASE+ADAPTER``, or ``BASE+ADAPTER=0.8`` for so much of it. What lies on this machine goes first, also
+            under a name with a plus or an equals sign in it.
         relative_to: Folder from which a relative path counts; the current one by default.
 
     Raises:
@@ -43,7 +50,10 @@ def _open_as_it_is(location: str, relative_to: Path | None) -> FileCheckpoint:
         return _open_file(location, path)
     halves = with_adapter(location, relative_to)
     if halves is not None:
-        return _open_adapted(location, *halves, relative_to)
+        return _open_adapted(location, halves, relative_to)
+    file, _, chosen = location.rpartition(CHOICE)
+    if file and chosen and local_path(file, relative_to).is_file():
+        return _open_file(location, local_path(file, relative_to), chosen)
     if _is_elsewhere(location, relative_to):
         from .remote.opening import open_remote
 
@@ -51,28 +61,33 @@ def _open_as_it_is(location: str, relative_to: Path | None) -> FileCheckpoint:
     raise _not_found(location, relative_to)
 
 
-def _open_file(location: str, path: Path) -> FileCheckpoint:
+def _open_file(location: str, path: Path, chosen: str = "") -> FileCheckpoint:
     folder = path.parent if (path.parent / "config.json").is_file() else None
     if is_pickle(path):
         from .pickled import open_pickles
 
-        return open_pickles(location, [path], folder)
+        return open_pickles(location, [path], folder, chosen)
+    if chosen:
+        what = f"'{chosen}' names weights within a file of torch.save, and this is none"
+        raise MergeError(what, where=str(path), hint="name the file alone")
     header = read_header(path)
     return FileCheckpoint(location, [path], by_name(header.tensors), header.metadata, folder=folder)
 
 
-def _open_adapted(location: str, base: str, adapter: str, relative_to: Path | None) -> FileCheckpoint:
+def _open_adapted(location: str, halves: Halves, relative_to: Path | None) -> FileCheckpoint:
     from ..adapters.opening import open_adapted
 
+    base, adapter, strength = halves
+    amount = read_strength(strength, location)
     source = open_checkpoint(base, relative_to=relative_to)
     try:
         path, origin = _bring_adapter(adapter, relative_to)
-        adapted = open_adapted(location, source, adapter, path)
+        adapted = open_adapted(location, source, adapter, path, amount)
     except BaseException:
         source.close()
         raise
     if source.origin or origin:
-        adapted.origin = f"{source.origin or base}+{origin or adapter}"
+        adapted.origin = f"{source.origin or base}+{origin or adapter}{strength}"
     return adapted
 
 
@@ -86,23 +101,6 @@ def _bring_adapter(adapter: str, relative_to: Path | None) -> tuple[Path, str | 
     return fetch_adapter(adapter)
 
 
-def with_adapter(location: str, relative_to: Path | None = None) -> tuple[str, str] | None:
-    """Return base and adapter of ``BASE+ADAPTER``, or None where a location names one thing alone, or nothing."""
-    if "+" not in location or local_path(location, relative_to).exists():
-        return None
-    for base, adapter in reversed(_halves(location)):
-        if local_path(adapter, relative_to).exists() or _is_adapter_elsewhere(base, adapter, relative_to):
-            return base, adapter
-    return None
-
-
-def _is_adapter_elsewhere(base: str, adapter: str, relative_to: Path | None) -> bool:
-    """Tell whether a half is an adapter elsewhere, and not the rest of an address with a plus in it."""
-    if not is_remote(adapter) or (is_url(base) and not is_marked(adapter)):
-        return False
-    return local_path(base, relative_to).exists() or is_remote(base) or with_adapter(base, relative_to) is not None
-
-
 def _is_elsewhere(location: str, relative_to: Path | None) -> bool:
     """Tell whether a location of which no local path exists is meant elsewhere, and no misspelt path."""
     if not is_remote(location):
@@ -110,32 +108,14 @@ def _is_elsewhere(location: str, relative_to: Path | None) -> bool:
     return is_marked(location) or _near(local_path(location, relative_to)) is None
 
 
-def _halves(location: str) -> list[tuple[str, str]]:
-    """Return what stands before and after every plus with something on both sides."""
-    places = [number for number, character in enumerate(location) if character == "+"]
-    return [(location[:place], location[place + 1 :]) for place in places if 0 < place < len(location) - 1]
-
-
-def local_path(location: str | Path, relative_to: Path | None = None) -> Path:
-    """Return the path that a user means: ``~`` is the home folder, unless no such user is known.
-
-    Raises:
-        UsageError: For a name that is no valid text, which no card could record.
-    """
-    path = Path(location)
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        raise UsageError("the file name is no valid UTF-8", where=repr(str(path)), hint="rename it") from None
-    with contextlib.suppress(RuntimeError):
-        path = path.expanduser()
-    return (relative_to or Path()) / path
-
-
 def _not_found(location: str, relative_to: Path | None) -> MergeError:
-    for base, adapter in _halves(location):
+    for base, adapter in splits(location):
         if local_path(base, relative_to).exists():
-            return UsageError("no such adapter", where=adapter, hint=_near(local_path(adapter, relative_to)))
+            name, _, number = without_strength(adapter)[0].rpartition("=")
+            if name and local_path(name, relative_to).exists():
+                return UsageError(f"the strength '{number}' is no number", where=location, hint=f"{name}=0.8")
+            named = without_strength(adapter)[0]
+            return UsageError("no such adapter", where=named, hint=_near(local_path(named, relative_to)))
     near = _near(local_path(location, relative_to))
     if near and is_remote(location):
         near = f"{near} A model of the hub is meant for sure by hf:{location}"

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from ..dtypes import DTYPES
 from .beside import AS_IT_IS, Beside
 from .checkpoint import OUR_KEY, FileCheckpoint, Source
+from .components.quantised import stating
+from .derived import beneath
 from .files import Buffer
 from .header import TensorInfo
-from .scaled_layout import Scaled, find_scaled, plain_config
+from .scaled_layout import Scaled, find_scaled
+from .scaled_settings import plain_config, stated_quantisation
 from .scaled_values import ScaledValues
 
 _HALF = ("float16", "half")
@@ -25,6 +30,8 @@ class ScaledCheckpoint(FileCheckpoint):
     Attributes:
         source: The checkpoint beneath. It is closed with this one.
         changed: Names of the tensors that are not the source's own.
+        scaled: Its weights that have scales, by name.
+        dtype: Format code of the type that they are read as.
 
     Args:
         source: The checkpoint beneath.
@@ -36,13 +43,12 @@ class ScaledCheckpoint(FileCheckpoint):
         self.source, self.changed = source, frozenset(scaled)
         self.location, self.files, self.origin = source.location, source.files, source.origin
         self.weights_name, self.identities = source.weights_name, source.identities
-        self._scaled = dict(scaled)
-        dtype = "F16" if _stated_type(source.config) in _HALF else "BF16"
-        self.tensors = _plain(source.tensors, scaled, dtype)
-        self._values = ScaledValues(dtype, source.read_into)
-        kind = "float16" if dtype == "F16" else "bfloat16"
+        self.scaled = dict(scaled)
+        self.dtype = "F16" if _stated_type(source.config) in _HALF else "BF16"
+        self.tensors = _plain(source.tensors, scaled, self.dtype)
+        self._values = ScaledValues(self.dtype, source.read_into)
         weights = f"{len(scaled):,} weight{'s are' if len(scaled) > 1 else ' is'} of 8-bit floats with scales"
-        self.notes = [*source.notes, f"{weights}, read as {kind}, which takes twice the room"]
+        self.notes = [*source.notes, f"{weights}, read as {DTYPES[self.dtype].torch}"]
 
     def __getattr__(self, name: str) -> Any:
         """Hand on what only a checkpoint elsewhere has: the files beside the weights one by one, and their hashes."""
@@ -65,23 +71,43 @@ class ScaledCheckpoint(FileCheckpoint):
         """The source's config.json, as it is of the tensors that this one has."""
         return plain_config(dict(self.source.config))
 
+    @property
+    def scheme(self) -> str:
+        """What tells checkpoints apart whose weights do not go into one."""
+        return json.dumps(stated_quantisation(self.source.config), sort_keys=True, default=str)
+
     def behind(self, tensor: TensorInfo) -> list[TensorInfo]:
         """Return what is read of the source for one tensor, in the order of its files."""
-        found = self._scaled.get(tensor.name)
+        found = self.scaled.get(tensor.name)
         return sorted((found.weight, found.scale), key=_place) if found else [tensor]
 
     def stored_bytes(self, tensor: TensorInfo) -> int:
         """Return the bytes that are read of the source for one tensor."""
-        found = self._scaled.get(tensor.name)
+        found = self.scaled.get(tensor.name)
         return found.weight.nbytes + found.scale.nbytes if found else tensor.nbytes
 
     def read_into(self, tensor: TensorInfo, offset: int, buffer: Buffer) -> None:
         """Fill the buffer with the tensor's bytes from this byte offset within the tensor."""
-        scaled = self._scaled.get(tensor.name)
+        scaled = self.scaled.get(tensor.name)
         if scaled is None:
             self.source.read_into(tensor, offset, buffer)
         elif len(buffer):
             self._values.read_into(scaled, offset, buffer)
+
+    def read_stored(self, tensor: TensorInfo, first: int, buffer: Buffer, codes: Buffer) -> None:
+        """Fill one buffer with the values of entries and another with the 8-bit floats that they are stored as.
+
+        Args:
+            tensor: One that has scales.
+            first: Of the entries.
+            buffer: For two bytes of each entry.
+            codes: For one byte of each.
+        """
+        self._values.read_into(self.scaled[tensor.name], 2 * first, buffer, codes)
+
+    def stored_scales(self, tensor: TensorInfo) -> bytes:
+        """Return the bytes of a tensor's scales."""
+        return self._values.scales_of(self.scaled[tensor.name])
 
     def check_unchanged(self) -> None:
         """Refuse files that are no longer those that were opened."""
@@ -103,14 +129,33 @@ def with_scales_applied(source: FileCheckpoint) -> FileCheckpoint:
     return ScaledCheckpoint(source, scaled) if scaled else source
 
 
+def scaled_below(source: Source) -> ScaledCheckpoint | None:
+    """Return the checkpoint with scales that a source is or is made from, if there is one."""
+    below: Source | None = source
+    while below is not None and not isinstance(below, ScaledCheckpoint):
+        below = getattr(below, "source", None)
+    return below
+
+
+def stored_as(source: Source, tensor: TensorInfo) -> ScaledCheckpoint | None:
+    """Return the checkpoint with scales whose tensor this is, bit for bit; None where it is none, or was changed."""
+    below: Source | None = source
+    while below is not None and not isinstance(below, ScaledCheckpoint):
+        below = beneath(below, tensor.name)
+    return below if below is not None and tensor.name in below.scaled else None
+
+
+def as_stored(source: FileCheckpoint) -> FileCheckpoint:
+    """Return a checkpoint with its scales as tensors of their own, as they are in its files."""
+    return source.source if isinstance(source, ScaledCheckpoint) else source
+
+
 def beside_scaled(source: Source) -> Beside:
     """Return what changes in the files beside a source's weights when they are written without scales."""
-    below: Source | None = source
-    while below is not None:
-        if isinstance(below, ScaledCheckpoint):
-            return Beside({"config.json": (plain_config,)})
-        below = getattr(below, "source", None)
-    return AS_IT_IS
+    if not scaled_below(source):
+        return AS_IT_IS
+    names = ["config.json", *(f"{part.folder}/config.json" for part in stating(source) if part.folder)]
+    return Beside(dict.fromkeys(names, (plain_config,)))
 
 
 def _plain(tensors: Mapping[str, TensorInfo], scaled: Mapping[str, Scaled], dtype: str) -> dict[str, TensorInfo]:

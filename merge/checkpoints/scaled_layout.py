@@ -1,27 +1,30 @@
 """Which tensors of a checkpoint are 8-bit floats with scales that are known how to apply, and which are not.
 
-DeepSeek-V3 and the `fp8` scheme of transformers store a matrix as `NAME`, 8-bit floats, and `NAME_scale_inv`, a factor
-for every block of 128 x 128 entries; others store `NAME_scale`, a factor for the matrix. A value is entry times factor.
+A value is entry times factor. DeepSeek-V3 and the `fp8` scheme of transformers store a matrix as `NAME`, 8-bit floats,
+and `NAME_scale_inv`, a factor for every block of 128 x 128 entries; others store `NAME_scale`, a factor for the matrix
+or for each of its rows (`compressed-tensors`, `fbgemm_fp8`); single files for ComfyUI `PREFIX.scale_weight`.
 """
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ..errors import MergeError
 from .checkpoint import Source
 from .header import TensorInfo
+from .scaled_settings import KNOWN, UNSTATED, Settings, settings_of, stated_quantisation
 
 EIGHT_BITS = frozenset({"F8_E4M3", "F8_E5M2"})
-SCALE_TYPES = frozenset({"F32", "BF16", "F16", "F64"})
-SUFFIXES = ("_scale_inv", "_scale")
-_ACTIVATIONS = (".input_scale", ".activation_scale", ".input_scale_inv", ".input_activation_scale", ".output_scale")
+POWERS = "F8_E8M0"  # factors of this type are powers of two
+SCALE_TYPES = frozenset({"F32", "BF16", "F16", "F64", POWERS})
+_SUFFIXES = {"_scale_inv": "", "_scale": "", ".scale_weight": ".weight"}  # of a scale's name, and what the weight's has
+_MARKERS = ("scaled_fp8", ".comfy_quant")  # tensors that tell ComfyUI that others have scales
+_INPUTS = (".input_scale", ".activation_scale", ".input_scale_inv", ".input_activation_scale", ".scale_input")
+_ACTIVATIONS = (*_INPUTS, ".output_scale", ".scale_output")
 _CACHES = (".k_scale", ".v_scale", ".q_scale", ".kv_scale")
-_STATED = frozenset({"quantization_config", "compression_config"})
-_SCHEME = "fp8"
-_BLOCK = (128, 128)
 _HINT = "merge the unquantised checkpoints"
 
 
@@ -32,11 +35,18 @@ class Scaled(NamedTuple):
         weight: 8-bit floats; [..., rows, columns].
         scale: A factor for each block, or one for all.
         block: Rows and columns of a block.
+        power_of_two: Whether factors are.
     """
 
     weight: TensorInfo
     scale: TensorInfo
     block: tuple[int, int]
+    power_of_two: bool = False
+
+
+def is_marker(name: str) -> bool:
+    """Tell whether a tensor holds no weights, and says that others are 8-bit floats with scales."""
+    return name.endswith(_MARKERS)
 
 
 def find_scaled(source: Source) -> dict[str, Scaled]:
@@ -45,80 +55,76 @@ def find_scaled(source: Source) -> dict[str, Scaled]:
     Raises:
         MergeError: It is of this kind, and something in it is not known how to apply.
     """
-    if not any(tensor.dtype in EIGHT_BITS for tensor in source.tensors.values()):
+    if not any(tensor.dtype in EIGHT_BITS and not is_marker(tensor.name) for tensor in source.tensors.values()):
         return {}
-    settings = stated_quantisation(source.config) or {}
-    if settings and settings.get("quant_method") != _SCHEME:
+    stated = stated_quantisation(source.config)
+    if stated is not None and stated.get("quant_method") not in KNOWN:
         return {}
+    settings = settings_of(stated, source.location) if stated is not None else UNSTATED
     pairs = dict(_pairs(source.tensors))
-    if not (pairs or settings):
+    if settings is None or not (pairs or stated or any(map(is_marker, source.tensors))):
         return {}
     _refuse_static(source, settings)
-    block, stated = _block(source, settings), bool(settings.get("weight_block_size"))
-    found = {name: _fitted(source, name, scale, block, stated=stated) for name, scale in pairs.items()}
-    _refuse_left(source, found)
+    found = {name: _fitted(source, name, scale, settings) for name, scale in pairs.items()}
+    _refuse_left(source, found, settings)
     return found
-
-
-def stated_quantisation(config: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Return what a config.json states of quantisation, for the model or a part of it; None where it says nothing."""
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            found = value if key in _STATED else stated_quantisation(value)
-            if found is not None:
-                return found
-    return None
-
-
-def plain_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a config.json that says nothing of quantisation, neither of the model nor of a part of it."""
-    return {
-        key: plain_config(value) if isinstance(value, Mapping) else value
-        for key, value in config.items()
-        if key not in _STATED
-    }
 
 
 def _pairs(tensors: Mapping[str, TensorInfo]) -> Iterator[tuple[str, TensorInfo]]:
     """Yield the names of weights, and the scale of each."""
-    for name in [name for name in tensors if name.endswith(SUFFIXES)]:
-        weight = name[: -len(SUFFIXES[0])] if name.endswith(SUFFIXES[0]) else name[: -len(SUFFIXES[1])]
-        if weight in tensors and tensors[weight].dtype in EIGHT_BITS:
+    for name in tensors:
+        weight = _weight_of(name)
+        if weight != name and weight in tensors and tensors[weight].dtype in EIGHT_BITS:
             yield weight, tensors[name]
 
 
-def _refuse_static(source: Source, settings: Mapping[str, Any]) -> None:
+def _weight_of(name: str) -> str:
+    """Return the name of the weight that a scale of this name would be of, or the name itself."""
+    for suffix, rest in _SUFFIXES.items():
+        if name.endswith(suffix):
+            return name.removesuffix(suffix) + rest
+    return name
+
+
+def _refuse_static(source: Source, settings: Settings) -> None:
     static = next((name for name in source.tensors if name.endswith(_ACTIVATIONS + _CACHES)), None)
     if static is not None:
         what = f"'{static}' scales activations, as they were measured on the quantised model: a merge would not fit it"
         raise MergeError(what, where=source.location, hint=_HINT)
-    if settings.get("activation_scheme") == "static":
+    if settings.is_static:
         what = "its config.json states static scales of activations (activation_scheme)"
         raise MergeError(what, where=source.location, hint=_HINT)
 
 
-def _fitted(source: Source, name: str, scale: TensorInfo, block: tuple[int, int], *, stated: bool) -> Scaled:
-    """Return a weight with its scale, checked against each other.
-
-    Args:
-        source: The checkpoint.
-        name: The weight's name.
-        scale: The scale.
-        block: Rows and columns of a block.
-        stated: Whether its config.json says so; then one factor for many blocks is one that is wrong.
-    """
+def _fitted(source: Source, name: str, scale: TensorInfo, settings: Settings) -> Scaled:
+    """Return a weight with its scale, checked against each other."""
     weight, shape = source.tensors[name], source.tensors[name].shape
     if scale.dtype not in SCALE_TYPES:
         what = f"the scale '{scale.name}' is {scale.dtype}, which is not known how to apply"
         raise MergeError(what, where=source.location, hint=_HINT)
-    blocks = _blocks(shape, block)
-    if math.prod(scale.shape) == 1 and not (stated and math.prod(blocks) > 1):
-        rows, columns = (1, *shape)[-2:]
-        return Scaled(weight, scale, (max(1, rows), max(1, columns)))
-    if len(shape) < 2 or scale.shape != blocks:
+    block = _block_of(shape, scale.shape, settings)
+    if block is None:
         what = f"the scale '{scale.name}' is {list(scale.shape)}, which does not fit '{name}', {list(shape)}"
-        raise MergeError(f"{what}, in blocks of {block[0]} x {block[1]}", where=source.location)
-    return Scaled(weight, scale, block)
+        height, width = settings.block
+        raise MergeError(f"{what}, in blocks of {height} x {width}", where=source.location)
+    return Scaled(weight, scale, block, settings.power_of_two or scale.dtype == POWERS)
+
+
+def _block_of(shape: tuple[int, ...], scale: tuple[int, ...], settings: Settings) -> tuple[int, int] | None:
+    """Return rows and columns of the entries that share a factor, or None where the shapes do not fit.
+
+    Where a config.json states blocks, one factor for many blocks is one that is wrong.
+    """
+    blocks, (rows, columns) = _blocks(shape, settings.block), (1, *shape)[-2:] if shape else (1, 1)
+    if math.prod(scale) == 1 and not (settings.has_blocks and math.prod(blocks) > 1):
+        return max(1, rows), max(1, columns)
+    if len(shape) >= 2 and scale == blocks:
+        return settings.block
+    if settings.has_blocks or len(shape) < 2 or len(scale) != len(shape) or scale[:-2] != shape[:-2]:
+        return None
+    if scale[-2] not in (1, rows) or scale[-1] not in (1, columns):
+        return None
+    return (1 if scale[-2] == rows else max(1, rows)), (1 if scale[-1] == columns else max(1, columns))
 
 
 def _blocks(shape: tuple[int, ...], block: tuple[int, int]) -> tuple[int, ...]:
@@ -128,24 +134,28 @@ def _blocks(shape: tuple[int, ...], block: tuple[int, int]) -> tuple[int, ...]:
     return *shape[:-2], -(-shape[-2] // block[0]), -(-shape[-1] // block[1])
 
 
-def _block(source: Source, settings: Mapping[str, Any]) -> tuple[int, int]:
-    found = settings.get("weight_block_size") or _BLOCK
-    if not (isinstance(found, list | tuple) and len(found) == 2 and all(type(n) is int and n > 0 for n in found)):
-        raise MergeError(f"its config.json states the weight_block_size {found!r}", where=source.location)
-    return found[0], found[1]
-
-
-def _refuse_left(source: Source, found: Mapping[str, Scaled]) -> None:
+def _refuse_left(source: Source, found: Mapping[str, Scaled], settings: Settings) -> None:
     """Refuse 8-bit floats without a scale or with two, and scales without 8-bit floats."""
     scales = {scaled.scale.name for scaled in found.values()}
     for name in sorted(source.tensors.keys() - found.keys() - scales):
-        dtype = source.tensors[name].dtype
-        if dtype in EIGHT_BITS:
-            raise MergeError(f"'{name}' is {dtype} and has no scale, as others have", where=source.location)
-        weight = name.removesuffix(SUFFIXES[0]).removesuffix(SUFFIXES[1])
+        dtype, weight = source.tensors[name].dtype, _weight_of(name)
+        if dtype in EIGHT_BITS and not is_marker(name):
+            what = f"'{name}' is {dtype} and has no scale: {_expected(source.tensors[name], found, settings)}"
+            raise MergeError(what, where=source.location, hint="is a file missing, or a part of the download?")
         if weight != name and weight in found:
             what = f"'{weight}' has two scales, '{found[weight].scale.name}' and '{name}'"
             raise MergeError(what, where=source.location, hint=_HINT)
-        if name.endswith(SUFFIXES[0]):
+        if name.endswith(("_scale_inv", ".scale_weight")):
             what = f"the scale '{name}' belongs to no tensor of 8-bit floats"
             raise MergeError(what, where=source.location, hint="is a file missing?")
+
+
+def _expected(weight: TensorInfo, found: Mapping[str, Scaled], settings: Settings) -> str:
+    """Return which scale a weight should have, as others have theirs or as config.json says."""
+    like = next(iter(found.values()), None)
+    kinds = Counter(scaled.scale.name.removeprefix(name) for name, scaled in found.items())
+    kind = kinds.most_common(1)[0][0] if kinds else "_scale_inv" if settings.has_blocks else "_scale"
+    name = weight.name + kind if kind.startswith("_") else f"{weight.name.rpartition('.')[0]}.scale_weight"
+    if settings.has_blocks or (like and like.block == settings.block):
+        return f"'{name}' of shape {list(_blocks(weight.shape, settings.block))} is expected"
+    return f"'{name}' is expected"

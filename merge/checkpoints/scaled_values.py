@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 from ..dtypes import numpy_dtype
 from .files import Buffer
 from .header import TensorInfo
-from .scaled_layout import Scaled
+from .scaled_layout import POWERS, Scaled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ReadPart = Callable[[TensorInfo, int, Buffer], None]
 AT_ONCE = 2**18  # entries looked up at a time
+_POWER_BIAS, _NO_POWER = 127, 255  # of powers of two in a byte: the exponent's bias, and what stands for no number
 KEPT = 64  # scales of so many tensors stay in memory; each is some kilobytes
 
 
@@ -38,23 +39,34 @@ class ScaledValues:
         self._scales: OrderedDict[str, NDArray[Any]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def read_into(self, scaled: Scaled, offset: int, buffer: Buffer) -> None:
-        """Fill the buffer with the outcome's bytes from this byte offset within it."""
+    def read_into(self, scaled: Scaled, offset: int, buffer: Buffer, codes: Buffer | None = None) -> None:
+        """Fill the buffer with the outcome's bytes from this byte offset within it.
+
+        Args:
+            scaled: What is read.
+            offset: Of the first byte.
+            buffer: For the outcome.
+            codes: Takes the 8-bit floats of the same entries, which must be whole.
+        """
         import numpy as np
 
         first, last = offset // 2, -(-(offset + len(buffer)) // 2)
         whole = offset == first * 2 and len(buffer) == (last - first) * 2
         out = np.frombuffer(buffer, np.uint16) if whole else np.empty(last - first, np.uint16)
-        self._fill(scaled, first, out)
+        self._fill(scaled, first, out, codes)
         if not whole:
             buffer[:] = out.view(np.uint8).data[offset - first * 2 :][: len(buffer)]
 
-    def _fill(self, scaled: Scaled, first: int, out: NDArray[Any]) -> None:
+    def scales_of(self, scaled: Scaled) -> bytes:
+        """Return the bytes of a weight's scales."""
+        return packed_scales(self._scale(scaled), scaled.scale.dtype)  # to float64 and back
+
+    def _fill(self, scaled: Scaled, first: int, out: NDArray[Any], kept: Buffer | None) -> None:
         """Compute entries from ``first`` on: parts of rows at the ends, whole rows in between."""
         import numpy as np
 
         width, done = max(1, scaled.weight.shape[-1] if scaled.weight.shape else 1), 0
-        codes = np.empty(min(len(out), max(AT_ONCE, 1)), np.uint8)
+        scratch = np.empty(min(len(out), AT_ONCE) if kept is None else 0, np.uint8)
         while done < len(out):
             row, column = divmod(first + done, width)
             left = len(out) - done
@@ -63,8 +75,9 @@ class ScaledValues:
             else:
                 shape = min(left // width, AT_ONCE // width), width
             count = shape[0] * shape[1]
-            self._read(scaled.weight, first + done, codes[:count].data)
-            self._look_up(scaled, codes[:count].reshape(shape), row, column, out[done : done + count].reshape(shape))
+            codes = scratch[:count] if kept is None else np.frombuffer(kept, np.uint8)[done : done + count]
+            self._read(scaled.weight, first + done, codes.data)
+            self._look_up(scaled, codes.reshape(shape), row, column, out[done : done + count].reshape(shape))
             done += count
 
     def _look_up(self, scaled: Scaled, codes: NDArray[Any], row: int, column: int, out: NDArray[Any]) -> None:
@@ -127,11 +140,30 @@ class ScaledValues:
         raw = np.empty(scaled.scale.nbytes, np.uint8)
         self._read(scaled.scale, 0, raw.data)
         shape = (1, *scaled.scale.shape)[-2:] if scaled.scale.elements > 1 else (1, 1)
-        found: NDArray[Any] = (
-            raw.view(numpy_dtype(scaled.scale.dtype)).astype(np.float64).reshape(-1, math.prod(shape[1:]))
-        )
+        found = _unpacked_scales(raw, scaled.scale.dtype).reshape(-1, math.prod(shape[1:]))
         with self._lock:
             self._scales[name] = found
             while len(self._scales) > KEPT:
                 self._scales.popitem(last=False)
         return found
+
+
+def _unpacked_scales(raw: NDArray[Any], dtype: str) -> NDArray[Any]:
+    """Return scales in float64."""
+    import numpy as np
+
+    if dtype != POWERS:
+        wide: NDArray[Any] = raw.view(numpy_dtype(dtype)).astype(np.float64)
+        return wide
+    found: NDArray[Any] = np.where(raw == _NO_POWER, np.nan, np.ldexp(1.0, raw.astype(np.int32) - _POWER_BIAS))
+    return found
+
+
+def packed_scales(scales: NDArray[Any], dtype: str) -> bytes:
+    """Return the bytes of scales of which every one is a number of this type."""
+    import numpy as np
+
+    if dtype != POWERS:
+        return bytes(scales.astype(numpy_dtype(dtype)).tobytes())
+    powers = np.where(np.isfinite(scales), np.frexp(scales)[1] - 1 + _POWER_BIAS, _NO_POWER)
+    return bytes(powers.astype(np.uint8).tobytes())

@@ -5,21 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from ..errors import MergeError, UsageError
+from ..errors import MergeError
 from .checkpoint import read_json_object
-
-
-def only_index(location: str, path: Path, suffix: str) -> Path | None:
-    """Return the one file in a folder whose name ends so, if there is any.
-
-    Raises:
-        UsageError: There are several.
-    """
-    indexes = sorted(path.glob(f"*{suffix}"))
-    if len(indexes) > 1:
-        names = ", ".join(index.name for index in indexes)
-        raise UsageError(f"the folder holds several indexes: {names}", where=location, hint="name one file instead")
-    return indexes[0] if indexes else None
 
 
 def surplus(shard: str, name: str) -> str:

@@ -38,7 +38,9 @@ class Staging:
         self.discarded = False
 
     def path(self, name: str) -> Path:
-        """Return where a file of the result is built."""
+        """Return where a file of the result is built; folders in its name are made."""
+        if "/" in name:
+            (self._result / name).parent.mkdir(parents=True, exist_ok=True)
         return self._result / name
 
     def open(self, *, resume: bool) -> None:

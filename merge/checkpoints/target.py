@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
-from ..errors import UsageError
+from ..errors import MergeError, UsageError
 from .checkpoint import OUR_KEY
-from .companions import is_companion
+from .companions import component_folders, is_companion, is_in_component
 from .header_file import read_header
 
 
@@ -66,12 +66,37 @@ def check_ours_text(path: Path, mark: str) -> None:
 
 def _check_ours(folder: Path) -> None:
     """A folder is replaced as a whole, so everything in it must be something that a merge wrote or copied."""
-    for entry in sorted(folder.iterdir()):
-        weights = entry.suffix == ".safetensors"
-        known = weights or entry.name.endswith(".safetensors.index.json") or is_companion(entry.name)
-        if entry.is_dir() or not known:
-            what = f"holds '{entry.name}', which no merge wrote"
+    try:
+        within = set(component_folders(folder))
+    except MergeError:  # what names them is damaged, so nothing tells whose they are
+        within = set()
+    for name, entry in sorted(entries(folder, "", within)):
+        if entry.is_dir() or not is_known(name, within):
+            what = f"holds '{name}', which no merge wrote"
             raise UsageError(what, where=str(folder), hint="move it away, or choose another --out")
-        if weights and OUR_KEY not in read_header(entry).metadata:
-            what = f"holds '{entry.name}', which is no output of a merge"
+        if entry.suffix == ".safetensors" and OUR_KEY not in read_header(entry).metadata:
+            what = f"holds '{name}', which is no output of a merge"
             raise UsageError(what, where=str(folder), hint="move it away, or choose another --out")
+
+
+def entries(folder: Path, before: str, within: Collection[str]) -> Iterator[tuple[str, Path]]:
+    """Yield what is in a folder and in those of its components, by names with folders in front."""
+    for entry in folder.iterdir():
+        name = before + entry.name
+        if entry.is_dir() and not entry.is_symlink() and any(f"{one}/".startswith(f"{name}/") for one in within):
+            yield from entries(entry, f"{name}/", within)
+        else:
+            yield name, entry
+
+
+def is_known(name: str, within: Collection[str]) -> bool:
+    """Tell whether a merge writes or copies files of this name.
+
+    Args:
+        name: With folders in front.
+        within: The folders of components.
+    """
+    folder, _, last = name.rpartition("/")
+    if last.endswith((".safetensors", ".safetensors.index.json")):
+        return not folder or folder in within
+    return folder in within and is_in_component(last) if folder else is_companion(last)

@@ -104,8 +104,17 @@ class NullSink:
         """Do nothing."""
 
 
-def render_index(files: Sequence[OutputFile]) -> str:
+def render_indexes(files: Sequence[OutputFile]) -> dict[str, str]:
+    """Return the indexes of those models among an output's that are in several files, by the names of the indexes."""
+    by_folder: dict[str, list[OutputFile]] = {}
+    for file in files:
+        by_folder.setdefault(file.name.rpartition("/")[0], []).append(file)
+    sharded = [found for found in by_folder.values() if len(found) > 1]
+    return {f"{shards[0].name.rsplit('-', 3)[0]}.safetensors.index.json": _render_index(shards) for shards in sharded}
+
+
+def _render_index(files: Sequence[OutputFile]) -> str:
     """Return the text of the index that names every tensor's shard."""
-    weight_map = {slot.name: file.name for file in files for slot in file.slots}
+    weight_map = {slot.name: file.name.rpartition("/")[2] for file in files for slot in file.slots}
     index = {"metadata": {"total_size": sum(file.nbytes for file in files)}, "weight_map": weight_map}
     return json.dumps(index, indent=2, ensure_ascii=False) + "\n"

@@ -41,7 +41,9 @@ def _render(found: DiffDocument) -> str:
     }
     rows = [whole, *sorted(found["tensors"], key=lambda tensor: -(tensor["relative_l2"] or math.inf))]
     width = min(max(len(row["name"]) for row in rows), WIDEST_NAME)
-    lines = [f"{printable(row['name']):{width}s}  {_numbers(row)}" for row in rows]
+    models = (found["a"], found["b"], found["base"])
+    lines = [f"{model}: {family}" for model, family in zip(models, found["families"], strict=False) if family]
+    lines += [f"{printable(row['name']):{width}s}  {_numbers(row)}" for row in rows]
     lines += [f"only in {found['a']}: {name}" for name in found["only_in_a"]]
     lines += [f"only in {found['b']}: {name}" for name in found["only_in_b"]]
     lines += [f"another shape or kind: {name}" for name in found["unlike"]]

@@ -41,6 +41,7 @@ def command(
 def _render(found: InspectDocument) -> str:
     sizes = f"{found['parameters']:,} parameters, {human(found['bytes'])}, {len(found['tensors'])} tensors"
     lines = [f"{found['model']}: {sizes}"]
+    lines += [f"  family: {found['family']}"] if found["family"] else []
     lines += [f"  types: {', '.join(f'{count} {dtype}' for dtype, count in found['dtypes'].items())}"]
     lines += [
         printable(f"  {key}: {value if len(value) <= 200 else value[:197] + '…'}")

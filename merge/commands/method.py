@@ -14,6 +14,7 @@ from ..method import Method
 from ..options import Declaration
 from ..recipe import Merge, Model, Recipe
 from .alignment_flags import ALIGNMENT, take_alignment
+from .block_flags import block_parameter, with_block_weights
 from .flags import COMMON, parse_policy, signature, take_common
 from .statistics_flags import running_flags, statistics_flags, take_calibration, take_statistics
 from .strategy_flags import UNIFORM, strategy_parameters, take_strategy
@@ -41,7 +42,11 @@ def method_command(method: Method) -> Command:
         sweep, benchmarks = values.pop("sweep"), tuple(values.pop("report_benchmark") or ())
         chosen = take_strategy(values, method.strategies) if method.strategies else None
         alignment = take_alignment(values, len(values["models"])) if method.aligns else None
+        blocks = values.pop("block_weights")
+        if blocks is not None and chosen is not None and chosen.strategy != UNIFORM:
+            raise UsageError("--block-weights gives the weights, --strategy finds them: give one of them")
         recipe = replace(_recipe(method, flags, values), evaluate=benchmarks)
+        recipe = with_block_weights(recipe, method, blocks, sweep)
         if alignment is not None:
             perform_alignment(recipe, method, alignment, flags, sweep)
         elif chosen is not None and chosen.strategy != UNIFORM:
@@ -92,7 +97,7 @@ def _parameters(method: Method) -> dict[str, tuple[Any, Any]]:
     base = Annotated[str | None, typer.Option("--base", help=f"The base model; {needed}.", rich_help_panel=_PANEL)]
     own = {f"option_{option.name}": own_flag(option) for option in method.options.declarations.values()}
     more = statistics_flags(method) | (ALIGNMENT if method.aligns else {})
-    return {"models": (models, ...), "base": (base, None)} | own | more
+    return {"models": (models, ...), "base": (base, None)} | own | block_parameter(method, _PANEL) | more
 
 
 def own_flag(option: Declaration, panel: str = _PANEL) -> tuple[Any, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 
 from ..checkpoints.derived import stored_sizes
@@ -9,6 +10,7 @@ from ..plan import Plan
 from ..program import calls
 
 _SHARE = 0.1  # of a plan's bytes, from which on a type counts
+_TO_SCALED = ", to 8 bits"  # and so does finding new ones
 _SCALED = " (from 8 bits)"  # applying scales takes longer than adding up
 
 
@@ -29,7 +31,10 @@ def writing(link: str) -> str:
 
 def computing(plan: Plan, device: str) -> str:
     """Return the kind of computing: by methods, device, and the types that matter."""
-    return f"computing {work_of(plan)} on {device} in {'+'.join(types_of(plan))}"
+    written = [row for row in plan.rows if row.action != "check"]
+    scaled = sum(math.prod(row.shape) for row in written if row.scales)
+    again = _TO_SCALED if scaled > _SHARE * sum(math.prod(row.shape) for row in written) else ""
+    return f"computing {work_of(plan)} on {device} in {'+'.join(types_of(plan))}{again}"
 
 
 def work_of(plan: Plan) -> str:

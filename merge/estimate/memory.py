@@ -13,7 +13,7 @@ from ..planning.rows import Row
 from ..program import Call, Input, calls
 from ..streaming.backends import has_matrices
 from ..streaming.evaluation import accumulator_of
-from ..streaming.pieces import BLOCK_ELEMENTS, moves_bytes, portion, unit
+from ..streaming.pieces import BLOCK_ELEMENTS, band, moves_bytes, portion, unit
 
 PROGRAM_BYTES = 45 * 10**6  # a Python with numpy
 TORCH_BYTES = 220 * 10**6  # more, where torch is imported
@@ -74,7 +74,7 @@ def _distinct(plan: Plan) -> Iterable[Row]:
 def _shape_of(row: Row) -> object:
     """Return what decides about the buffers of a row, so that equal rows are looked at once."""
     types = tuple([tensor.dtype if tensor else "" for tensor in row.tensors])
-    return row.shape, row.dtype, id(row.expression), types, bool(row.asides)
+    return row.shape, row.dtype, id(row.expression), types, bool(row.asides), row.scales and row.scales.block
 
 
 def _is_whole(row: Row) -> bool:
@@ -89,8 +89,10 @@ def _thread_bytes(row: Row, chunk_elements: int) -> int:
     whole_rows = max(1, math.prod(row.shape))
     most = int(max(1, chunk_elements * 2 // max(widths) // BLOCK_ELEMENTS)) * BLOCK_ELEMENTS
     flat = portion(row) == "flat"
-    chunk = min(whole_rows, most if flat else max(1, most // unit(row)) * unit(row))
-    raw = chunk * (sum(widths) + DTYPES[row.dtype].bits / 8)
+    step = max(BLOCK_ELEMENTS if flat else unit(row), band(row))
+    chunk = min(whole_rows, max(1, most // step) * step)
+    computed = DTYPES[accumulator_of(row)].bits / 8 if row.scales else 0  # from which it is quantised
+    raw = chunk * (sum(widths) + DTYPES[row.dtype].bits / 8 + computed)
     block = min(chunk, BLOCK_ELEMENTS) if flat else min(chunk, max(BLOCK_ELEMENTS, unit(row)))
     copies = len(widths) + (1 if flat else WORKING_COPIES)
     arrays = block * copies * DTYPES[accumulator_of(row)].bits / 8

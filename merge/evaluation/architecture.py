@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ TEXT_TOWER = ("text_model.", "text_projection.", "logit_scale", "logit_bias")
 CLIP = ("clip", "clip_vision_model")
 SIGLIP = ("siglip", "siglip_vision_model")
 SIGLIP2 = ("siglip2", "siglip2_vision_model")
+_MODULE = re.compile(r"\d+_[A-Za-z]+\.")  # a module of a sentence-transformer that follows the transformer: 2_Dense.
 
 
 def build(config: Any, tensors: Mapping[str, Tensor], *, where: str) -> Any:
@@ -73,7 +75,7 @@ def load(
         except (RuntimeError, ValueError, KeyError, ImportError) as error:
             first_line = str(error).strip().partition("\n")[0]
             raise MergeError(f"{model_class.__name__} cannot take the weights: {first_line}", where=where) from None
-    left_over = [name for name in loading["unexpected_keys"] if not (spare and name.startswith(spare))]
+    left_over = [name for name in loading["unexpected_keys"] if not (name.startswith(spare) or _MODULE.match(name))]
     shapes = [f"{name} {list(found)} for {list(wanted)}" for name, found, wanted in loading["mismatched_keys"]]
     refuse_misfits(loading["missing_keys"], left_over, shapes, model_class.__name__, where=where)
     return model.eval()

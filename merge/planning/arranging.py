@@ -26,6 +26,7 @@ class Arranged:
         matched: Each source's tensors under the names of the output.
         skips: Tensors of the models that are taken nowhere.
         notes: What was resolved.
+        kept: Tensors that stay as the output's model has them because no one uses them and another model lacks them.
         beside: What becomes of the files beside the weights.
     """
 
@@ -33,6 +34,7 @@ class Arranged:
     matched: list[Matched] = field(default_factory=list)
     skips: list[Skip] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    kept: frozenset[str] = frozenset()
     beside: Beside = AS_IT_IS
 
 
@@ -54,8 +56,20 @@ def arrange(recipe: Recipe, bound: Bound, opener: Opener) -> Arranged:
         arranged.notes += assembled.notes
         arranged.matched = [_part(source) for source in opener.sources]
     else:
+        _fit_diffusion(recipe, arranged, opener)
         _match(arranged, opener)
     return arranged
+
+
+def _fit_diffusion(recipe: Recipe, arranged: Arranged, opener: Opener) -> None:
+    """Put diffusion models under the names of the first, whatever layouts they are saved in."""
+    from ..diffusion.arranging import prepare
+
+    prepared = prepare(recipe, arranged.bound, opener)
+    arranged.bound = with_positions(arranged.bound, prepared.replaced)
+    arranged.kept = prepared.kept
+    arranged.skips = [*arranged.skips, *prepared.skips]
+    arranged.notes += prepared.notes
 
 
 def _align_vocabularies(recipe: Recipe, arranged: Arranged, opener: Opener) -> None:

@@ -18,7 +18,7 @@ from ..recipe import Policy
 from .bound import Bound, BoundCall, leaves
 from .depth import block_of
 from .names import Model, match_names
-from .patterns import compile_pattern
+from .patterns import compile_pattern, within
 from .renaming import renamed
 from .rows import Skip
 from .stack_part import Part, Tensors
@@ -106,7 +106,10 @@ class _Assembly:
             ]
             return stacked(layers, str(bound.options.get("stack", "")))
         patterns = _values(bound, "match", "*")
-        tests = [compile_pattern(pattern, where) for pattern, where in zip(patterns, wheres, strict=True)]
+        tests = [
+            within(compile_pattern(pattern, where), names.tensors)
+            for pattern, where, names in zip(patterns, wheres, parts, strict=True)
+        ]
         for names, test, pattern, where in zip(parts, tests, patterns, wheres, strict=True):
             if not any(test(name) for name in names.tensors):
                 raise UsageError(f"the pattern '{pattern}' matches no tensor of its model", where=where)

@@ -8,20 +8,27 @@ from typing import Any
 from ..errors import UsageError
 from ..program import calls
 from .bound import Bound, BoundCall, children
-from .patterns import compile_pattern
+from .patterns import compile_pattern, within
 from .rows import Row
 
 
-def keeper(patterns: Sequence[str], names: Collection[str]) -> Callable[[str], object]:
+def keeper(patterns: Sequence[str], names: Collection[str], beside: Collection[str] = ()) -> Callable[[str], object]:
     """Return the test for tensors that stay as the reference has them.
+
+    Args:
+        patterns: What was asked for.
+        names: All tensors.
+        beside: Further tensors that stay, by name.
 
     Raises:
         UsageError: A pattern matches nothing.
     """
-    tests = [compile_pattern(pattern) for pattern in patterns]
+    tests = [within(compile_pattern(pattern), names) for pattern in patterns]
     for pattern, test in zip(patterns, tests, strict=True):
         if not any(test(name) for name in names):
             raise UsageError(f"the pattern '{pattern}' matches no tensor", hint="see the names with: merge inspect")
+    if beside:
+        tests.append(lambda name: name in beside)
     return (lambda name: any(test(name) for test in tests)) if tests else (lambda name: False)
 
 
@@ -33,7 +40,8 @@ def check_rules(bound: Bound, names: Collection[str]) -> None:
     """
     if isinstance(bound, BoundCall):
         for rule in bound.rules:
-            if not any(rule.matches(name) for name in names):
+            test = within(rule.matches, names)
+            if not any(test(name) for name in names):
                 raise UsageError(f"the pattern '{rule.rule.match}' matches no tensor", where=rule.rule.where)
         own = bound.part_tensors or (names,) * len(bound.inputs)
         for child, known in zip(bound.inputs, own, strict=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from ..adapters.recognising import refuse_adapter
 from ..calibration.facts import Facts
 from ..checkpoints.checkpoint import Source
 from ..checkpoints.memory import MemoryCheckpoint
@@ -43,6 +44,7 @@ class Opener:
         """
         source = self._open(model)
         refuse_statistics(source, model.where)
+        refuse_adapter(source, model.where)
         files = [(identity.device, identity.inode) for identity in source.identities]
         key: Key = tuple(files) if files else (id(model.model),)
         if key not in self._positions:

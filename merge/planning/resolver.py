@@ -13,6 +13,7 @@ from .blocks import BlockIndex
 from .bound import Bound, BoundCall, BoundRule
 from .depth import relative_depth, stack_sizes
 from .learned import Learned, inputs_of
+from .patterns import Test, within
 from .tensor_options import resolve_options
 
 
@@ -38,6 +39,7 @@ class Resolver:
         self._calls: dict[object, Call] = {}
         self._everywhere: Expression | None = None
         self._parts: dict[tuple[BoundCall, int], Resolver] = {}
+        self._tests: dict[BoundRule, Test] = {}
 
     def expression(self, name: str, absent: frozenset[int] = frozenset()) -> Expression | None:
         """Return what is computed for this tensor when some sources lack it; None when nothing is left.
@@ -56,7 +58,7 @@ class Resolver:
             return None if bound in absent else Input(bound)
         if bound.takes:
             return self._build_part(bound, name, absent)
-        rule = next((rule for rule in bound.rules if rule.matches(name)), None)
+        rule = next((rule for rule in bound.rules if self._test(rule)(name)), None)
         base = self._build(bound.base, name, absent) if bound.base is not None else None
         if rule and rule.rule.keep:
             return base or self._build(bound.inputs[0], name, absent)
@@ -64,6 +66,12 @@ class Resolver:
         if all(child is None for child in inputs):
             return None
         return self._combine(bound, rule, name, inputs, base, absent)
+
+    def _test(self, rule: BoundRule) -> Test:
+        """Return the test of a rule's pattern, as it is meant among these names."""
+        if rule not in self._tests:
+            self._tests[rule] = within(rule.matches, self._names)
+        return self._tests[rule]
 
     def _build_part(self, bound: BoundCall, name: str, absent: frozenset[int]) -> Expression | None:
         """Return what a part of assembled models has for a tensor; rules and depths count in its own names."""

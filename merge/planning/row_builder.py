@@ -16,7 +16,7 @@ from .names import Matched
 from .reference import Reference
 from .resolver import Resolver
 from .rows import Action, Ledger, Policies, Row, Skip
-from .tensor_rules import treatment
+from .tensor_rules import is_of_checker, treatment
 
 _FLOATING = frozenset(code for code, dtype in DTYPES.items() if dtype.kind == "float")
 _NONE: frozenset[int] = frozenset()
@@ -73,7 +73,8 @@ class RowBuilder:
         if self._policies.kept(name):
             return self._row(name, known, "copy", self._origin(name), tensors, "kept", known.dtype)
         if action == "copy":
-            return self._row(name, known, "copy", self._origin(name), tensors, reason, known.dtype)
+            dtype = self._dtype(known) if is_of_checker(name) and known.dtype in _FLOATING else known.dtype
+            return self._row(name, known, "copy", self._origin(name), tensors, reason, dtype)
         if None in tensors:
             absent = frozenset(source for source in self._reference.used(name) if tensors[source] is None)
             if absent:
@@ -223,7 +224,7 @@ class RowBuilder:
         self, name: str, known: TensorInfo, tensors: tuple[TensorInfo | None, ...], reason: str
     ) -> None:
         holders = [source for source, tensor in enumerate(tensors) if tensor]
-        if self._policies.missing == "average-present":
+        if self._policies.missing == "average-present" and not is_of_checker(name):
             self._row(name, known, "copy", Input(holders[0]), tensors, reason, known.dtype)
         else:
             self.ledger.skips += [Skip(source, name, f"{reason} that the output's model lacks") for source in holders]

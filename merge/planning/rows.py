@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
@@ -12,6 +13,29 @@ from ..program import Expression
 from ..recipe import Policy
 
 Action = Literal["merge", "average", "copy", "check"]
+
+
+class Scales(NamedTuple):
+    """The factors of a row's 8-bit floats, a tensor of its own in the output.
+
+    Attributes:
+        name, dtype, shape: Of that tensor.
+        block: Rows and columns of the entries that share a factor.
+        power_of_two: Whether every factor is one.
+        begin: Its place in the file of the row.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    block: tuple[int, int]
+    power_of_two: bool = False
+    begin: int = 0
+
+    @property
+    def is_single(self) -> bool:
+        """Whether one factor is for the whole tensor."""
+        return math.prod(self.shape) == 1
 
 
 class Row(NamedTuple):
@@ -25,6 +49,7 @@ class Row(NamedTuple):
         reason: Why it is not merged, or an empty string.
         file, begin: Place in the output: number of the file, offset within its data.
         asides: Source and tensor of statistics that are read as a whole.
+        scales: Where the outcome is written as 8-bit floats with factors.
     """
 
     name: str
@@ -37,6 +62,21 @@ class Row(NamedTuple):
     file: int = -1
     begin: int = 0
     asides: tuple[tuple[int, TensorInfo], ...] = ()
+    scales: Scales | None = None
+
+    @property
+    def outputs(self) -> list[tuple[str, str, tuple[int, ...]]]:
+        """Name, type and shape of what is written: the tensor, and its factors where it has some."""
+        if self.action == "check":
+            return []
+        own = self.name, self.dtype, self.shape
+        return [own, self.scales[:3]] if self.scales else [own]
+
+    def of_scales(self) -> Row:
+        """Return a row that stands for the factors where bytes are written."""
+        assert self.scales is not None  # noqa: S101 - asked of rows that have some
+        name, dtype, shape, *_ = self.scales
+        return self._replace(name=name, dtype=dtype, shape=shape, begin=self.scales.begin, scales=None)
 
 
 class Skip(NamedTuple):

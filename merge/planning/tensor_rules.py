@@ -5,13 +5,18 @@ from __future__ import annotations
 from typing import Literal
 
 from ..checkpoints.checkpoint import Source
+from ..checkpoints.components.part import SAFETY_CHECKER
+from ..checkpoints.components.quantised import stating
 from ..checkpoints.header import TensorInfo
-from ..checkpoints.scaled_layout import find_scaled, stated_quantisation
+from ..checkpoints.quantised import refuse_packed
+from ..checkpoints.scaled import scaled_below
+from ..checkpoints.scaled_layout import find_scaled, is_marker
+from ..diffusion.buffers import BUFFERS
 from ..dtypes import DTYPES
-from ..errors import MergeError
 
 Treatment = Literal["merge", "average", "copy"]
 
+_CHECKER = f"{SAFETY_CHECKER}."
 # BatchNorm's statistics are no parameters: a task vector of them means nothing, so they are averaged.
 _RUNNING_STATISTICS = ("running_mean", "running_var")
 # Floating buffers that are constants of the architecture. Some hold -inf, so arithmetic would spoil them.
@@ -24,17 +29,6 @@ _CONSTANTS = (
     "rotary_emb.inv_freq",
     "position_ids",
 )
-_PACKED = {
-    ".qweight": "GPTQ or AWQ",
-    ".qzeros": "GPTQ or AWQ",
-    ".absmax": "bitsandbytes",
-    ".quant_map": "bitsandbytes",
-    ".SCB": "bitsandbytes",
-    ".weight_scale_inv": "block-scaled 8-bit floats",
-    ".weight_scale": "scaled 8-bit floats",
-    ".weight_packed": "compressed-tensors",
-}
-_DEQUANTISE = "merge the unquantised checkpoints and quantise the result"
 
 
 def treatment(name: str, dtype: str, shape: tuple[int, ...]) -> tuple[Treatment, str]:
@@ -42,11 +36,20 @@ def treatment(name: str, dtype: str, shape: tuple[int, ...]) -> tuple[Treatment,
     kind = DTYPES[dtype].kind
     if kind != "float":
         return "copy", f"{'no arithmetic on' if kind == 'opaque' else kind} {dtype}"
+    if is_of_checker(name):
+        return "copy", "it is no part of what the model can do"
+    if is_marker(name):
+        return "copy", "marks weights with scales"
     if name.endswith(_RUNNING_STATISTICS):
         return "average", "BatchNorm statistics"
-    if name.endswith(_CONSTANTS) and not (name.endswith("attn.bias") and len(shape) < 2):
+    if (name.endswith(_CONSTANTS) and not (name.endswith("attn.bias") and len(shape) < 2)) or name in BUFFERS:
         return "copy", "constant buffer"
     return "merge", ""
+
+
+def is_of_checker(name: str) -> bool:
+    """Tell whether a tensor is one of a pipeline's safety checker, which stays as the output's model has it, or not."""
+    return name.startswith(_CHECKER)
 
 
 def is_buffer(tensor: TensorInfo) -> bool:
@@ -66,16 +69,6 @@ def refuse_quantised(source: Source) -> None:
         MergeError: Naming the scheme and the first such tensor.
     """
     find_scaled(source)  # says what is wrong with scales that could be applied otherwise
-    stated = stated_quantisation(source.config)
-    if stated is not None:
-        scheme = stated.get("quant_method", "an unnamed scheme")
-        raise _quantised(source, f"its config.json states quantised weights ({scheme})")
-    suffixes = tuple(_PACKED)
-    for name in source.tensors:
-        if name.endswith(suffixes):
-            scheme = _PACKED[name[name.rfind(".") :]]
-            raise _quantised(source, f"tensor '{name}' looks like packed weights ({scheme})")
-
-
-def _quantised(source: Source, what: str) -> MergeError:
-    return MergeError(what, where=source.location, hint=_DEQUANTISE)
+    for part in stating(source) if scaled_below(source) is None else ():
+        refuse_packed(part.source)
+    refuse_packed(source)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from ..card import MARK
 from ..checkpoints.checkpoint import OUR_KEY
-from ..checkpoints.companions import CARD, is_companion
+from ..checkpoints.companions import CARD, component_folders
 from ..checkpoints.remote.reference import is_url
 from ..checkpoints.resolve import local_path, open_checkpoint
 from ..checkpoints.staging import is_unfinished
+from ..checkpoints.target import entries, is_known
 from ..errors import MergeError, UsageError
 
 _LOCAL = re.compile(r"^\| [^|]* \| `(\.[^`]*)` \|", re.MULTILINE)
@@ -55,11 +57,12 @@ def read_finished(location: str) -> Finished:
     weights = _weights(location)
     card = path / CARD if path.is_dir() else path.with_name(f"{path.name}.md")
     text = _card(card)
-    names = {file.name: file for file in weights}
+    names = {file.relative_to(path).as_posix() if path.is_dir() else file.name: file for file in weights}
     left_out: list[str] = []
     if path.is_dir():
-        beside = {entry.name: entry for entry in sorted(path.iterdir()) if entry.name not in names}
-        names |= {name: entry for name, entry in beside.items() if _goes_along(entry)}
+        within = component_folders(path)
+        beside = {name: entry for name, entry in sorted(entries(path, "", within)) if name not in names}
+        names |= {name: entry for name, entry in beside.items() if _goes_along(name, entry, within)}
         left_out = [name for name in beside if name not in names]
     names = {name: file for name, file in names.items() if file != card} | {CARD: card}
     return Finished(path, names, left_out, sorted(set(_LOCAL.findall(text))))
@@ -76,8 +79,8 @@ def _weights(location: str) -> list[Path]:
         opened.close()
 
 
-def _goes_along(entry: Path) -> bool:
-    return entry.is_file() and (is_companion(entry.name) or entry.name.endswith(".safetensors.index.json"))
+def _goes_along(name: str, entry: Path, within: Sequence[str]) -> bool:
+    return entry.is_file() and not name.endswith(".safetensors") and is_known(name, within)
 
 
 def _card(path: Path) -> str:

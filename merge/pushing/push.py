@@ -87,7 +87,9 @@ def _has_token() -> bool:
 
 def _outdated(names: Sequence[str], finished: Finished) -> list[str]:
     """Return weights in the repository that the output lacks: left there, loaders might take them for its own."""
-    return sorted(name for name in names if "/" not in name and name.endswith(_WEIGHTS) and name not in finished.files)
+    folders = {name.rpartition("/")[0] for name in finished.files}
+    beside = (name for name in names if name.rpartition("/")[0] in folders)
+    return sorted(name for name in beside if name.endswith(_WEIGHTS) and name not in finished.files)
 
 
 def _commit(api: Any, request: Push, repository: str, finished: Finished, removed: Sequence[str]) -> Any:

@@ -9,11 +9,12 @@ from ..checkpoints.derived import TensorKey
 from ..checkpoints.header import TensorInfo
 from ..content_id import BLOCK_BYTES, checkpoint_id, tensor_digest
 from ..dtypes import DTYPES
+from ..planning.layout import nbytes_of
 from ..planning.rows import Row
 from .pieces import Piece, Span, moves_bytes
 from .worker import SpanDigests
 
-OUTPUT = -1
+OUTPUT, SCALES = -1, -2
 
 
 class Digests:
@@ -33,31 +34,39 @@ class Digests:
     def add(self, piece: Piece, digests: list[SpanDigests]) -> None:
         """Take the digests of a finished piece."""
         for span, lists in zip(piece, digests, strict=True):
-            for source, found in zip((*self._read(span), OUTPUT), lists, strict=True):
+            for source, found in zip(self._parts(span), lists, strict=True):
                 if span.last - span.first == 1:
                     self._add_blocks(span, source, found)
                 else:
                     self._whole[source].update(zip(self._names(span, source), found, strict=True))
 
-    def _read(self, span: Span) -> list[int]:
-        return [source for source, tensor in enumerate(self._rows[span.first].tensors) if tensor]
+    def _parts(self, span: Span) -> list[int]:
+        """Return the sources that a span reads, and what it writes."""
+        row = self._rows[span.first]
+        read = [source for source, tensor in enumerate(row.tensors) if tensor]
+        return [*read, OUTPUT, SCALES] if row.scales else [*read, OUTPUT]
 
     def _names(self, span: Span, source: int) -> list[str]:
         rows = self._rows[span.first : span.last]
+        if source == SCALES:
+            return [row.scales.name for row in rows if row.scales]
         return [row.name for row in rows] if source == OUTPUT else [row.tensors[source].name for row in rows]  # type: ignore[union-attr]
 
     def _add_blocks(self, span: Span, source: int, found: list[bytes]) -> None:
         row = self._rows[span.first]
         first = span.start * _bits(row, source) // 8 // BLOCK_BYTES
-        blocks = self._blocks.setdefault((source, self._names(span, source)[0]), {})
+        name, owner = self._names(span, source)[0], OUTPUT if source == SCALES else source
+        blocks = self._blocks.setdefault((owner, name), {})
         blocks.update(enumerate(found, start=first))
 
     def counts(self, piece: Piece) -> list[list[int]]:
         """Return how many digests every source of every span has, for reading a journal."""
-        return [[self._count(span, source) for source in (*self._read(span), OUTPUT)] for span in piece]
+        return [[self._count(span, source) for source in self._parts(span)] for span in piece]
 
     def _count(self, span: Span, source: int) -> int:
         row = self._rows[span.first]
+        if source == SCALES and row.scales is not None:
+            return -(-nbytes_of(row.scales.dtype, row.scales.shape) // BLOCK_BYTES)
         if span.last - span.first > 1:
             return span.last - span.first
         if source == OUTPUT and row.expression is None:
@@ -93,9 +102,8 @@ class Digests:
 
     def output_id(self) -> str:
         """Return the content id of the output."""
-        written = [row for row in self._rows if row.action != "check"]
-        tensors = [TensorInfo(row.name, row.dtype, row.shape, 0, 0, 0) for row in written]
-        return checkpoint_id(tensors, self._all(OUTPUT, [row.name for row in written]))
+        tensors = [TensorInfo(*output, 0, 0, 0) for row in self._rows for output in row.outputs]
+        return checkpoint_id(tensors, self._all(OUTPUT, [tensor.name for tensor in tensors]))
 
 
 def _tensor(row: Row, source: int) -> TensorInfo | None:
@@ -107,5 +115,5 @@ def _tensor(row: Row, source: int) -> TensorInfo | None:
 def _bits(row: Row, source: int) -> int:
     if moves_bytes(row):
         return 8
-    tensor = row.tensors[source] if source != OUTPUT else None
+    tensor = row.tensors[source] if source >= 0 else None
     return DTYPES[tensor.dtype if tensor else row.dtype].bits

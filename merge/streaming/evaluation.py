@@ -19,6 +19,7 @@ from ..reduction import Reduction
 from .compiled import MOST_INPUTS
 from .context import Block, BlockContext, Results
 from .cpu_backend import COMPILED_TYPES
+from .narrowing import narrows
 from .pieces import portion, unit
 from .reductions import Reducer
 from .shortage import bytes_needed, is_shortage
@@ -74,15 +75,21 @@ class Evaluator:
         with _Naming(row):
             return self._value(row.expression, row, raws, block)
 
-    def fill(self, out: Buffer, row: Row, raws: Raws, block: Block) -> None:
+    def fill(self, out: Buffer, row: Row, raws: Raws, block: Block) -> int:
         """Write the outcome of one block, rounded to the row's type, to a buffer of its length.
+
+        Returns:
+            How many of its numbers became 0, where the type's range is narrower than an input's; else 0.
 
         Raises:
             MergeError: When the method fails, naming the tensor.
             ShortageError: The backend's memory does not suffice.
         """
         with self._admitted(row, block):
-            self._backend.store(self.evaluate(row, raws, block), row.dtype, out)
+            outcome = self.evaluate(row, raws, block)
+            before = self._backend.nonzeros(outcome) if narrows(row) else 0
+            self._backend.store(outcome, row.dtype, out)
+            return before - self._backend.nonzeros_in(out, row.dtype) if before else 0
 
     def _admitted(self, row: Row, block: Block) -> AbstractContextManager[None]:
         """Wait until there is memory for a block on the backend, where that is limited."""

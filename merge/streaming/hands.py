@@ -26,12 +26,14 @@ class Finished(NamedTuple):
         digests: The digests of its spans.
         records: What methods noted, by name of the tensor.
         shortages: The other ways that were resorted to where memory ran short; see `merge.streaming.ways`.
+        vanished: How many numbers became 0 in a type that cannot hold them; see `merge.streaming.narrowing`.
     """
 
     number: int
     digests: list[SpanDigests]
     records: dict[str, dict[str, Any]]
     shortages: list[str]
+    vanished: dict[str, int]
 
 
 class Hands(Protocol):
@@ -118,7 +120,8 @@ class ThreadHands:
     def _announce(self, pieces: Sequence[Numbered]) -> None:
         """Tell sources elsewhere what will be read, in order."""
         rows = [row for _, piece in pieces for span in piece for row in self._plan.rows[span.first : span.last]]
-        announce(rows, self._plan.sources, again=self._rounds.read_again)
+        twice = any(row.scales and row.scales.is_single for row in rows)  # its largest number is looked for first
+        announce(rows, self._plan.sources, again=self._rounds.read_again or twice)
 
 
 def _one_thread_per_matrix(plan: Plan) -> AbstractContextManager[Any]:

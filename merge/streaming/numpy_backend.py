@@ -107,6 +107,19 @@ class NumpyBackend:
         bad = np.flatnonzero(~np.isfinite(values))
         return int(bad[0]) if len(bad) else None
 
+    def count_nonfinite(self, raw: Buffer, dtype: str) -> int:
+        """Return how many numbers in a byte buffer are infinite or NaN."""
+        return int(np.count_nonzero(~np.isfinite(np.frombuffer(raw, numpy_dtype(dtype)))))
+
+    def nonzeros(self, array: Any) -> int:
+        """Return how many numbers of an array are not 0."""
+        return int(np.count_nonzero(array))
+
+    def nonzeros_in(self, raw: Buffer, dtype: str) -> int:
+        """Return how many numbers in a byte buffer, of 8 or 16 bits each, are not 0."""
+        bits = np.frombuffer(raw, _UNSIGNED[DTYPES[dtype].bits // 8])
+        return int(np.count_nonzero(bits << 1))  # without the sign, since -0 is 0 too
+
     def widened(self, array: Any, bits: int) -> Any:
         """Return the numbers as floats of 32 or 64 bits."""
         return array.astype(np.float64 if bits == 64 else np.float32, copy=False)

@@ -50,7 +50,7 @@ def widest(row: Row) -> int:
 
 def moves_bytes(row: Row) -> bool:
     """Tell whether a row only moves bytes: a copy without a cast, or a check."""
-    if isinstance(row.expression, Call):
+    if isinstance(row.expression, Call) or row.scales is not None:
         return False
     if row.expression is None:
         return True
@@ -73,12 +73,25 @@ def portion(row: Row) -> Access:
 def unit(row: Row) -> int:
     """Return the entries of the smallest portion that a row is computed in; only the last one may be smaller."""
     access = portion(row)
-    if access == "flat":
-        return BLOCK_ELEMENTS
     if access == "whole":
         return max(1, math.prod(row.shape))
     length = max(1, row.shape[-1] if row.shape else 1)
-    return max(1, BLOCK_ELEMENTS // length) * length
+    smallest = BLOCK_ELEMENTS if access == "flat" else max(1, BLOCK_ELEMENTS // length) * length
+    together = band(row)
+    return smallest if together % smallest == 0 else together
+
+
+def band(row: Row) -> int:
+    """Return the entries of which a chunk has a whole number, so that its scales follow from it alone.
+
+    Those are the rows of one row of blocks; of several matrices whose last blocks are cut off, one matrix.
+    """
+    if row.scales is None or row.scales.is_single:
+        return 0
+    rows, columns = (1, *row.shape)[-2:]
+    height = row.scales.block[0]
+    ragged = len(row.shape) > 2 and rows % height != 0
+    return max(1, (rows if ragged else min(height, rows)) * columns)
 
 
 def cut(rows: Sequence[Row]) -> list[Piece]:
@@ -90,7 +103,8 @@ def cut(rows: Sequence[Row]) -> list[Piece]:
     room = PIECE_ELEMENTS
     for span in _spans(rows):
         start = span.start
-        divisible = span.last - span.first == 1 and portion(rows[span.first]) == "flat"
+        alone = span.last - span.first == 1 and rows[span.first].scales is None
+        divisible = alone and portion(rows[span.first]) == "flat"
         if pieces[-1] and file_of(pieces[-1], rows) != file_of([span], rows):
             room = 0
         while start < span.stop:
@@ -148,6 +162,8 @@ def _adjacent(row: Row, following: Row) -> bool:
     """Tell whether two rows can be processed as one: the same arithmetic, side by side everywhere."""
     same = row.expression is following.expression and row.dtype == following.dtype and row.file == following.file
     if not same or following.expression is None or isinstance(following.expression, Input):
+        return False
+    if row.scales or following.scales or row.begin + math.prod(row.shape) * width(row) != following.begin:
         return False
     for tensor, next_tensor in zip(row.tensors, following.tensors, strict=True):
         if tensor is None or next_tensor is None:

@@ -112,6 +112,20 @@ class TorchBackend:
         found: int | None = self._host.first_nonfinite(raw, dtype)
         return found
 
+    def count_nonfinite(self, raw: Buffer, dtype: str) -> int:
+        """Return how many numbers in a byte buffer are infinite or NaN."""
+        count: int = self._host.count_nonfinite(raw, dtype)
+        return count
+
+    def nonzeros(self, array: Any) -> int:
+        """Return how many numbers of an array are not 0."""
+        return int(self._torch.count_nonzero(array))
+
+    def nonzeros_in(self, raw: Buffer, dtype: str) -> int:
+        """Return how many numbers in a byte buffer are not 0. Runs on the CPU."""
+        count: int = self._host.nonzeros_in(raw, dtype)
+        return count
+
     def widened(self, array: Any, bits: int) -> Any:
         """Return the numbers as floats of 32 or 64 bits."""
         return array.to(self._torch.float64 if bits == 64 else self._torch.float32)

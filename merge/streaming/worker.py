@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from ..checkpoints.checkpoint import Source
 from ..checkpoints.files import Buffer
+from ..checkpoints.header import TensorInfo
 from ..content_id import BlockHasher, digest
 from ..dtypes import DTYPES
 from ..errors import MergeError
@@ -16,13 +17,17 @@ from ..planning.tensor_rules import is_constant
 from ..program import Input, calls
 from .context import Block, ResultKey, Results, result_key
 from .evaluation import Evaluator, Raws
-from .pieces import BLOCK_ELEMENTS, Piece, Span, elements, moves_bytes, unit, widest
+from .narrowing import LARGEST
+from .pieces import BLOCK_ELEMENTS, Piece, Span, band, elements, moves_bytes, unit, widest
 from .reductions import Reducer
+from .scaled_work import ScaledWork
 from .sink import Sink
 from .stopwatch import Stopwatch
 from .ways import Ways
 
-SpanDigests = list[list[bytes]]  # per source that the span reads, then the output
+SpanDigests = list[list[bytes]]  # per source that the span reads, then the output, then its scales where it has some
+Readers = Mapping[int, Callable[[TensorInfo, int, Buffer], None]]
+_NO_READERS: Readers = {}
 
 
 class Processed(NamedTuple):
@@ -32,11 +37,13 @@ class Processed(NamedTuple):
         digests: The digests of its spans.
         records: What methods noted, by name of the tensor.
         shortages: The other ways that were resorted to, here or in a reduction before, where memory ran short.
+        vanished: How many numbers became 0 in a type that cannot hold them, by the type.
     """
 
     digests: list[SpanDigests]
     records: dict[str, dict[str, Any]]
     shortages: list[str]
+    vanished: dict[str, int]
 
 
 class CancelledError(Exception):
@@ -58,7 +65,7 @@ class Setting(NamedTuple):
     watch: Stopwatch
 
 
-class _Chunk(NamedTuple):
+class Chunk(NamedTuple):
     """Consecutive elements of one row, or whole rows; `rows` has the number of elements of each."""
 
     row: int
@@ -77,6 +84,7 @@ class Worker:
 
     def __init__(self, setting: Setting, backend: Any) -> None:
         self._setting, self._backend = setting, backend
+        self._vanished: dict[str, int] = {}
         self._ways = Ways(backend, lambda own: Evaluator(own, setting.results, setting.seed, setting.sources))
 
     def process(self, piece: Piece) -> Processed:
@@ -87,7 +95,8 @@ class Worker:
         """
         with self._setting.watch.working.timed(0):
             digests = [self._process_span(span) for span in piece]
-        return Processed(digests, self._ways.taken_records(), self._ways.taken_shortages())
+        vanished, self._vanished = self._vanished, {}
+        return Processed(digests, self._ways.taken_records(), self._ways.taken_shortages(), vanished)
 
     def reduce(self, piece: Piece, reducers: Mapping[ResultKey, Reducer]) -> dict[ResultKey, Any]:
         """Show this piece to every unfinished reducer; they all belong to one reduction of one call."""
@@ -115,49 +124,54 @@ class Worker:
     def _blocks(self, span: Span, evaluator: Evaluator, most: int | None) -> Iterator[tuple[Row, Raws, Block]]:
         """Read a span chunk by chunk and yield its blocks."""
         row = self._setting.rows[span.first]
-        for chunk in self._chunks(span):
-            raws = self._read_all(row, chunk, hashers=None)
+        for chunk in self.chunks(span):
+            raws = self.read_all(row, chunk, hashers=None)
             for block in evaluator.blocks(row, chunk.row, chunk.first, chunk.length, most):
                 yield row, raws, block
 
-    def _chunks(self, span: Span) -> Iterator[_Chunk]:
+    def chunks(self, span: Span) -> Iterator[Chunk]:
         """Cut a span into chunks that fit the buffers: pieces of one row, or as many whole small rows as fit."""
         rows = self._setting.rows
         limit = self._limit(rows[span.first])
         if span.last - span.first == 1:
             for start in range(span.start, span.stop, limit):
-                yield _Chunk(span.first, start, min(limit, span.stop - start), ())
+                yield Chunk(span.first, start, min(limit, span.stop - start), ())
             return
         parts: list[int] = []
         first, total = span.first, 0
         for number in range(span.first, span.last):
             count = elements(rows[number])
             if total + count > limit:
-                yield _Chunk(first, 0, total, parts)
+                yield Chunk(first, 0, total, parts)
                 first, parts, total = number, [], 0
             parts.append(count)
             total += count
-        yield _Chunk(first, 0, total, parts)
+        yield Chunk(first, 0, total, parts)
 
     def _limit(self, row: Row) -> int:
         """Return the elements of a chunk: whole units, so many that the bytes are the same for every width."""
         blocks = self._setting.chunk_elements * 2 // widest(row) // BLOCK_ELEMENTS
-        return max(1, max(1, blocks) * BLOCK_ELEMENTS // unit(row)) * unit(row)
+        step = max(unit(row), band(row))
+        return max(1, max(1, blocks) * BLOCK_ELEMENTS // step) * step
 
     def _process_span(self, span: Span) -> SpanDigests:
         row = self._setting.rows[span.first]
+        if row.scales is not None:
+            return ScaledWork(row, self._setting.sources, self).process(span)
         read = [source for source, tensor in enumerate(row.tensors) if tensor]
         single = span.last - span.first == 1
         hashers: dict[int, Any] = {source: BlockHasher() if single else _RowHasher() for source in (*read, -1)}
-        for chunk in self._chunks(span):
+        for chunk in self.chunks(span):
             row = self._setting.rows[chunk.row]
-            raws = self._read_all(row, chunk, hashers)
+            raws = self.read_all(row, chunk, hashers)
             if row.expression is not None:
-                self._write(row, chunk, self._checked_outcome(row, chunk, raws), hashers[-1])
+                self.write(row, chunk, self.outcome(row, chunk, raws), hashers[-1])
         return [hashers[source].finish() for source in (*read, -1)]
 
-    def _read_all(self, row: Row, chunk: _Chunk, hashers: Mapping[int, Any] | None) -> dict[int, Buffer]:
-        """Read the chunk of every source into its buffer and hash it."""
+    def read_all(
+        self, row: Row, chunk: Chunk, hashers: Mapping[int, Any] | None, readers: Readers = _NO_READERS
+    ) -> dict[int, Buffer]:
+        """Read the chunk of every source into its buffer and hash it; ``readers`` say how, of sources of their own."""
         if self._setting.stop.is_set():
             raise CancelledError
         raws = {}
@@ -171,7 +185,7 @@ class Worker:
             size = chunk.length * bits // 8
             size = min(size, tensor.nbytes - chunk.first) if moves_bytes(row) else size
             raw = self._backend.raw(source, size)
-            self._setting.sources[source].read_into(tensor, chunk.first * bits // 8, raw)
+            readers.get(source, self._setting.sources[source].read_into)(tensor, chunk.first * bits // 8, raw)
             total += size
             if hashers is not None:
                 hashers[source].update(raw, *_part_bytes(chunk, bits))
@@ -179,16 +193,19 @@ class Worker:
         self._setting.advance(total if hashers is not None else 0, 0)
         return raws
 
-    def _checked_outcome(self, row: Row, chunk: _Chunk, raws: Mapping[int, Buffer]) -> Buffer:
+    def outcome(self, row: Row, chunk: Chunk, raws: Mapping[int, Buffer]) -> Buffer:
         """Return the output bytes of a chunk, refusing what is not finite in the inputs or the outcome."""
         summed = self._ways.first.weighted_sum(row, chunk.row, raws)
-        for source, raw in raws.items():
-            if summed is None or source not in summed.checked:
-                self._check_finite(raw, row, chunk, source)
+        unseen = raws if summed is None else {key: raw for key, raw in raws.items() if key not in summed.checked}
+        self.check_finite(unseen, row, chunk)
         return self._outcome(row, chunk, raws) if summed is None else summed.out
 
-    def _check_finite(self, raw: Buffer, row: Row, chunk: _Chunk, source: int) -> None:
+    def check_finite(self, raws: Mapping[int, Buffer], row: Row, chunk: Chunk) -> None:
         """Refuse infinities and NaN in what is merged or copied; masks may hold them, and unused tensors."""
+        for source, raw in raws.items():
+            self._check_finite(raw, row, chunk, source)
+
+    def _check_finite(self, raw: Buffer, row: Row, chunk: Chunk, source: int) -> None:
         tensor = row.tensors[source]
         if self._setting.allow_nonfinite or tensor is None or row.expression is None:
             return
@@ -209,7 +226,7 @@ class Worker:
     def _is_copied(row: Row, source: int) -> bool:
         return isinstance(row.expression, Input) and row.expression.source == source
 
-    def _name_at(self, chunk: _Chunk, position: int, source: int | None = None) -> str:
+    def _name_at(self, chunk: Chunk, position: int, source: int | None = None) -> str:
         """Return the name of the tensor that holds this element of a chunk."""
         number = chunk.row
         for count in chunk.parts:
@@ -221,30 +238,35 @@ class Worker:
         tensor = row.tensors[source] if source is not None else None
         return tensor.name if tensor else row.name
 
-    def _outcome(self, row: Row, chunk: _Chunk, raws: Mapping[int, Buffer]) -> Buffer:
+    def _outcome(self, row: Row, chunk: Chunk, raws: Mapping[int, Buffer]) -> Buffer:
         """Return the output bytes of a chunk."""
         if moves_bytes(row) and isinstance(row.expression, Input):
             return raws.get(row.expression.source, memoryview(b""))  # a longer one of another model is still read
         width = DTYPES[row.dtype].bits // 8
         out: Buffer = self._backend.raw("out", chunk.length * width)
 
-        def compute(evaluator: Evaluator, most: int | None) -> None:
-            for block in evaluator.blocks(row, chunk.row, chunk.first, chunk.length, most):
-                evaluator.fill(out[block.offset * width : (block.offset + block.length) * width], row, raws, block)
+        def compute(evaluator: Evaluator, most: int | None) -> int:
+            blocks = evaluator.blocks(row, chunk.row, chunk.first, chunk.length, most)
+            ends = ((block.offset * width, (block.offset + block.length) * width, block) for block in blocks)
+            return sum(evaluator.fill(out[start:stop], row, raws, block) for start, stop, block in ends)
 
-        self._ways.run(compute)
+        if vanished := self._ways.run(compute):
+            self._vanished[row.dtype] = self._vanished.get(row.dtype, 0) + vanished
         if not self._setting.allow_nonfinite:
             position = self._backend.first_nonfinite(out, row.dtype)
             if position is not None:
-                raise self._overflow(self._name_at(chunk, position), row.dtype)
+                raise self._overflow(self._name_at(chunk, position), row.dtype, out)
         return out
 
-    @staticmethod
-    def _overflow(name: str, dtype: str) -> MergeError:
-        largest = f"the result of tensor '{name}' is beyond the largest {dtype} number"
-        return MergeError(largest, hint="choose a wider --dtype, or --allow-nonfinite writes it as infinity or NaN")
+    def _overflow(self, name: str, dtype: str, out: Buffer) -> MergeError:
+        count = self._backend.count_nonfinite(out, dtype)
+        largest = f"{dtype} number{f', {LARGEST[dtype]}' if dtype in LARGEST else ''}"
+        what = f"the result of tensor '{name}' is beyond the largest {largest} ({count:,} such in the part at hand)"
+        wider = f"choose a wider --dtype, or --keep '{name}' takes it from the base"
+        return MergeError(what, hint=f"{wider}; --allow-nonfinite writes infinity or NaN")
 
-    def _write(self, row: Row, chunk: _Chunk, out: Buffer, hasher: Any) -> None:
+    def write(self, row: Row, chunk: Chunk, out: Buffer, hasher: Any) -> None:
+        """Write the output bytes of a chunk and hash them."""
         bits = 8 if moves_bytes(row) else DTYPES[row.dtype].bits
         hasher.update(out, *_part_bytes(chunk, bits))
         began = self._setting.watch.writing.begin()
@@ -268,5 +290,5 @@ class _RowHasher:
         return self._digests
 
 
-def _part_bytes(chunk: _Chunk, bits: int) -> list[int]:
+def _part_bytes(chunk: Chunk, bits: int) -> list[int]:
     return [count * bits // 8 for count in chunk.parts]

@@ -131,7 +131,7 @@ WRAPPED = {
     ),
     "more than tensors": (
         lambda state: state | {"version": "1", 5: torch.ones(2)},
-        ["'version' (a str)", "'5' (a tensor)"],
+        ["'version' (a str)", "'5' (a tensor of 8 bytes)"],
     ),
 }
 

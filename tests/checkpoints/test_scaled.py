@@ -18,6 +18,7 @@ from merge.plan import make_plan
 from merge.recipe import Merge, Model, Recipe
 
 BLOCKS = CONFIG["quantization_config"]
+PLAIN = ("--dtype", "bfloat16")
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def read(source, name: str, offset: int, size: int) -> bytes:
 def test_values_are_the_exact_products_rounded_once(cli, tmp_path, scale_type, apart):
     state = random_scaled(3, scale_type)
     model = save_model(tmp_path / "model", state, apart=apart)
-    assert cli("cast", model, "-o", tmp_path / "out").code == 0
+    assert cli("cast", model, "-o", tmp_path / "out", *PLAIN).code == 0
     assert_same(load(tmp_path / "out"), plain(state))
 
 
@@ -66,7 +67,7 @@ def test_a_product_that_two_roundings_would_spoil(cli, tmp_path):
         "w.weight_scale_inv": torch.tensor([[(1 + 2**-8 + 2**-25) / 1.125]], dtype=torch.float64),
     }
     model = save_model(tmp_path / "model", state)
-    assert cli("cast", model, "-o", tmp_path / "out").code == 0
+    assert cli("cast", model, "-o", tmp_path / "out", *PLAIN).code == 0
     product = float(state["w.weight_scale_inv"]) * 1.125
     assert product > 1 + 2**-8
     assert torch.tensor(product).item() == 1 + 2**-8
@@ -93,7 +94,7 @@ def test_blocks_of_any_size(cli, tmp_path, block):
     state = random_scaled(4, block=block)
     config = {**CONFIG, "quantization_config": {**BLOCKS, "weight_block_size": list(block)}}
     model = save_model(tmp_path / "model", state, config)
-    assert cli("cast", model, "-o", tmp_path / "out").code == 0
+    assert cli("cast", model, "-o", tmp_path / "out", *PLAIN).code == 0
     assert_same(load(tmp_path / "out"), plain(state, block))
 
 
@@ -118,7 +119,7 @@ def test_one_scale_for_a_whole_matrix(cli, tmp_path):
     state = {f"{n}.weight": w for n, w in weights.items()} | {f"{n}.weight_scale": s for n, s in scales.items()}
     config = {**CONFIG, "quantization_config": {"quant_method": "fp8", "activation_scheme": "dynamic"}}
     model = save_model(tmp_path / "model", state, config)
-    assert cli("cast", model, "-o", tmp_path / "out").code == 0
+    assert cli("cast", model, "-o", tmp_path / "out", *PLAIN).code == 0
     wanted = {f"{n}.weight": nearest(w.double() * scales[n].double()) for n, w in weights.items()}
     assert_same(load(tmp_path / "out"), wanted)
 
@@ -128,7 +129,7 @@ def test_experts_in_one_tensor_have_blocks_of_their_own(cli, tmp_path):
     weight = (torch.randn(3, 130, 200, generator=generator) * 50).to(torch.float8_e4m3fn)
     scale = torch.rand(3, 2, 2, generator=generator)
     model = save_model(tmp_path / "model", {"experts.up": weight, "experts.up_scale_inv": scale})
-    assert cli("cast", model, "-o", tmp_path / "out").code == 0
+    assert cli("cast", model, "-o", tmp_path / "out", *PLAIN).code == 0
     wanted = torch.stack([nearest(exact(one, its)) for one, its in zip(weight, scale, strict=True)])
     assert_same(load(tmp_path / "out"), {"experts.up": wanted})
 
@@ -136,7 +137,7 @@ def test_experts_in_one_tensor_have_blocks_of_their_own(cli, tmp_path):
 def test_a_float16_model_stays_one(cli, tmp_path):
     state = random_scaled(6)
     model = save_model(tmp_path / "model", state, {**CONFIG, "torch_dtype": "float16"})
-    assert cli("cast", model, "-o", tmp_path / "out").code == 0
+    assert cli("cast", model, "-o", tmp_path / "out", "--dtype", "float16").code == 0
     wanted = exact(state["a.weight"], state["a.weight_scale_inv"]).half()
     assert torch.equal(load(tmp_path / "out")["a.weight"], wanted)
 
@@ -144,7 +145,7 @@ def test_a_float16_model_stays_one(cli, tmp_path):
 @pytest.mark.parametrize(("method", "more"), [("soup", ()), ("ties", ("--density", "0.4")), ("slerp", ())])
 def test_merges_equal_those_of_dequantised_models(cli, family, dequantised, tmp_path, method, more):
     base = ("--base", family[0]) if method == "ties" else ()
-    assert cli(method, *family[1:], *base, *more, "-o", tmp_path / "ours").code == 0
+    assert cli(method, *family[1:], *base, *more, *PLAIN, "-o", tmp_path / "ours").code == 0
     assert cli(method, *dequantised, *base, *more, "-o", tmp_path / "theirs").code == 0
     assert_same(load(tmp_path / "ours"), load(tmp_path / "theirs"))
 
@@ -173,7 +174,7 @@ def test_a_plain_base_goes_with_scaled_models(cli, family, tmp_path):
 
 
 def test_the_output_says_nothing_of_quantisation(cli, family, tmp_path):
-    result = cli("soup", *family[1:], "-o", tmp_path / "out")
+    result = cli("soup", *family[1:], "-o", tmp_path / "out", *PLAIN)
     assert result.code == 0
     assert "8-bit floats with scales" in result.out
     assert "twice the room" in result.out
@@ -183,7 +184,7 @@ def test_the_output_says_nothing_of_quantisation(cli, family, tmp_path):
 
 
 def test_the_output_is_verified(cli, family, tmp_path):
-    assert cli("soup", *family[1:], "-o", tmp_path / "out").code == 0
+    assert cli("soup", *family[1:], "-o", tmp_path / "out", *PLAIN).code == 0
     assert cli("verify", tmp_path / "out").code == 0
     state = random_scaled(1)
     state["a.weight_scale_inv"][0, 0] *= 2
@@ -204,7 +205,7 @@ def test_inspect_and_diff_see_the_values(cli, family, dequantised, tmp_path):
 
 
 def test_the_plan_counts_the_bytes_that_are_read(cli, family, tmp_path):
-    plan = json.loads(cli("soup", *family[1:], "-o", tmp_path / "out", "--dry-run", "--json").out)
+    plan = json.loads(cli("soup", *family[1:], "-o", tmp_path / "out", "--dry-run", "--json", *PLAIN).out)
     states = [random_scaled(1), random_scaled(2, torch.bfloat16)]
     stored = sum(tensor.nbytes for state in states for tensor in state.values())
     assert plan["bytes_read"] == stored
@@ -216,7 +217,7 @@ def test_the_plan_counts_the_bytes_that_are_read(cli, family, tmp_path):
 def test_a_bare_file_needs_no_configuration(cli, tmp_path):
     state = random_scaled(8)
     save(tmp_path / "model.st", state)
-    assert cli("cast", tmp_path / "model.st", "-o", tmp_path / "out.st").code == 0
+    assert cli("cast", tmp_path / "model.st", "-o", tmp_path / "out.st", *PLAIN).code == 0
     assert_same(load(tmp_path / "out.st"), plain(state))
 
 
@@ -270,7 +271,7 @@ def test_parts_of_a_model_state_blocks_and_types(cli, tmp_path):
     state, block = random_scaled(6, block=(64, 100)), [64, 100]
     part = {"dtype": "float16", "hidden_size": 4, "quantization_config": {**BLOCKS, "weight_block_size": block}}
     model = save_model(tmp_path / "model", state, {"model_type": "tiny", "text_config": part})
-    assert cli("cast", model, "-o", tmp_path / "out").code == 0
+    assert cli("cast", model, "-o", tmp_path / "out", "--dtype", "float16").code == 0
     wanted = exact(state["a.weight"], state["a.weight_scale_inv"], (64, 100)).half()
     assert torch.equal(load(tmp_path / "out")["a.weight"], wanted)
     config = json.loads((tmp_path / "out" / "config.json").read_text())
@@ -311,7 +312,7 @@ def test_an_adapter_is_baked_into_a_scaled_base(cli, tmp_path):
     save(tmp_path / "adapter" / "adapter_model.safetensors", factors)
     config = {"peft_type": "LORA", "r": 2, "lora_alpha": 2, "target_modules": ["a"], "base_model_name_or_path": "x"}
     (tmp_path / "adapter" / "adapter_config.json").write_text(json.dumps(config))
-    assert cli("cast", f"{base}+{tmp_path / 'adapter'}", "-o", tmp_path / "out").code == 0
+    assert cli("cast", f"{base}+{tmp_path / 'adapter'}", "-o", tmp_path / "out", *PLAIN).code == 0
     added = factors["base_model.model.a.lora_B.weight"] @ factors["base_model.model.a.lora_A.weight"]
     wanted = plain(state)["a.weight"].float() + added
     assert (load(tmp_path / "out")["a.weight"].float() - wanted).abs().max() < 0.05

@@ -333,7 +333,7 @@ def test_applying_scales_is_work_of_its_own(tmp_path):
     plan = make_plan(recipe_of("soup", one))
     try:
         assert estimate(plan, RunSettings(), Rates({})).works.computing.kind == (
-            "computing soup on cpu in BF16 (from 8 bits)"
+            "computing soup on cpu in BF16 (from 8 bits), to 8 bits"
         )
     finally:
         plan.close()
