@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -107,17 +106,12 @@ def _value(text: str, kind: type) -> Any:
     """Return a value in the type of an option, or the text where it is none, which its check refuses."""
     if kind is bool:
         return {"true": True, "false": False}.get(text.lower(), text)
+    if kind is str:
+        return text
     try:
-        number = float(text)
+        return int(text) if kind is int else float(text)
     except ValueError:
         return text
-    return (
-        text
-        if kind is str
-        else int(number)
-        if kind is int and math.isfinite(number) and number == int(number)
-        else number
-    )
 
 
 def perform(request: Request, flags: MergeFlags) -> None:

@@ -15,7 +15,7 @@ from ...engine import Outcome, RunSettings, run
 from ...errors import MergeError
 from ...planning.rows import Row
 from ..low_rank.collecting import FactorCollector, Kept
-from ..low_rank.factorising import EXACT_SIDE
+from ..low_rank.device import factorising_device
 from ..low_rank.sink import WholeSink
 from ..low_rank.spool import Spool
 from .choosing import Chosen
@@ -55,7 +55,8 @@ def measure(
         MergeError: A tensor cannot be read or is not finite.
         UsageError: There is no such device.
     """
-    device = _device(settings.device, chosen)
+    sides = (min(matrix_shape(module.kind, module.shape)) for module in chosen.modules.values())
+    device = factorising_device(settings.device, sides)
     layers: dict[str, list[tuple[str, Module]]] = {}
     for key, module in chosen.modules.items():
         layers.setdefault(module.tensor, []).append((key, module))
@@ -122,21 +123,3 @@ def _unlike(difference: Difference, chosen: Chosen, outcome: Outcome) -> dict[st
         if one != outcome.digests.of(difference.tuned_position, tuned.name):
             found[row.name] = None
     return found
-
-
-def _device(device: str, chosen: Chosen) -> str:
-    """Return where matrices are factorised: on a GPU where there is one and some matrix is worth it, or as asked."""
-    if device == "auto":
-        sides = (min(matrix_shape(module.kind, module.shape)) for module in chosen.modules.values())
-        if max(sides, default=0) <= EXACT_SIDE:
-            return "cpu"
-        import torch
-
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device == "cpu":
-        return device
-    from ...streaming.gpus import gpu_names, load_solvers
-
-    name = gpu_names(device)[0]
-    load_solvers(name)
-    return name

@@ -8,7 +8,7 @@ from ...checkpoints.address import OutputPath, settled
 from ...checkpoints.destination import destination
 from ...errors import UsageError
 from ...planning.layout import is_single_file
-from ..low_rank.factorising import EXACT_SIDE
+from ..low_rank.device import factorising_device
 from ..low_rank.writing import intended
 from .planned import planned
 from .request import Request
@@ -40,20 +40,8 @@ def check_output(
 
 
 def device_of(united: United, request: Request, device: str) -> str:
-    """Return where matrices are factorised: on a GPU where there is one and some matrix is worth it, or as asked."""
-    if device == "cpu" or request.is_sum:
+    """Return where matrices are factorised; sums of products are cut without any."""
+    if request.is_sum:
         return "cpu"
-    if device == "auto":
-        shapes = map(united.shape_of, united.addends)
-        if max((min(shape[0], prod(shape[1:])) for shape in shapes), default=0) <= EXACT_SIDE:
-            return "cpu"
-        import torch
-
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        if device == "cpu":
-            return device
-    from ...streaming.gpus import gpu_names, load_solvers
-
-    name = gpu_names(device)[0]
-    load_solvers(name)
-    return name
+    shapes = map(united.shape_of, united.addends)
+    return factorising_device(device, (min(shape[0], prod(shape[1:])) for shape in shapes))

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from ...checkpoints.checkpoint import OUR_KEY, FileCheckpoint
-from ...checkpoints.header import TensorInfo
+from ...checkpoints.checkpoint import FileCheckpoint
 from ...checkpoints.strength import FULL, Strength
-from ...content_id import checkpoint_id, tensor_digests
 from ...documents import VerifyDocument
 from ...engine import RunSettings
 from ...errors import MergeError, UsageError
 from ...section import Section
+from ..low_rank.comparing import compare
 from ..low_rank.truncation import Truncation
-from ..low_rank.writing import AdapterTensor
 from .describing import KEY, member_id
 from .request import Request
 from .running import made_again
@@ -34,41 +31,12 @@ def verify_joined(out: FileCheckpoint, section: Section, folder: Path | None, se
     Raises:
         MergeError: An input cannot be read any more, or the card was changed.
     """
-    from ...verify import PROVES
-
     try:
         with made_again(read_card(section, folder), settings) as (united, made):
-            infos = [_info(tensor) for tensor in made.tensors]
-            read = {tensor.name: tensor.read for tensor in made.tensors}
-            repeated = tensor_digests(infos, lambda tensor, offset, buffer: read[tensor.name](offset, buffer))
             locations = [member.location for member in united.members]
-            input_ids = [member_id(member) for member in united.members]
+            return compare(out, made.tensors, locations, [member_id(member) for member in united.members])
     except UsageError as error:  # the request was sound; what it stands on has changed
         raise MergeError(error.what, where=error.where, hint=error.hint) from None
-    found = tensor_digests(out.tensors.values(), out.read_into)
-    names = found.keys() | repeated.keys()
-    differing = sorted(name for name in names if found.get(name) != repeated.get(name))
-    found_id, recorded = checkpoint_id(out.tensors.values(), found), out.metadata.get(OUR_KEY)
-    known = json.loads(out.metadata.get("merge.inputs", "[]"))
-    changed = [place for place, before, now in zip(locations, known, input_ids, strict=False) if before != now]
-    repeated_id = checkpoint_id(infos, repeated)
-    return {
-        "out": out.location,
-        "repeats": not differing and found_id == recorded == repeated_id,
-        "output_id_recorded": recorded,
-        "output_id_found": found_id,
-        "output_id_repeated": repeated_id,
-        "changed_inputs": changed,
-        "differing_tensors": differing,
-        "tensors": len(found),
-        "proves": PROVES,
-    }
-
-
-def _info(tensor: AdapterTensor) -> TensorInfo:
-    from ...planning.layout import nbytes_of
-
-    return TensorInfo(tensor.name, tensor.dtype, tensor.shape, 0, 0, nbytes_of(tensor.dtype, tensor.shape))
 
 
 def read_card(section: Section, folder: Path | None) -> Request:
