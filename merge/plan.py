@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from .checkpoints.beside import AS_IT_IS, Beside
+from .checkpoints.beside import AS_IT_IS, Beside, beside_of
 from .checkpoints.checkpoint import OUR_KEY, Source
 from .checkpoints.derived import TensorKey, stored_sizes
 from .completion.places import statistics_folder
@@ -205,7 +205,7 @@ def _plan_bound(recipe: Recipe, bound: Bound, opener: Opener) -> Plan:
     ledger = _row_builder(recipe, arranged, opened, reference, learned).build()
     check_rules(bound, reference.tensors)
     check_reductions(ledger.rows, bound)
-    again = requantise(ledger.rows, reference, opened, recipe.output.dtype)
+    again = requantise(ledger.rows, reference, opened, recipe.output)
     rows, files = _place(again.rows, recipe, opened[reference.position], again.order)
     beside, unstated_layers = stack_beside(reference, opened) if reference.is_assembled else (AS_IT_IS, [])
     first = _first_model(bound, arranged, reference)
@@ -227,7 +227,7 @@ def _plan_bound(recipe: Recipe, bound: Bound, opener: Opener) -> Plan:
         notes,
         opener.positions,
         learned,
-        beside=arranged.beside | beside | again.beside,
+        beside=beside_of(opened[reference.position]) | arranged.beside | beside | again.beside,
         same=ledger.same,
     )
 

@@ -8,12 +8,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..checkpoints.beside import AS_IT_IS, Beside
 from ..checkpoints.checkpoint import OUR_KEY, FileCheckpoint, FileIdentity, check_files
 from ..checkpoints.files import Buffer
 from ..checkpoints.header import TensorInfo
 from ..checkpoints.strength import FULL, Strength
 from .computing import Computation
 from .fitting import Fitted
+from .vocabulary import beside_resized, remark, resized_config
 
 LOADED = 4  # tensors whose factors are held in memory at once
 
@@ -24,6 +26,7 @@ class AdaptedCheckpoint(FileCheckpoint):
     Attributes:
         source: The checkpoint beneath. It is closed with this one.
         changed: Names of the tensors that are not the source's own.
+        vocabulary: The numbers of tokens, where the adapter comes with more or fewer than the source has.
 
     Args:
         location: What the user wrote.
@@ -58,6 +61,9 @@ class AdaptedCheckpoint(FileCheckpoint):
             notes=[*source.notes, *adapter.notes, *fitted.notes],
         )
         self.source, self.changed = source, frozenset(own)
+        self.vocabulary, self._beside_adapter = fitted.vocabulary, files[-1].parent
+        if self.vocabulary is not None:
+            self.notes.append(remark(self.vocabulary, self._beside_adapter))
         self._own_identities = self.identities[len(source.files) :]
         marked = [_mark(strength)] if strength != FULL else []
         self.identities = [*source.identities, *self._own_identities, *marked]  # the source may lie elsewhere
@@ -71,8 +77,13 @@ class AdaptedCheckpoint(FileCheckpoint):
 
     @property
     def config(self) -> Mapping[str, Any]:
-        """The source's config.json."""
-        return self.source.config
+        """The source's config.json, with the number of tokens that the adapter comes with."""
+        return self.source.config if self.vocabulary is None else resized_config(self.source.config, self.vocabulary)
+
+    @property
+    def own_beside(self) -> Beside:
+        """What changes in the files beside the source's weights."""
+        return AS_IT_IS if self.vocabulary is None else beside_resized(self.vocabulary, self._beside_adapter)
 
     def read_into(self, tensor: TensorInfo, offset: int, buffer: Buffer) -> None:
         """Fill the buffer with the baked tensor's bytes from this byte offset within the tensor."""

@@ -17,6 +17,7 @@ from .forms import Forms
 from .naming import Names
 from .products import Products
 from .targets import check_targets
+from .vocabulary import Vocabulary, new_vocabulary, resized
 
 
 @dataclass(frozen=True)
@@ -26,10 +27,12 @@ class Fitted:
     Attributes:
         changes: By name in the baked model.
         notes: What the user should know.
+        vocabulary: The numbers of tokens, where the adapter comes with more or fewer than the base has.
     """
 
     changes: Mapping[str, Change]
     notes: list[str]
+    vocabulary: Vocabulary | None = None
 
 
 def fit(contents: Contents, config: AdapterConfig, base: FileCheckpoint, where: str) -> Fitted:
@@ -45,7 +48,7 @@ def fit(contents: Contents, config: AdapterConfig, base: FileCheckpoint, where: 
     fitting.add_tokens()
     if not fitting.changes:
         raise MergeError("the adapter holds no tensors", where=where)
-    return Fitted(fitting.changes, fitting.notes)
+    return Fitted(fitting.changes, fitting.notes, new_vocabulary(fitting.changes, base, where))
 
 
 class _Fitting:
@@ -60,26 +63,28 @@ class _Fitting:
         for name, tensor in self._contents.whole.items():
             base = self._names.whole(name)
             if base is not None:
-                self._check_whole(name, tensor, base)
-                self._update(base, whole=tensor)
+                self._update(base, self._check_whole(name, tensor, base), whole=tensor)
             elif self._names.is_tied_copy(name):
                 self.notes.append(f"'{name}' of the adapter is left out: the base ties it to the embedding")
             else:
                 self.notes.append(f"'{name}' is the adapter's alone; the base has none")
                 self.changes[name] = Change(tensor._replace(name=name), None, whole=tensor)
 
-    def _check_whole(self, name: str, tensor: TensorInfo, base: TensorInfo) -> None:
-        if base.shape != tensor.shape:
+    def _check_whole(self, name: str, tensor: TensorInfo, base: TensorInfo) -> TensorInfo:
+        """Return the base's tensor as it will be: with other rows, where those are of tokens."""
+        target = base if base.shape == tensor.shape else resized(name, tensor, base)
+        if target is None:
             what = f"'{name}' is {list(tensor.shape)}, and {list(base.shape)} in the base"
             raise self._unfit(what, "another base? where its vocabulary was resized, let PEFT bake it")
         if base.dtype != tensor.dtype:
             self._check_floating([tensor, base])
+        return target
 
     def add_factors(self) -> None:
         """Take the products of factors, and what was trained of their layers' biases."""
         products = Products(self._contents, self._config, self._names, self._where)
         for module, parts in self._contents.factors.items():
-            weight = self._names.weight(module)
+            weight = self._target(module)
             if not self._config.is_lora:
                 self._add_form(module, parts, weight)
                 continue
@@ -105,7 +110,7 @@ class _Fitting:
     def add_tokens(self) -> None:
         """Take the rows of embeddings that were trained."""
         for module, rows in self._contents.tokens.items():
-            weight, places = self._names.weight(module), self._places(module)
+            weight, places = self._target(module), self._places(module)
             if rows.shape != (len(places), prod(weight.shape[1:])):
                 what = f"'{module}' has trained tokens of shape {list(rows.shape)}, and {len(places)} are listed"
                 raise MergeError(f"{what} for a weight of {list(weight.shape)}", where=self._where)
@@ -124,8 +129,19 @@ class _Fitting:
             raise MergeError(what, where=self._config.where)
         return tuple(listed)
 
-    def _update(self, base: TensorInfo, **parts: TensorInfo | Product | Shift | TrainedRows | tuple[Part, ...]) -> None:
-        known = self.changes.get(base.name) or Change(base, base)
+    def _target(self, module: str) -> TensorInfo:
+        """Return the weight of a module as it will be."""
+        weight = self._names.weight(module)
+        known = self.changes.get(weight.name)
+        return known.target if known else weight
+
+    def _update(
+        self,
+        base: TensorInfo,
+        target: TensorInfo | None = None,
+        **parts: TensorInfo | Product | Shift | TrainedRows | tuple[Part, ...],
+    ) -> None:
+        known = self.changes.get(base.name) or Change(target or base, base)
         if any(getattr(known, part) not in (None, ()) for part in parts):
             raise MergeError(f"'{base.name}' is changed twice by the adapter", where=self._where)
         self.changes[base.name] = replace(known, **parts)  # type: ignore[arg-type]
@@ -139,7 +155,7 @@ class _Fitting:
         for tensor in tensors:
             if DTYPES[tensor.dtype].kind != "float":
                 what = f"'{tensor.name}' is {tensor.dtype}, on which an adapter cannot be baked"
-                raise MergeError(what, where=self._where, hint="take the base with weights that are not quantised")
+                raise MergeError(what, where=self._where, hint="take weights that are not quantised")
 
     def _unfit(self, what: str, hint: str) -> MergeError:
         return MergeError(what, where=self._where, hint=hint or self._names.trained_on)

@@ -16,8 +16,8 @@ from .loaded_names import loaded_names
 OUTPUT = ".out_proj"
 _JOINT = "in_proj_weight"  # queries, keys and values of torch's attention in one parameter
 _FOREIGN = ("lora_down", "lora_up", "hada_", "lokr_", "oft_", "dora_scale", "lora_te")
-_EMBEDDINGS = ("embed_tokens.weight", "wte.weight", "shared.weight", "word_embeddings.weight")
-_HEADS = ("lm_head.weight", "output.weight")
+EMBEDDINGS = ("embed_tokens.weight", "wte.weight", "shared.weight", "word_embeddings.weight")
+HEADS = ("lm_head.weight", "output.weight")
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Names:
         lacking = [name for name in [*self._weights.values(), *biases] if name not in self._found]
         if lacking:
             count = f" ({len(lacking)} such)" if len(lacking) > 1 else ""
-            tied = "; it ties that to its embedding" if lacking[0].endswith(_HEADS) else ""
+            tied = "; it ties that to its embedding" if lacking[0].endswith(HEADS) else ""
             what = f"adapts '{lacking[0]}', which {self._base.location} does not have{tied}{count}"
             raise MergeError(what, where=self._where, hint=self.trained_on)
 
@@ -105,8 +105,8 @@ class Names:
         """Refuse one of a tied pair that PEFT trained as a copy of its own: the other one stays the base's."""
         if not self._ties or self._config.flag("ensure_weight_tying"):
             return
-        if name.endswith(_HEADS) or (name.endswith(_EMBEDDINGS) and has_head(self._base.config)):
-            other = "embedding" if name.endswith(_HEADS) else "output matrix"
+        if name.endswith(HEADS) or (name.endswith(EMBEDDINGS) and has_head(self._base.config)):
+            other = "embedding" if name.endswith(HEADS) else "output matrix"
             what = f"trains '{name}' apart from the {other}, and the base ties the two"
             hint = "untie them in the base first (tie_word_embeddings)"
             raise MergeError(what, where=self._where, hint=hint)
@@ -117,8 +117,8 @@ class Names:
 
     def is_tied_copy(self, name: str) -> bool:
         """Tell whether a tensor is the output matrix that PEFT saves beside a tied embedding, and the base does not."""
-        has_embedding = any(whole.endswith(_EMBEDDINGS) for whole in self._contents.whole)
-        return self._ties and has_embedding and name.endswith(_HEADS) and name not in self._found
+        has_embedding = any(whole.endswith(EMBEDDINGS) for whole in self._contents.whole)
+        return self._ties and has_embedding and name.endswith(HEADS) and name not in self._found
 
     def attention_of(self, module: str) -> str | None:
         """Return the attention of torch's own kind whose output layer this is, and which is adapted with it."""

@@ -62,8 +62,11 @@ def _at_strength(fitted: Fitted, strength: Strength, adapter: str) -> Fitted:
     if strength.model != strength.text:
         what = "a strength of its own for text encoders is one for adapters in one file, whose names tell them"
         raise UsageError(what, where=adapter, hint=f"={strength.model:g}")
+    if fitted.vocabulary is not None and strength != FULL:
+        what = f"a strength leaves the {fitted.vocabulary.after} tokens of the adapter no values: the base lacks some"
+        raise UsageError(what, where=adapter, hint="leave it out")
     changes = {name: replace(change, strength=strength.model) for name, change in fitted.changes.items()}
-    return Fitted(changes, fitted.notes)
+    return replace(fitted, changes=changes)
 
 
 def _weights(adapter: str, path: Path, has_config: bool) -> Path:

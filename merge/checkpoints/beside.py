@@ -31,3 +31,10 @@ class Beside:
 
 
 AS_IT_IS = Beside()
+
+
+def beside_of(source: Any) -> Beside:
+    """Return what the sources that one is made from change in the files beside the weights, the lowest first."""
+    below = getattr(source, "source", None)
+    changes = AS_IT_IS if below is None else beside_of(below)
+    return changes | getattr(source, "own_beside", AS_IT_IS)

@@ -51,6 +51,9 @@ def folder_of(source: Any, where: str | None) -> Path:
     """
     folder: Path | None = getattr(source, "folder", None)
     place = f"{where}: {source.location}" if where else source.location
+    if getattr(source, "vocabulary", None) is not None:
+        what = "its adapter comes with another vocabulary than its base, whose tokenizer is in its folder"
+        raise UsageError(what, where=place, hint="bake it first: merge passthrough BASE+ADAPTER -o BAKED")
     if folder is None:
         what = "no tokenizer is beside these weights, as they are no folder of a model"
         raise UsageError(what, where=place, hint="name the folder with config.json and the tokenizer")

@@ -178,6 +178,7 @@ def test_added_tokens_are_saved_whole_with_their_tokenizer(here: Path, cli: Cli,
     assert "resize_token_embeddings(43)" in (here / "out" / "README.md").read_text()
     found = merged_by_peft(here / "base", here / "out", lambda base: base.resize_token_embeddings(43))
     assert_same(found.state_dict(), model.state_dict())
+    assert_same(baked(here, cli), load_file(here / "tuned" / "model.safetensors"))
     result = cli(*line[:-1], "without", "--embeddings", "skip")
     assert result.code == 0
     assert "left out as asked" in result.out
