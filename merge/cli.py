@@ -11,6 +11,7 @@ import pkgutil
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -122,7 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     fill_standard_streams()
-    previous = _terminate_like_interrupt()
+    interrupts = _Interrupts()
     try:
         result = typer.main.get_command(app).main(words, prog_name="merge", standalone_mode=False)
         if result == INTERRUPTED:  # Typer has caught the interrupt and returns its code
@@ -131,18 +132,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (Exception, KeyboardInterrupt) as error:
         if "--traceback" in words:
             raise
-        return _report(error)
+        return _report(KeyboardInterrupt() if interrupts.seen else error)
     finally:
-        if previous is not None:
-            signal.signal(signal.SIGTERM, previous)
+        interrupts.restore()
 
 
-def _terminate_like_interrupt() -> Any:
-    """Let SIGTERM clean up as Ctrl-C does; only the main thread may set that."""
-    try:
-        return signal.signal(signal.SIGTERM, signal.default_int_handler)
-    except ValueError:
-        return None
+class _Interrupts:
+    """Lets SIGTERM clean up as Ctrl-C does, and remembers either: whatever fails after one fails because of it.
+
+    An import that is cut short, say, leaves numpy half made, for other threads to stumble over.
+
+    Attributes:
+        seen: Whether one came.
+    """
+
+    def __init__(self) -> None:
+        self.seen = False
+        self._previous: dict[int, Any] = {}
+        is_heeded = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # not so after nohup
+        with suppress(ValueError):  # only the main thread may set handlers
+            for number in (signal.SIGTERM, *([signal.SIGINT] if is_heeded else [])):
+                self._previous[number] = signal.signal(number, self._interrupt)
+
+    def _interrupt(self, number: int, frame: Any) -> None:
+        self.seen = True
+        signal.default_int_handler(number, frame)
+
+    def restore(self) -> None:
+        """Put back what handled the signals before."""
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
 
 
 def _report(error: BaseException) -> int:

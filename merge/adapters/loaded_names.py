@@ -5,7 +5,7 @@ Vision-language models, ViT and others lie on the disk under the names of an old
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from ..checkpoints.checkpoint import FileCheckpoint
@@ -17,29 +17,42 @@ def loaded_names(base: FileCheckpoint) -> Mapping[str, str]:
     Empty where transformers does not know the architecture, is too old to tell, or is not there.
     """
     try:
-        return _renamed(base)
+        return _loaded(base)[0]
     except Exception:  # a class of transformers refuses settings in many ways; the names are then unknown
         return {}
 
 
-def _renamed(base: FileCheckpoint) -> dict[str, str]:
+def joined_when_loaded(base: FileCheckpoint) -> Collection[str]:
+    """Return the checkpoint's tensors that transformers puts together with others when it loads them: of experts.
+
+    Empty where `loaded_names` would be.
+    """
+    try:
+        return _loaded(base)[1]
+    except Exception:  # as above
+        return ()
+
+
+def _loaded(base: FileCheckpoint) -> tuple[dict[str, str], set[str]]:
     from transformers.conversion_mapping import get_model_conversion_mapping
     from transformers.core_model_loading import WeightConverter, WeightRenaming, rename_source_key
 
-    network = _network(base.config)
+    network = build_network(base.config)
     rules = get_model_conversion_mapping(network)
     renamings = [rule for rule in rules if isinstance(rule, WeightRenaming)]
     converters = [rule for rule in rules if isinstance(rule, WeightConverter)]
     shapes = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-    found = {}
+    found, joined = {}, set()
     for name, tensor in base.tensors.items():
         loaded, converter = rename_source_key(name, renamings, converters)
         if converter is None and shapes.get(loaded) == tensor.shape:
             found[loaded] = name
-    return found
+        elif converter is not None and loaded in shapes:
+            joined.add(name)
+    return found, joined
 
 
-def _network(config: Mapping[str, Any]) -> Any:
+def build_network(config: Mapping[str, Any]) -> Any:
     """Build the network of a configuration without memory for its weights; only classes of transformers itself."""
     import torch
     import transformers

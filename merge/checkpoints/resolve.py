@@ -109,10 +109,10 @@ def _is_elsewhere(location: str, relative_to: Path | None) -> bool:
 
 
 def _not_found(location: str, relative_to: Path | None) -> MergeError:
-    for base, adapter in splits(location):
-        if local_path(base, relative_to).exists():
+    for base, adapter in reversed(splits(location)):
+        if local_path(base, relative_to).exists() or with_adapter(base, relative_to) is not None:
             name, _, number = without_strength(adapter)[0].rpartition("=")
-            if name and local_path(name, relative_to).exists():
+            if name and "+" not in number and local_path(name, relative_to).exists():
                 return UsageError(f"the strength '{number}' is no number", where=location, hint=f"{name}=0.8")
             named = without_strength(adapter)[0]
             return UsageError("no such adapter", where=named, hint=_near(local_path(named, relative_to)))

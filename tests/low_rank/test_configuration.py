@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from merge.adapters.low_rank.configuration import render_config, shortened, task_type
+from merge.adapters.low_rank.configuration import render_config, shortened, task_type, task_with_head
 
 NAMES = [
     "model.layers.0.attn.q.weight",
@@ -64,7 +64,7 @@ def test_patterns_find_their_own_modules() -> None:
     [
         ("LlamaForCausalLM", {}, "CAUSAL_LM"),
         ("GPT2LMHeadModel", {}, "CAUSAL_LM"),
-        ("BertForSequenceClassification", {}, "SEQ_CLS"),
+        ("BertForSequenceClassification", {}, None),
         ("T5ForConditionalGeneration", {"is_encoder_decoder": True}, "SEQ_2_SEQ_LM"),
         ("LlavaForConditionalGeneration", {}, None),
         ("CLIPModel", {}, None),
@@ -73,3 +73,18 @@ def test_patterns_find_their_own_modules() -> None:
 )
 def test_task(architecture: str | None, more: dict[str, Any], wanted: str | None) -> None:
     assert task_type({"architectures": [architecture] if architecture else None} | more) == wanted
+
+
+@pytest.mark.parametrize(
+    ("task", "whole", "wanted"),
+    [
+        ("SEQ_CLS", ["score.weight"], "SEQ_CLS"),
+        ("TOKEN_CLS", ["classifier.out.weight"], "TOKEN_CLS"),
+        ("SEQ_CLS", ["norm.weight"], None),
+        ("QUESTION_ANS", ["score.weight"], None),
+        ("CAUSAL_LM", [], "CAUSAL_LM"),
+        (None, [], None),
+    ],
+)
+def test_a_task_is_kept_where_peft_finds_the_head_that_it_looks_for(task: Any, whole: list[str], wanted: Any) -> None:
+    assert task_with_head(task, whole) == wanted

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import sqrt
 
@@ -11,6 +11,7 @@ from ..low_rank.collecting import Kept
 from .choosing import Chosen
 from .difference import Difference
 from .module import Module, Scheme
+from .network import Network
 from .request import Extraction, Selection
 from .running import Measured
 from .whole import SavedWhole, saved_whole
@@ -74,7 +75,7 @@ def settle(
     measured: Measured,
     extraction: Extraction,
     scheme: Scheme,
-    ties: Mapping[str, Sequence[str]],
+    network: Network,
 ) -> Extracted:
     """Decide, now that the differences are known, about everything that headers did not tell.
 
@@ -94,7 +95,7 @@ def settle(
         [scheme.called(name) for name in wanted],
         tuned,
         {module.name for module in chosen.modules.values()},
-        ties,
+        network.ties,
         extraction.tuned,
     )
     layers = [Layer(module, measured.kept[name]) for name, module in chosen.modules.items() if name in measured.kept]
@@ -110,18 +111,25 @@ def settle(
         },
         measured,
         scheme.holds_whole,
-        _remarks(layers, ties),
+        _remarks(layers, network),
     )
 
 
-def _remarks(layers: list[Layer], ties: Mapping[str, Sequence[str]]) -> list[str]:
+def _remarks(layers: list[Layer], network: Network) -> list[str]:
     """Return what the user should know of how PEFT treats the adapter."""
-    tied = [layer.module.name for layer in layers if ties.get(layer.module.name)]
-    if not tied:
-        return []
-    other = ties[tied[0]][0]
-    what = f"the base ties '{tied[0]}' to '{other}', which PEFT leaves as it is until the adapter is merged"
-    return [f"{what}: use merge_and_unload(), or --embeddings whole"]
+    remarks = []
+    tied = [layer.module.name for layer in layers if network.ties.get(layer.module.name)]
+    if tied:
+        other = network.ties[tied[0]][0]
+        what = f"the base ties '{tied[0]}' to '{other}', which PEFT leaves as it is until the adapter is merged"
+        remarks.append(f"{what}: use merge_and_unload(), or --embeddings whole")
+    joined = [layer.module.name for layer in layers if layer.module.tensor in network.joined]
+    if joined:
+        what = f"transformers holds {len(joined)} layers, such as '{joined[0]}', as one parameter with others"
+        remarks.append(
+            f"{what}, whose factors PEFT may load wrongly: merge passthrough BASE+ADAPTER bakes them rightly"
+        )
+    return remarks
 
 
 def _is_new(tensor: TensorInfo, name: str, difference: Difference) -> bool:

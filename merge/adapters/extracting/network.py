@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ...checkpoints.checkpoint import FileCheckpoint, Source
-from ..loaded_names import _network, loaded_names
+from ..loaded_names import build_network, joined_when_loaded, loaded_names
 from .kinds import Kind
+
+# Models whose layers of these names PEFT refuses to adapt, since their kernels read the weights past the layers.
+_STATE_SPACE = {"mamba", "mamba2", "falcon_mamba", "falcon_h1", "nemotron_h"}
+_READ_AS_PARAMETERS = ("out_proj", "conv1d")
 
 
 @dataclass(frozen=True)
@@ -20,11 +24,13 @@ class Network:
         kinds: What every layer is, by its name in the network; None for layers that PEFT does not adapt. Empty where
             the architecture is not known.
         ties: By name of a layer, the other layers that have the same weight.
+        joined: Tensors of the checkpoint that are one parameter with others in the network: of experts.
     """
 
     names: Mapping[str, str] = field(default_factory=dict)
     kinds: Mapping[str, Kind | None] = field(default_factory=dict)
     ties: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    joined: Collection[str] = ()
 
     def name(self, tensor: str) -> str:
         """Return the network's name of a tensor of the checkpoint."""
@@ -44,11 +50,12 @@ def network_of(base: Source) -> Network:
     if not base.config.get("architectures") or not isinstance(base, FileCheckpoint):
         return UNKNOWN
     try:
-        built = _network(base.config)
+        built = build_network(base.config)
         kinds, ties = _kinds(built), _ties(built)
     except Exception:  # a class of transformers refuses settings in many ways; the names alone tell then
         return UNKNOWN
-    return Network({stored: loaded for loaded, stored in loaded_names(base).items() if loaded != stored}, kinds, ties)
+    names = {stored: loaded for loaded, stored in loaded_names(base).items() if loaded != stored}
+    return Network(names, kinds, ties, joined_when_loaded(base))
 
 
 def _ties(network: Any) -> dict[str, list[str]]:
@@ -67,6 +74,7 @@ def _kinds(network: Any) -> dict[str, Kind | None]:
     from transformers.pytorch_utils import Conv1D
 
     found: dict[str, Kind | None] = {}
+    is_state_space = getattr(network.config, "model_type", None) in _STATE_SPACE
     for name, module in network.named_modules():
         if not isinstance(getattr(module, "weight", None), nn.Parameter):
             continue
@@ -79,5 +87,5 @@ def _kinds(network: Any) -> dict[str, Kind | None]:
             kind = "embedding"
         elif isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d) and module.groups == 1:
             kind = "convolution"
-        found[name] = kind
+        found[name] = kind if not (is_state_space and name.endswith(_READ_AS_PARAMETERS)) else None
     return found

@@ -90,7 +90,7 @@ class Extracting:
         self._scheme: Scheme = self._diffusion or PeftScheme(self.difference.base.tensors, network)
         chosen = choose(self.difference, self.extraction, self._scheme)
         measured = measure(self.difference, chosen, self.extraction, spool, settings)
-        extracted = settle(self.difference, chosen, measured, self.extraction, self._scheme, network.ties)
+        extracted = settle(self.difference, chosen, measured, self.extraction, self._scheme, network)
         if extracted.is_empty:
             raise self._nothing(extracted)
         return extracted

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from ...checkpoints.header import TensorInfo
 from ...errors import MergeError
 
+_PARAMETRISED = ".parametrizations."  # in torch's names of the parameters that a weight is computed from
+
 
 @dataclass
 class SavedWhole:
@@ -50,9 +52,9 @@ def saved_whole(
     modules: dict[str, None] = {}
     for name in wanted:
         module, _, leaf = name.rpartition(".")
-        if leaf == "bias" and module in layers:
+        if leaf == "bias" and (module in layers or module in ties):  # of a tied layer the bias alone is in the file
             found.tensors[name], found.has_biases = tuned[name], True
-        elif not module or module in containers:  # a parameter beside modules, which no wrapper can hold
+        elif not module or module in containers or _PARAMETRISED in module:  # which no wrapper can hold
             found.tensors[name] = tuned[name]
         else:
             modules[module] = None

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...errors import MergeError
-from ..low_rank.configuration import render_config
+from ..low_rank.configuration import render_config, task_with_head
 from ..naming import OUTPUT
 from .shaping import Made
 from .uniting import United
@@ -25,7 +25,7 @@ def render_settings(united: United, modules: Sequence[Made]) -> bytes:
     """
     ranks = {made.module: made.rank for made in modules}
     first = united.members[0].config.values
-    more: dict[str, Any] = {"task_type": stated(united, "task_type")}
+    more: dict[str, Any] = {"task_type": task_with_head(stated(united, "task_type"), united.whole)}
     passed_on = (*_PASSED_ON, "trainable_token_indices") if united.tokens else _PASSED_ON
     more |= {key: first[key] for key in passed_on if first.get(key) is not None}
     more |= _alphas(modules) | _targets(united, ranks)

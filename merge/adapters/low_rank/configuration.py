@@ -9,14 +9,9 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 PREFIX = "base_model.model."
-_TASKS = {
-    "ForCausalLM": "CAUSAL_LM",
-    "LMHeadModel": "CAUSAL_LM",
-    "ForSequenceClassification": "SEQ_CLS",
-    "ForTokenClassification": "TOKEN_CLS",
-    "ForQuestionAnswering": "QUESTION_ANS",
-    "ForConditionalGeneration": "SEQ_2_SEQ_LM",
-}
+_TASKS = {"ForCausalLM": "CAUSAL_LM", "LMHeadModel": "CAUSAL_LM", "ForConditionalGeneration": "SEQ_2_SEQ_LM"}
+# For these tasks PEFT looks in the adapter for the whole head, by such names, and fails where it is not there.
+_HEADS = {"SEQ_CLS": ("classifier", "score"), "TOKEN_CLS": ("classifier", "score"), "QUESTION_ANS": ("qa_outputs",)}
 
 
 def render_config(
@@ -73,10 +68,19 @@ def _escaped(name: str) -> str:
 
 
 def task_type(config: Mapping[str, Any]) -> str | None:
-    """Return PEFT's word for what a model is for, where its config.json tells."""
+    """Return PEFT's word for what a model is for, where its config.json tells.
+
+    None for classifiers: their head has factors like other layers, and PEFT's classes for them want it whole.
+    """
     architecture = next(iter(config.get("architectures") or ()), "")
     found = next((task for ending, task in _TASKS.items() if architecture.endswith(ending)), None)
     return None if found == "SEQ_2_SEQ_LM" and not config.get("is_encoder_decoder") else found
+
+
+def task_with_head(task: Any, whole: Collection[str]) -> Any:
+    """Return a task, or None where PEFT's class for it would look for a head that is not among what is saved whole."""
+    heads = _HEADS.get(str(task), ())
+    return task if not heads or any(part in heads for name in whole for part in name.split(".")) else None
 
 
 def shortened(modules: Collection[str], names: Collection[str]) -> list[str] | str:
