@@ -127,6 +127,11 @@ def _block_of(shape: tuple[int, ...], scale: tuple[int, ...], settings: Settings
     return (1 if scale[-2] == rows else max(1, rows)), (1 if scale[-1] == columns else max(1, columns))
 
 
+def shows_its_block(scaled: Scaled) -> bool:
+    """Tell whether shapes alone say which entries share a factor, as in a file with no config.json beside it."""
+    return _block_of(scaled.weight.shape, scaled.scale.shape, UNSTATED) == scaled.block
+
+
 def _blocks(shape: tuple[int, ...], block: tuple[int, int]) -> tuple[int, ...]:
     """Return how many blocks a weight has along each axis; one of fewer than two axes has no blocks."""
     if len(shape) < 2:

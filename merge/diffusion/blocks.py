@@ -23,6 +23,7 @@ INPUTS = tuple(f"IN{number:02d}" for number in range(MOST))
 OUTPUTS = tuple(f"OUT{number:02d}" for number in range(MOST))
 BLOCKS = (BASE, *INPUTS, MIDDLE, *OUTPUTS, AUTOENCODER)  # in the order of lists of numbers, the VAE apart
 _END = "OUT"  # what follows the last output block, whichever that is
+_NAMELESS = "more than on a level of the UNets that are known"
 
 _LDM = re.compile(
     r"(?:(?:model\.)?diffusion_model\.)?"
@@ -59,8 +60,14 @@ class Blocks(NamedTuple):
 
 
 def blocks_of(names: Iterable[str]) -> Blocks | None:
-    """Return the blocks of a model by the names of its tensors, in ldm's layout or diffusers'; None without a UNet."""
+    """Return the blocks of a model by the names of its tensors, in ldm's layout or diffusers'.
+
+    Returns:
+        None without a UNet, and for one that has more blocks, or more of them on a level, than have names here.
+    """
     found = {_block_of(name) for name in names}
+    if not found <= {*BLOCKS, _END}:
+        return None
     outputs = sorted(block for block in found if block.startswith("OUT") and block != _END)
     numbered = sorted(found - {_END, BASE, AUTOENCODER})
     if not outputs or len(numbered) == len(outputs):
@@ -91,6 +98,8 @@ def _by_diffusers(found: re.Match[str]) -> str:
     if not found["side"]:
         return INPUTS[0] if found["first"] else MIDDLE if found["middle"] else _END
     level, layer, sampler = int(found["level"]), int(found["layer"]), found["kind"].endswith("samplers")
+    if layer >= (_RESNETS if found["side"] == "down" else _RESNETS + 1):
+        return _NAMELESS
     if found["side"] == "down":
         return f"IN{(_RESNETS + 1) * level + (_RESNETS if sampler else layer) + 1:02d}"
     return f"OUT{(_RESNETS + 1) * level + (_RESNETS if sampler else layer):02d}"

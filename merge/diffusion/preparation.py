@@ -11,7 +11,7 @@ from ..planning.opening import Opener
 from ..planning.rows import Skip
 from ..recipe import Recipe
 from .arranging import Prepared
-from .buffers import is_average
+from .buffers import AVERAGES, is_average
 from .families import Family, family_among
 from .fitting import Fitted, Layout, fit
 from .mixing import refuse_mixed, refuse_parts
@@ -85,7 +85,7 @@ class Preparation:
         if len(having) == len(found):
             return found
         for number in having:
-            kept = {name: tensor for name, tensor in found[number].items() if not is_average(name)}
+            kept = {name: tensor for name, tensor in found[number].items() if not name.startswith(AVERAGES)}
             reason, position = "a moving average, which not all models have", self._positions[number]
             self._skips += [Skip(position, name, reason) for name in found[number] if name not in kept]
             what = f"{self._location(number)} has {_AVERAGED}"

@@ -13,6 +13,8 @@ from .layout import is_single_file
 from .opening import Opener
 from .pending import is_seeded
 
+_OTHER_FILES = (".ckpt", ".pt", ".pth", ".bin", ".gguf", ".sft")  # of names that other programs give their files
+
 
 def warnings_of(opener: Opener, recipe: Recipe, bound: Bound, averaged: int) -> list[str]:
     """Return the warnings about a plan.
@@ -33,6 +35,9 @@ def warnings_of(opener: Opener, recipe: Recipe, bound: Bound, averaged: int) -> 
     path = recipe.output.path
     if path is not None and is_single_file(path) and recipe.output.max_shard_size != DEFAULT_SHARD_BYTES:
         warnings.append(f"{path.name} is one file: the shard size has no effect")
+    if path is not None and path.suffix in _OTHER_FILES:
+        stem = path.name.removesuffix(path.suffix)
+        warnings.append(f"{path.name} will be a folder: outputs are safetensors; {stem}.safetensors is a single file")
     if averaged:
         warnings.append(f"{averaged} BatchNorm statistics are averaged, not recalibrated: merge bn-reset does that")
     if recipe.seed and isinstance(bound, BoundCall) and not is_seeded(recipe.merge):

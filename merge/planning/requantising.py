@@ -14,9 +14,11 @@ from ..checkpoints.scaled import ScaledCheckpoint, beside_scaled, scaled_below
 from ..checkpoints.scaled_layout import Scaled, is_marker
 from ..method import WeightedSum
 from ..program import Call, Expression, Input
+from ..recipe import Output
 from .layout import Order, by_alignment, lay_out
 from .reference import Reference
 from .rows import Row, Scales, Skip
+from .scale_layouts import inputs_of, scaled_of, why_without
 
 if TYPE_CHECKING:
     from ..plan import Plan
@@ -43,25 +45,25 @@ class Requantised(NamedTuple):
     notes: Sequence[str] = ()
 
 
-def requantise(rows: list[Row], reference: Reference, opened: Sequence[Source], dtype: str | None) -> Requantised:
+def requantise(rows: list[Row], reference: Reference, opened: Sequence[Source], output: Output) -> Requantised:
     """Give rows their scales where the base, or else the first model, has some, and the user names no other type.
 
     Args:
         rows: The ledger's.
         reference: What decides about the output's types.
         opened: The sources.
-        dtype: The user's type.
+        output: Its type, where the user names one, and where it is written.
     """
     below = [scaled_below(source) for source in opened]
     decides = below[reference.position]
     if decides is None:
         return Requantised(rows)
     note = [f"the output is without scales, {_TWICE}"]
-    if dtype is not None:
+    if output.dtype is not None:
         return _plain(rows, opened, reference, note)
-    unlike = _unlike(rows, reference, below)
-    if unlike is not None:
-        return _plain(rows, opened, reference, [f"{unlike}: {note[0]}"])
+    reason = why_without(rows, reference, below, output)
+    if reason is not None:
+        return _plain(rows, opened, reference, [f"{reason}: {note[0]}"])
     found = [_with_scales(row, reference, below) for row in rows]
     count = sum(row.scales is not None for row in found)
     order = {name: place for place, name in enumerate(decides.source.tensors)}
@@ -70,7 +72,7 @@ def requantise(rows: list[Row], reference: Reference, opened: Sequence[Source], 
 
 def _with_scales(row: Row, reference: Reference, below: Sequence[ScaledCheckpoint | None]) -> Row:
     """Return a row whose outcome is written as its original is; as it is where that has no scales."""
-    scaled = _scaled_of(row, reference, below)
+    scaled = scaled_of(row, reference, below)
     if scaled is None:
         return row
     dtype, shape = scaled.scale.dtype, scaled.scale.shape
@@ -79,35 +81,6 @@ def _with_scales(row: Row, reference: Reference, below: Sequence[ScaledCheckpoin
     if expression is not row.expression:
         row = row._replace(expression=expression, action="copy", reason="taken as it is")
     return row._replace(dtype=scaled.weight.dtype, scales=scales)
-
-
-def _scaled_of(row: Row, reference: Reference, below: Sequence[ScaledCheckpoint | None]) -> Scaled | None:
-    """Return the stored form of the tensor that decides about a row's type."""
-    place = _origin(row, reference)
-    checkpoint = below[place[0]] if place is not None else None
-    if place is None or checkpoint is None:
-        return None
-    scaled, info = checkpoint.scaled.get(place[1].name), place[1]
-    fits = scaled is not None and scaled.weight.shape == row.shape and info.dtype == row.dtype
-    return scaled if fits else None
-
-
-def _origin(row: Row, reference: Reference) -> tuple[int, TensorInfo] | None:
-    """Return the source and the tensor that decide about a row's type; of one that the reference lacks, the first."""
-    if row.action == "check":
-        return None
-    if row.name in reference.tensors:
-        return reference.origin(row.name), reference.tensors[row.name]
-    return next(iter(_inputs(row)), None)
-
-
-def _unlike(rows: Sequence[Row], reference: Reference, below: Sequence[ScaledCheckpoint | None]) -> str | None:
-    """Return why models that are assembled into one cannot keep their scales: one config.json is for all of them."""
-    if not reference.is_assembled:
-        return None
-    places = [place for row in rows if len(row.shape) > 1 and (place := _origin(row, reference))]
-    schemes = {checkpoint.scheme if (checkpoint := below[source]) else "" for source, _ in places}
-    return "the models store their weights in different ways" if len(schemes) > 1 else None
 
 
 def _scale_name(name: str, scaled: Scaled) -> str:
@@ -134,14 +107,10 @@ def _plain(rows: list[Row], opened: Sequence[Source], reference: Reference, note
     """Return the rows of an output without scales; what marks quantised weights is only read."""
     marks = [row for row in rows if row.action != "check" and is_marker(row.name)]
     kept = [row for row in rows if row.action == "check" or not is_marker(row.name)]
-    read = [place for row in marks for place in _inputs(row)]
+    read = [place for row in marks for place in inputs_of(row)]
     skips = [Skip(source, info.name, "marks weights with scales") for source, info in read]
     checks = [Row(*place[1][:3], "check", None, _alone(place, len(opened))) for place in read]
     return Requantised([*kept, *checks], skips, None, beside_scaled(opened[reference.position]), notes)
-
-
-def _inputs(row: Row) -> list[tuple[int, TensorInfo]]:
-    return [(source, info) for source, info in enumerate(row.tensors) if info]
 
 
 def _alone(place: tuple[int, TensorInfo], count: int) -> tuple[TensorInfo | None, ...]:
