@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from email.utils import formatdate
 from pathlib import Path
 from time import time
@@ -139,8 +140,9 @@ def test_no_signature_is_shown(store: StandIn, here: Path, cli: Cli, monkeypatch
     assert cli("soup", A, B, "-o", "out", "--quiet").code == 0
     texts = [path.read_bytes() for path in Path("out").rglob("*") if path.is_file()]
     assert not any(b"X-Amz" in text for text in texts)
-    for fault in (Fault(501, since=60000, times=10**6), Fault("silent", since=60000, times=10**6), refusal(403, "")):
-        store.faults = [fault]
+    lasting = [Fault(501, since=60000), Fault("silent", since=60000), refusal(403, "")]
+    for fault in lasting:
+        store.faults = [replace(fault, times=10**6)]  # a request of the merge before may still be on its way
         found = cli("soup", A, B, "-o", "lost.st", "--quiet")
         assert found.code == 1
         assert "X-Amz" not in found.err
