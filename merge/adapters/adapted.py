@@ -13,11 +13,10 @@ from ..checkpoints.checkpoint import OUR_KEY, FileCheckpoint, FileIdentity, chec
 from ..checkpoints.files import Buffer
 from ..checkpoints.header import TensorInfo
 from ..checkpoints.strength import FULL, Strength
+from .blocks import LOADED, Blocks
 from .computing import Computation
 from .fitting import Fitted
 from .vocabulary import beside_resized, remark, resized_config
-
-LOADED = 4  # tensors whose factors are held in memory at once
 
 
 class AdaptedCheckpoint(FileCheckpoint):
@@ -73,7 +72,7 @@ class AdaptedCheckpoint(FileCheckpoint):
         self._computations: dict[str, Computation] = {}  # made as they are asked for: a plan needs none
         self._loaded: OrderedDict[str, None] = OrderedDict()
         self._loading = threading.Lock()
-        self._last = threading.local()
+        self._blocks = Blocks(self._block)
 
     @property
     def config(self) -> Mapping[str, Any]:
@@ -91,18 +90,10 @@ class AdaptedCheckpoint(FileCheckpoint):
         if whole is not None:
             self._adapter.read_into(whole, offset, buffer)
         elif tensor.name in self._changes:
-            self._read_computed(tensor.name, offset, buffer)
+            computation = self._computation(tensor.name)
+            self._blocks.read_into(tensor.name, computation.rows * computation.row_bytes, offset, buffer)
         else:
             self.source.read_into(tensor, offset, buffer)
-
-    def _read_computed(self, name: str, offset: int, buffer: Buffer) -> None:
-        computation, done = self._computation(name), 0
-        size = computation.rows * computation.row_bytes
-        while done < len(buffer):
-            number, start = divmod(offset + done, size)
-            part = self._block(name, number)[start:][: len(buffer) - done]
-            buffer[done : done + len(part)] = part
-            done += len(part)
 
     def _computation(self, name: str) -> Computation:
         known = self._computations.get(name)
@@ -112,15 +103,8 @@ class AdaptedCheckpoint(FileCheckpoint):
         return known
 
     def _block(self, name: str, number: int) -> Buffer:
-        """Return a block of a tensor: this thread's last one, or a new one."""
-        known: tuple[str, int, Buffer] | None = getattr(self._last, "block", None)
-        if known is not None and known[:2] == (name, number):
-            return known[2]
-        self._last.block = None  # so that no two blocks are held at once
         self._remember(name)
-        block = self._computation(name).block(number)
-        self._last.block = (name, number, block)
-        return block
+        return self._computation(name).block(number)
 
     def _remember(self, name: str) -> None:
         """Let the tensors that were asked for longest ago give the memory of their factors back."""

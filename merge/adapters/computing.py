@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from ..checkpoints.header import TensorInfo
 from ..dtypes import DTYPES
+from .blocks import rows_of_block
 from .changes import Change, Part
 from .elements import ReadPart, all_of, elements, rounded, squares, working_type
 from .rows import rows_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-BLOCK_ELEMENTS = 2**18  # of one block, at least one row; fixed, since it decides how products are rounded
 
 
 class Computation:
@@ -38,7 +37,7 @@ class Computation:
         shape = change.target.shape
         self._height, self._width = (shape[0] if shape else 1), prod(shape[1:])
         self._type = working_type(change)
-        self.rows = max(1, BLOCK_ELEMENTS // max(1, self._width))
+        self.rows = rows_of_block(shape)
         self.row_bytes = self._width * DTYPES[change.target.dtype].bits // 8
         self._parts = [(part, rows_of(part.difference, read_adapter, self._type)) for part in change.all_parts]
         self._factor = change.strength if change.is_sum else 1.0

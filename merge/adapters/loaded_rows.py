@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -15,15 +16,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class _Loaded:
+class _Loaded(ABC):
     """What is loaded once, by whoever asks first."""
 
     def __init__(self) -> None:
         self._loading = threading.Lock()
         self._kept: Any = None
 
+    @abstractmethod
     def _load(self) -> Any:
-        raise NotImplementedError
+        """Return what is kept."""
 
     @property
     def _loaded(self) -> Any:

@@ -15,7 +15,7 @@ from made_adapters import factors, normal, write_adapter
 from threadpoolctl import threadpool_limits
 
 import merge
-from merge.adapters import adapted, computing
+from merge.adapters import adapted, blocks
 from merge.checkpoints.checkpoint import FileCheckpoint
 from merge.checkpoints.resolve import open_checkpoint
 
@@ -41,7 +41,7 @@ def location(tmp_path: Path) -> str:
 
 
 def test_every_range_of_a_small_tensor(location: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(computing, "BLOCK_ELEMENTS", 6)  # blocks of two rows
+    monkeypatch.setattr(blocks, "BLOCK_ELEMENTS", 6)  # blocks of two rows
     source = open_checkpoint(location)
     whole = read(source, "c.weight", 0, 84)
     for first in range(85):

@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
 from faulty_s3 import FaultyS3
+from huggingface_hub import constants
 from output_models import model_folder, uploads
+from writable_hub import WritableHub
 
 from merge.checkpoints.remote import patience
 from merge.checkpoints.remote.writing import parts
@@ -71,3 +74,26 @@ def variables(server: str) -> dict[str, str]:
 def models(tmp_path: Path) -> tuple[Path, Path]:
     """Two models on this machine."""
     return model_folder(tmp_path / "a", 0), model_folder(tmp_path / "b", 1)
+
+
+@pytest.fixture
+def memory() -> Iterator[Any]:
+    """The file system of fsspec that lives in this process, empty."""
+    filesystem = fsspec.filesystem("memory")
+    filesystem.store.clear()
+    filesystem.pseudo_dirs[:] = [""]
+    yield filesystem
+    filesystem.store.clear()
+    filesystem.pseudo_dirs[:] = [""]
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WritableHub]:
+    """The stand-in as this process's hub, and a token that may write."""
+    with WritableHub() as served:
+        monkeypatch.setattr(constants, "ENDPOINT", served.url)
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+        monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
+        monkeypatch.setenv("HF_TOKEN", "good")
+        yield served

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import pytest
 from command_line import Result, assert_refused
 from component_models import paths, write_pipeline
 from fake_hub import Repository, files_in
-from huggingface_hub import constants
 from output_models import assert_like, stored, uploads
 from writable_hub import WritableHub
 
@@ -59,17 +57,6 @@ def test_a_pipeline_from_a_bucket(bucket: Any, local: Path, here: Path, cli: Cli
     assert_like(files_in(here / "out"), local)
 
 
-@pytest.fixture
-def memory() -> Iterator[Any]:
-    """The file system of fsspec that lives in this process, empty."""
-    filesystem = fsspec.filesystem("memory")
-    filesystem.store.clear()
-    filesystem.pseudo_dirs[:] = [""]
-    yield filesystem
-    filesystem.store.clear()
-    filesystem.pseudo_dirs[:] = [""]
-
-
 def test_a_pipeline_in_another_file_system(memory: Any, local: Path, cli: Cli) -> None:
     for more in ((), ("--force",)):
         found = cli("soup", "a", "b", "-o", "memory://some/out", *SHARDS, *more)
@@ -83,19 +70,13 @@ def test_a_pipeline_in_another_file_system(memory: Any, local: Path, cli: Cli) -
     assert_refused(found, 2, "holds 'unet/notes.txt', which no merge wrote")
 
 
-def test_a_pipeline_is_pushed(local: Path, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pipeline_is_pushed(hub: WritableHub, local: Path, cli: Cli) -> None:
     (local / "unet" / "notes.txt").write_text("mine")
-    with WritableHub() as served:
-        monkeypatch.setattr(constants, "ENDPOINT", served.url)
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-        monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
-        monkeypatch.setenv("HF_TOKEN", "good")
-        old = {"unet/diffusion_pytorch_model.fp16.safetensors": b"old", "other/model.safetensors": b"other"}
-        served.models["me/out"] = Repository({"main": old})
-        found = cli("push", "local", "me/out", "--json")
-        assert found.code == 0, found.err
-        files = served.models["me/out"].revisions["main"]
+    old = {"unet/diffusion_pytorch_model.fp16.safetensors": b"old", "other/model.safetensors": b"other"}
+    hub.models["me/out"] = Repository({"main": old})
+    found = cli("push", "local", "me/out", "--json")
+    assert found.code == 0, found.err
+    files = hub.models["me/out"].revisions["main"]
     assert set(files) == paths(local) - {"unet/notes.txt"} | {"other/model.safetensors"}
     assert files["unet/config.json"] == (local / "unet/config.json").read_bytes()
     assert '"left_out": [\n    "unet/notes.txt"' in found.out

@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import pytest
 from command_line import Result, assert_refused
 from output_models import assert_like
 
 Cli = Callable[..., Result]
 Models = tuple[Path, Path]
-
-
-@pytest.fixture
-def memory() -> Iterator[Any]:
-    """The file system of fsspec that lives in this process, empty."""
-    filesystem = fsspec.filesystem("memory")
-    filesystem.store.clear()
-    filesystem.pseudo_dirs[:] = [""]
-    yield filesystem
-    filesystem.store.clear()
-    filesystem.pseudo_dirs[:] = [""]
 
 
 def _below(filesystem: Any, folder: str) -> dict[str, bytes]:

@@ -57,12 +57,3 @@ def write_pair(folder: Path, state: State, adapter: State, metadata: dict[str, s
     save(folder / "base.safetensors", state)
     save(folder / "lora.safetensors", adapter, metadata)
     return f"{folder / 'base.safetensors'}+{folder / 'lora.safetensors'}"
-
-
-def assert_rounded(found: torch.Tensor, wanted: torch.Tensor) -> None:
-    """Assert that values are those wanted, given in float64, rounded once: at most one step beside them."""
-    assert found.shape == wanted.shape
-    nearest = wanted.to(found.dtype)
-    step = torch.finfo(found.dtype).eps * wanted.abs().clamp(min=torch.finfo(found.dtype).tiny)
-    sums = 1e-6 * wanted.abs().max() if found.dtype not in (torch.float32, torch.float64) else 0  # float32 sums
-    assert ((found.double() - nearest.double()).abs() <= step + sums).all()

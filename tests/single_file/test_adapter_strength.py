@@ -11,7 +11,8 @@ import pytest
 import torch
 from checkpoint_files import bytes_of, load, save
 from command_line import assert_refused
-from single_files import added, assert_rounded, normal, pair
+from made_adapters import assert_rounded
+from single_files import added, normal, pair
 
 import merge
 from merge.checkpoints.resolve import with_adapter

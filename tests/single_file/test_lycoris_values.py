@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import torch
 from checkpoint_files import State, bytes_of, save
-from single_files import added, assert_rounded, normal, pair, write_pair
+from made_adapters import assert_rounded
+from single_files import added, normal, pair, write_pair
 
 import merge
 

@@ -9,7 +9,8 @@ import pytest
 import torch
 from checkpoint_files import State, save
 from diffusion_layouts import layout, random_model, write_model
-from single_files import adapted_layers, added, assert_rounded, kohya_name, normal, pair, write_pair
+from made_adapters import assert_rounded
+from single_files import adapted_layers, added, kohya_name, normal, pair, write_pair
 
 import merge
 from merge.adapters.single_file.keys import sort_keys

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import sqrt
 
+from ...checkpoints.header import TensorInfo
 from ...checkpoints.space import human
 from ...dtypes import DTYPES
 from ...planning.layout import nbytes_of
+from ..low_rank.collecting import Kept
 from .cautions import warnings_of
 from .choosing import Chosen
 from .document import ExtractDocument, ExtractedModule
 from .extracted import Extracted, Layer
 from .kinds import factor_shapes, matrix_shape
 from .making import factor_bytes
+from .module import Module
 from .request import Extraction
 
 WORST = 10  # layers that are listed by name
@@ -22,18 +25,14 @@ WORST = 10  # layers that are listed by name
 
 def as_document(extracted: Extracted, out: str, identity: str, notes: Sequence[str], seconds: float) -> ExtractDocument:
     """Return what ``--json`` prints."""
-    whole = extracted.whole.tensors
-    return {
+    extraction = extracted.extraction
+    modules = [_module(layer.module, layer.kept.rank, layer.kept) for layer in extracted.layers]
+    found = _document(extraction, modules, extracted.whole.tensors, extracted.left)
+    return found | {
         "out": out,
-        "tuned": extracted.extraction.tuned,
-        "base": extracted.extraction.base,
         "output_id": identity,
         "input_ids": list(extracted.measured.input_ids),
-        "options": extracted.extraction.options(),
         "device": extracted.measured.device,
-        "modules": [_module(layer) for layer in extracted.layers],
-        "whole": [{"tensor": name, "dtype": one.dtype, "shape": list(one.shape)} for name, one in whole.items()],
-        "left": [{"tensor": name, "reason": reason, "norm": norm} for name, (reason, norm) in extracted.left.items()],
         "energy": extracted.energy,
         "bytes": adapter_bytes(extracted),
         "notes": list(notes),
@@ -42,17 +41,16 @@ def as_document(extracted: Extracted, out: str, identity: str, notes: Sequence[s
     }
 
 
-def _module(layer: Layer) -> ExtractedModule:
-    module, kept = layer.module, layer.kept
+def _module(module: Module, rank: int, kept: Kept | None = None) -> ExtractedModule:
     return {
         "module": module.name,
         "tensor": module.tensor,
         "kind": module.kind,
         "shape": list(module.shape),
-        "rank": kept.rank,
-        "energy": kept.energy,
-        "norm": kept.norm,
-        "relative_error": kept.error / kept.norm,
+        "rank": rank,
+        "energy": kept.energy if kept else None,
+        "norm": kept.norm if kept else None,
+        "relative_error": kept.error / kept.norm if kept else None,
     }
 
 
@@ -64,37 +62,35 @@ def adapter_bytes(extracted: Extracted) -> int:
 
 def planned(extraction: Extraction, chosen: Chosen, input_ids: Sequence[str] = ()) -> ExtractDocument:
     """Return what ``--dry-run --json`` prints: every layer at the highest rank it may get."""
-    modules: list[ExtractedModule] = []
-    nbytes = sum(tensor.nbytes for tensor in chosen.whole.values())
+    modules, nbytes = [], sum(tensor.nbytes for tensor in chosen.whole.values())
     for module in chosen.modules.values():
         rank = extraction.truncation.most(matrix_shape(module.kind, module.shape))
         nbytes += sum(nbytes_of(extraction.dtype, shape) for shape in factor_shapes(module.kind, module.shape, rank))
-        modules.append(
-            {
-                "module": module.name,
-                "tensor": module.tensor,
-                "kind": module.kind,
-                "shape": list(module.shape),
-                "rank": rank,
-                "energy": None,
-                "norm": None,
-                "relative_error": None,
-            }
-        )
-    reasons = {**chosen.open, **chosen.left}
+        modules.append(_module(module, rank))
+    left = {name: (reason, None) for name, reason in {**chosen.open, **chosen.left}.items()}
+    return _document(extraction, modules, chosen.whole, left) | {"input_ids": list(input_ids), "bytes": nbytes}
+
+
+def _document(
+    extraction: Extraction,
+    modules: list[ExtractedModule],
+    whole: Mapping[str, TensorInfo],
+    left: Mapping[str, tuple[str, float | None]],
+) -> ExtractDocument:
+    """Return what is known before weights are read: the request, and what becomes of every tensor."""
     return {
         "out": str(extraction.out) if extraction.out is not None else None,
         "tuned": extraction.tuned,
         "base": extraction.base,
         "output_id": None,
-        "input_ids": list(input_ids),
+        "input_ids": [],
         "options": extraction.options(),
         "device": None,
         "modules": modules,
-        "whole": [{"tensor": name, "dtype": one.dtype, "shape": list(one.shape)} for name, one in chosen.whole.items()],
-        "left": [{"tensor": name, "reason": reason, "norm": None} for name, reason in reasons.items()],
+        "whole": [{"tensor": name, "dtype": one.dtype, "shape": list(one.shape)} for name, one in whole.items()],
+        "left": [{"tensor": name, "reason": reason, "norm": norm} for name, (reason, norm) in left.items()],
         "energy": None,
-        "bytes": nbytes,
+        "bytes": 0,
         "notes": [],
         "warnings": [],
         "seconds": 0.0,

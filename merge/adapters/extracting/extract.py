@@ -12,14 +12,12 @@ from ...checkpoints.space import check_space
 from ...engine import RunSettings
 from ...errors import MergeError, UsageError
 from ...planning.layout import is_single_file
-from ..low_rank.spool import Spool
+from ..low_rank.spool import SPOOL, Spool
 from ..low_rank.writing import intended, write_adapter
 from .describing import as_document
 from .document import ExtractDocument
 from .extracted import Extracted
 from .opened import Extracting
-
-SPOOL = "factors"
 
 
 @dataclass(frozen=True)

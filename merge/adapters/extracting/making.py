@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection
 from typing import Any
 
-import xxhash
-
-from ...checkpoints.checkpoint import OUR_KEY, Source
+from ...checkpoints.checkpoint import Source
 from ...checkpoints.companions import is_companion
 from ...checkpoints.derived import whole as whole_source
 from ...checkpoints.files import Buffer
 from ...checkpoints.header import TensorInfo
-from ...provenance import TOOL
 from ..config import CONFIG
 from ..low_rank.collecting import Kept
 from ..low_rank.configuration import PREFIX, render_config, shortened
 from ..low_rank.spool import Spool, Spooled
-from ..low_rank.writing import Adapter, AdapterTensor
+from ..low_rank.writing import Adapter, AdapterTensor, own_metadata
 from .difference import Difference
 from .extracted import Extracted, Layer
 from .kinds import factor_names, factor_shapes
@@ -124,16 +120,8 @@ def recipe_of(extracted: Extracted, tuned: str, base: str) -> dict[str, Any]:
 def metadata(extracted: Extracted, identity: str) -> dict[str, str]:
     """Return the metadata of the adapter's file."""
     base, tuned = extracted.measured.input_ids
-    recipe = json.dumps(recipe_of(extracted, tuned, base), sort_keys=True, ensure_ascii=False)
-    return {
-        "format": "pt",
-        "merge.tool": TOOL,
-        "merge.recipe": recipe,
-        "merge.recipe_hash": xxhash.xxh3_128_hexdigest(recipe.encode()),
-        "merge.inputs": json.dumps([base, tuned]),
-        "merge.device": "cpu" if extracted.measured.device == "cpu" else "cuda",
-        OUR_KEY: identity,
-    }
+    device = "cpu" if extracted.measured.device == "cpu" else "cuda"
+    return own_metadata(recipe_of(extracted, tuned, base), (base, tuned), identity) | {"merge.device": device}
 
 
 def factor_bytes(kept: Kept) -> int:

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from ...checkpoints.files import Buffer
 from ...dtypes import numpy_dtype
-from ...engine import Outcome, RunSettings, run
-from ...errors import MergeError
+from ...engine import Outcome, RunSettings
 from ...planning.rows import Row
 from ..low_rank.collecting import FactorCollector, Kept
 from ..low_rank.device import factorising_device
-from ..low_rank.sink import WholeSink
+from ..low_rank.sink import WholeSink, run_into
 from ..low_rank.spool import Spool
 from .choosing import Chosen
 from .difference import Difference
@@ -68,7 +67,7 @@ def measure(
 
     collector = FactorCollector(spool, extraction.truncation, matrices, dtype=extraction.dtype, device=device)
     sink = _Measuring(difference, layers.keys(), collector)
-    outcome = _run(difference, sink, RunSettings("cpu", settings.threads, advance=settings.advance))
+    outcome = run_into(difference.plan, sink, RunSettings("cpu", settings.threads, advance=settings.advance))
     for source in difference.plan.sources:
         source.check_unchanged()
     ids = outcome.input_ids
@@ -101,15 +100,6 @@ class _Measuring(WholeSink):
     def norms(self) -> dict[str, float | None]:
         """Return the norms that are not 0."""
         return {name: sqrt(total) for name, total in self._squares.items() if total}
-
-
-def _run(difference: Difference, sink: WholeSink, settings: RunSettings) -> Outcome:
-    try:
-        return run(difference.plan, sink, settings)
-    except MergeError as error:
-        if error.hint is None or "--allow-nonfinite" not in error.hint:
-            raise
-        raise MergeError(error.what, where=error.where, hint="an adapter of it would hold such numbers too") from None
 
 
 def _unlike(difference: Difference, chosen: Chosen, outcome: Outcome) -> dict[str, float | None]:

@@ -11,9 +11,8 @@ from ...engine import RunSettings
 from ...errors import MergeError, UsageError
 from ...section import Section
 from ..low_rank.comparing import compare
-from ..low_rank.spool import Spool
+from ..low_rank.spool import SPOOL, Spool
 from ..low_rank.truncation import Truncation
-from .extract import SPOOL
 from .making import COMMAND
 from .opened import Extracting
 from .request import Extraction

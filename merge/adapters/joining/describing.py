@@ -12,10 +12,10 @@ import xxhash
 
 from ... import card
 from ...checkpoints.address import OutputPath
-from ...checkpoints.checkpoint import OUR_KEY
 from ...checkpoints.strength import FULL
 from ...content_id import checkpoint_id, tensor_digests
 from ...provenance import TOOL
+from ..low_rank.writing import own_metadata
 from .member import Member
 from .request import Request
 from .shaping import Made
@@ -68,15 +68,7 @@ def file_facts(united: United, modules: Sequence[Made]) -> dict[str, str]:
 
 def metadata(request: Request, ids: Sequence[str], identity: str) -> dict[str, str]:
     """Return the metadata of the outcome's file, of one length for every content id."""
-    recipe = json.dumps(describe(request, ids), sort_keys=True, ensure_ascii=False)
-    return {
-        "format": "pt",
-        "merge.tool": TOOL,
-        "merge.recipe": recipe,
-        "merge.recipe_hash": xxhash.xxh3_128_hexdigest(recipe.encode()),
-        "merge.inputs": json.dumps(list(ids)),
-        OUR_KEY: identity,
-    }
+    return own_metadata(describe(request, ids), ids, identity)
 
 
 def render(

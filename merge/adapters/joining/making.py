@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +11,8 @@ from ...engine import RunSettings, cores, run
 from ...errors import MergeError
 from ...planning.rows import Row
 from ..elements import elements, rounded
-from ..low_rank.factorising import factorise
-from ..low_rank.sink import WholeSink
+from ..low_rank.device import Factoriser
+from ..low_rank.sink import WholeSink, run_into
 from ..low_rank.spool import Spool
 from ..low_rank.writing import AdapterTensor
 from .keeping import Advance, Keeper
@@ -56,9 +54,8 @@ class Maker:
         advance: Advance = lambda modules: None,
     ) -> None:
         self._united, self._request, self._dtype = united, request, dtype
-        self._settings, self._device = settings, device
+        self._settings, self._factoriser = settings, Factoriser(dtype, device)
         self._keeper = Keeper(united, dtype, spool, advance)
-        self._on_device = threading.Lock()
 
     def make(self) -> Outcome:
         """Make all of it.
@@ -103,23 +100,12 @@ class Maker:
 
     def _add_products(self) -> None:
         plan = plan_products(self._united, self._request.recipe)
-        try:
-            run(plan, WholeSink(plan.rows, lambda row: True, self._factorise), self._settings)
-        except MergeError as error:
-            if error.hint is None or "--allow-nonfinite" not in error.hint:
-                raise
-            hint = "an adapter of it would hold such numbers too"
-            raise MergeError(error.what, where=error.where, hint=hint) from None
+        run_into(plan, WholeSink(plan.rows, lambda row: True, self._factorise), self._settings)
 
     def _factorise(self, row: Row, outcome: NDArray[Any]) -> None:
         module = row.name.removesuffix(WEIGHT)
         matrix, truncation = outcome.reshape(row.shape[0], -1), truncation_of(self._united, self._request, module)
-        work = partial(factorise, matrix, truncation, row.name, dtype=self._dtype, device=self._device)
-        if self._device == "cpu":
-            factors = work()
-        else:
-            with self._on_device:  # one matrix at a time
-                factors = work()
+        factors = self._factoriser(matrix, truncation, row.name)
         if factors is not None:
             is_turned = self._united.first_of(module).is_transposed
             a, b = (factors.b.T, factors.a.T) if is_turned else (factors.a, factors.b)

@@ -14,11 +14,10 @@ from typing import Any
 from ...checkpoints.checkpoint import FileIdentity
 from ...checkpoints.files import Buffer
 from ...checkpoints.header import TensorInfo
+from ..blocks import LOADED, Blocks, rows_of_block
 from ..rows import Rows, rows_of
 from .member import Addend, Member
 
-BLOCK_ELEMENTS = 2**18  # of one block, at least one row; fixed, since it decides how products are rounded
-LOADED = 4  # modules whose factors are held in memory at once
 ITEM_BYTES = 4
 
 
@@ -69,37 +68,23 @@ class ProductsSource(ZeroSource):
         }
         self._loaded: OrderedDict[str, Rows] = OrderedDict()
         self._loading = threading.Lock()
-        self._last = threading.local()
+        self._blocks = Blocks(self._block)
 
     def read_into(self, tensor: TensorInfo, offset: int, buffer: Buffer) -> None:
         """Fill the buffer with the product's bytes from this byte offset within the tensor."""
         if tensor.name not in self._addends:
             super().read_into(tensor, offset, buffer)
             return
-        size, done = _rows_of_block(tensor.shape) * _row_bytes(tensor.shape), 0
-        while done < len(buffer):
-            number, start = divmod(offset + done, size)
-            part = self._block(tensor, number)[start:][: len(buffer) - done]
-            buffer[done : done + len(part)] = part
-            done += len(part)
+        size = rows_of_block(tensor.shape) * ITEM_BYTES * prod(tensor.shape[1:])
+        self._blocks.read_into(tensor.name, size, offset, buffer)
 
-    def _block(self, tensor: TensorInfo, number: int) -> Buffer:
-        """Return a block of a tensor: this thread's last one, or a new one."""
-        known: tuple[str, int, Buffer] | None = getattr(self._last, "block", None)
-        if known is not None and known[:2] == (tensor.name, number):
-            return known[2]
-        self._last.block = None  # so that no two blocks are held at once
-        block = self._computed(tensor, number)
-        self._last.block = (tensor.name, number, block)
-        return block
-
-    def _computed(self, tensor: TensorInfo, number: int) -> Buffer:
+    def _block(self, name: str, number: int) -> Buffer:
         import numpy as np
 
-        rows = _rows_of_block(tensor.shape)
-        first, last = number * rows, min((number + 1) * rows, tensor.shape[0])
-        values = self._rows(tensor.name).rows(first, last)
-        values *= self._addends[tensor.name].scaling
+        shape = self.tensors[name].shape
+        rows = rows_of_block(shape)
+        values = self._rows(name).rows(number * rows, min((number + 1) * rows, shape[0]))
+        values *= self._addends[name].scaling
         with np.errstate(over="ignore", invalid="ignore"):  # the engine refuses what is not finite
             return np.ascontiguousarray(values.astype(np.float32)).reshape(-1).view(np.uint8).data
 
@@ -142,11 +127,3 @@ class WholeSource(ZeroSource):
     def check_unchanged(self) -> None:
         """Refuse files that are no longer those that were opened."""
         self._weights.check_unchanged()
-
-
-def _row_bytes(shape: tuple[int, ...]) -> int:
-    return ITEM_BYTES * prod(shape[1:])
-
-
-def _rows_of_block(shape: tuple[int, ...]) -> int:
-    return max(1, BLOCK_ELEMENTS // max(1, prod(shape[1:])))

@@ -14,7 +14,7 @@ from ...checkpoints.destination import Building, destination
 from ...engine import RunSettings
 from ...planning.layout import is_single_file
 from ..config import CONFIG
-from ..low_rank.spool import Spool
+from ..low_rank.spool import SPOOL, Spool
 from ..low_rank.writing import Adapter, write_adapter
 from .describing import file_facts, member_id, metadata, render
 from .keeping import Advance
@@ -104,7 +104,7 @@ def join(united: United, request: Request, out: OutputPath, manner: Manner) -> J
     building = destination(out, is_folder=not is_single_file(out)).building()
     building.open(resume=False)
     try:
-        spool = Spool(building.journal.with_name("factors"))
+        spool = Spool(building.journal.with_name(SPOOL))
         try:
             made = make(united, request, spool, manner)
             for member in united.members:
@@ -159,7 +159,7 @@ def _beside(united: United) -> Mapping[str, bytes]:
 def made_again(request: Request, settings: RunSettings) -> Iterator[tuple[United, Outcome]]:
     """Make the tensors of a request once more, in a folder that goes away."""
     with opened(request) as united, tempfile.TemporaryDirectory() as folder:
-        spool = Spool(Path(folder) / "factors")
+        spool = Spool(Path(folder) / SPOOL)
         try:
             yield united, make(united, request, spool, Manner(settings))
         finally:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...planning.rows import Row
-from .factorising import Factors, factorise
+from .device import Factoriser
 from .spool import Spool, Spooled
 from .truncation import Truncation
 
@@ -49,7 +48,7 @@ class FactorCollector:
         truncation: What is kept of a matrix.
         matrices: Yields the matrices [outputs, inputs] in the outcome of a row, each with a name of its own.
         dtype: Format code of the factors' type.
-        device: ``cpu``, or a GPU by torch's name. A GPU works on one matrix at a time.
+        device: ``cpu``, or a GPU by torch's name.
     """
 
     def __init__(
@@ -62,20 +61,13 @@ class FactorCollector:
         device: str = "cpu",
     ) -> None:
         self._spool, self._truncation, self._matrices = spool, truncation, matrices
-        self._dtype, self._device = dtype, device
-        self._one_at_a_time = threading.Lock()
+        self._factoriser = Factoriser(dtype, device)
         self.kept: dict[str, Kept] = {}
 
     def take(self, row: Row, outcome: NDArray[Any]) -> None:
         """Factorise the outcome of a row."""
         for name, matrix in self._matrices(row, outcome):
-            factors = self._factorised(matrix, name)
+            factors = self._factoriser(matrix, self._truncation, name)
             if factors is not None:
                 a, b = self._spool.append(factors.a), self._spool.append(factors.b)
                 self.kept[name] = Kept(factors.rank, factors.norm, factors.error, a, b)
-
-    def _factorised(self, matrix: NDArray[Any], name: str) -> Factors | None:
-        if self._device == "cpu":
-            return factorise(matrix, self._truncation, name, dtype=self._dtype)
-        with self._one_at_a_time:
-            return factorise(matrix, self._truncation, name, dtype=self._dtype, device=self._device)

@@ -1,10 +1,16 @@
-"""Where matrices are factorised."""
+"""Where matrices are factorised, and how many at a time."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
-from .factorising import EXACT_SIDE
+from .factorising import EXACT_SIDE, Factors, factorise
+from .truncation import Truncation
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 def factorising_device(asked: str, sides: Iterable[int]) -> str:
@@ -32,3 +38,23 @@ def _has_gpu() -> bool:
     import torch
 
     return bool(torch.cuda.is_available())
+
+
+class Factoriser:
+    """Factorises matrices for any number of threads; a GPU works on one matrix at a time.
+
+    Args:
+        dtype: Format code of the factors' type.
+        device: ``cpu``, or a GPU by torch's name.
+    """
+
+    def __init__(self, dtype: str, device: str) -> None:
+        self._dtype, self._device = dtype, device
+        self._one_at_a_time = threading.Lock()
+
+    def __call__(self, matrix: NDArray[Any], truncation: Truncation, name: str) -> Factors | None:
+        """Return the factors of a matrix [outputs, inputs], or None for one of zeros."""
+        if self._device == "cpu":
+            return factorise(matrix, truncation, name, dtype=self._dtype)
+        with self._one_at_a_time:
+            return factorise(matrix, truncation, name, dtype=self._dtype, device=self._device)

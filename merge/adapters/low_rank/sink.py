@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from ...checkpoints.files import Buffer
 from ...dtypes import numpy_dtype
+from ...engine import Outcome, RunSettings, run
+from ...errors import MergeError
 from ...planning.layout import nbytes_of
 from ...planning.rows import Row
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from ...plan import Plan
 
 Take = Callable[[Row, "NDArray[Any]"], None]
 
@@ -71,6 +75,20 @@ class WholeSink:
                 del self._begun[place]
         if is_complete:
             self._take(row, whole.view(numpy_dtype(row.dtype)).reshape(row.shape))
+
+
+def run_into(plan: Plan, sink: WholeSink, settings: RunSettings) -> Outcome:
+    """Run a plan whose outcome an adapter is made of.
+
+    Raises:
+        MergeError: A tensor cannot be read or is not finite, which no flag allows here.
+    """
+    try:
+        return run(plan, sink, settings)
+    except MergeError as error:
+        if error.hint is None or "--allow-nonfinite" not in error.hint:
+            raise
+        raise MergeError(error.what, where=error.where, hint="an adapter of it would hold such numbers too") from None
 
 
 def _place(row: Row) -> tuple[int, int]:

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+SPOOL = "factors"  # name of the file
+
+
 class Spooled(NamedTuple):
     """Where an array lies in a spool."""
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import xxhash
+
 from ... import card
+from ...checkpoints.checkpoint import OUR_KEY
 from ...checkpoints.companions import CARD
 from ...checkpoints.destination import Building, Intended
 from ...checkpoints.header import TensorInfo
@@ -14,6 +18,7 @@ from ...content_id import BLOCK_BYTES, PLACEHOLDER, checkpoint_id, digest, tenso
 from ...dtypes import DTYPES
 from ...planning.layout import OutputFile, Slot, is_single_file, nbytes_of
 from ...planning.rows import Row
+from ...provenance import TOOL
 
 if TYPE_CHECKING:
     from ...checkpoints.address import OutputPath
@@ -53,6 +58,25 @@ class Adapter:
     metadata: Callable[[str], dict[str, str]]
     card: Callable[[str], str]
     beside: Mapping[str, bytes] = field(default_factory=dict)
+
+
+def own_metadata(recipe: Mapping[str, object], input_ids: Sequence[str], identity: str) -> dict[str, str]:
+    """Return what an adapter's file says of where it comes from, of one length for every content id.
+
+    Args:
+        recipe: What stands for a recipe, with content ids for locations.
+        input_ids: Of what it was made of.
+        identity: The adapter's own.
+    """
+    text = json.dumps(recipe, sort_keys=True, ensure_ascii=False)
+    return {
+        "format": "pt",
+        "merge.tool": TOOL,
+        "merge.recipe": text,
+        "merge.recipe_hash": xxhash.xxh3_128_hexdigest(text.encode()),
+        "merge.inputs": json.dumps(list(input_ids)),
+        OUR_KEY: identity,
+    }
 
 
 def intended(sources: Sequence[Source], out: OutputPath, nbytes: int, *, force: bool, rehearsal: bool) -> Intended:
