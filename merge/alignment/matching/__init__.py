@@ -2,7 +2,11 @@
 
 match_weights      two checkpoints, read tensor by tensor (Git Re-Basin, arXiv 2209.04836, section 3.2)
 match_activations  two networks over the same data (section 3.1)
-match_many         three or more checkpoints: each to the first, or to the mean of the others (section 5)
+match_straight_through
+                   by gradients of the loss halfway between two models (section 3.3)
+match_many         three or more checkpoints: each to the first, to their medoid, to the mean of the others (section
+                   5), or all at once to a universe (C2M3, arXiv 2405.17897)
+with_distances     how far every pair of models is apart that were each matched to the first
 """
 
 from __future__ import annotations
@@ -11,6 +15,8 @@ from .activations import match_activations
 from .many import match_many
 from .matched import GroupReport, Matched, MatchReport
 from .readers import CheckpointReader, Reader, StateReader
+from .several_reports import with_distances
+from .straight_through import match_straight_through
 from .weights import match_weights
 
 __all__ = [
@@ -22,5 +28,7 @@ __all__ = [
     "StateReader",
     "match_activations",
     "match_many",
+    "match_straight_through",
     "match_weights",
+    "with_distances",
 ]

@@ -98,12 +98,12 @@ class _Matching:
 
     def run(self) -> Matched:
         begin = time.perf_counter()
-        passes = list(_passes(self._families))
-        if len(passes) > 1:
+        rounds = list(passes(self._families))
+        if len(rounds) > 1:
             self._say(
-                f"the data is run {len(passes)} times, since the sums of all groups do not fit into memory at once"
+                f"the data is run {len(rounds)} times, since the sums of all groups do not fit into memory at once"
             )
-        for some in passes:
+        for some in rounds:
             self._match(some)
         share = self._share()
         if share > SAME_BASIN:
@@ -168,7 +168,7 @@ def solved(family: Family, blocks: Mapping[tuple[str, ...], NDArray[np.float64]]
     return Solution({family.name: found}, value(similarity, current), value(similarity, found))
 
 
-def _passes(found: Sequence[Family]) -> Iterator[list[Family]]:
+def passes(found: Sequence[Family]) -> Iterator[list[Family]]:
     """Yield families whose sums fit into memory together."""
     some: list[Family] = []
     for family in found:

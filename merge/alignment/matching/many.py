@@ -1,39 +1,25 @@
-"""Three or more models: each is matched to the first, or in turn to the mean of the others.
-
-MergeMany (Git Re-Basin, arXiv 2209.04836, section 5 and algorithm 2), started from an alignment to the first, so that
-the first means are means of something.
-"""
+"""Three or more models: each is matched to the first, to their medoid, to the mean of the others, or to a universe."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
 
 from ..declared import AlignmentOptions
 from ..groups import Groups
-from .coordinate_descent import Descent
-from .families import Family, families
-from .judging import judge
+from .convergence import Common
+from .families import families
 from .matched import Matched, Progress
-from .mean_reader import MeanReader
-from .pair import Pair
+from .medoid import match_pairs, to_medoid
+from .merge_many import MergeMany
 from .products import one_thread_per_product
 from .readers import Reader
-from .relative import relative
-from .solver import Solver
-from .surveying import survey
+from .several import Several
+from .several_reports import brought_to_first, reported, with_distances
+from .universe import Universe
 from .weights import match_weights, starts
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Orders = Mapping[str, NDArray[np.int64]]
-
 Note = Callable[[str], None]
-ROUNDS = 100  # most rounds over all models
 
 
 def match_many(
@@ -52,78 +38,80 @@ def match_many(
         groups: Which axes carry the same units.
         options: ``many`` tells what each is matched to.
         seed: For the orders in which models and groups are taken.
-        note: Told what the user should know.
+        note: Told what the user should know, each thing once.
         progress: Told of every group that was solved.
 
     Returns:
-        What was found for every model after the first. With ``mean``, distances and cosines are those to the first as
-        well, and ``sweeps`` counts rounds over all models.
+        What was found for every model after the first: always orders into the first one's own, whatever they went
+        through, with distances and cosines to the first; of what all have in common ``report.many`` tells.
 
     Raises:
         MergeError: The models do not fit each other or the groups, or hold NaN or infinities.
+        UsageError: There is no kind of groups that ``only`` names, or no group of it.
     """
-    first, *others = readers
-    found = [match_weights(first, other, groups, options, seed, note=note, progress=progress) for other in others]
-    if options.many == "reference" or len(others) < 2:
-        return found
     with one_thread_per_product():
-        return _MergeMany(readers, groups, options, seed, progress).run(found, note)
+        return _Many(readers, groups, options, seed, _once(note), progress).run()
 
 
-class _MergeMany:
+class _Many:
+    """One matching of several models; see `match_many`."""
+
     def __init__(
         self,
         readers: Sequence[Reader],
         groups: Groups,
         options: AlignmentOptions,
         seed: int,
+        note: Note,
         progress: Progress | None,
     ) -> None:
         self._readers, self._groups, self._options = readers, groups, options
-        self._seed, self._progress = seed, progress
-        self._families: list[Family] = families(groups, options.only)
-        self._as_it_is = starts(self._families, groups)
-        self._tied = survey(Pair(readers[0], readers[1]), groups, {}, find_tied=True).tied
+        self._seed, self._note, self._progress = seed, note, progress
+        self._families = families(groups, options.only)
 
-    def run(self, found: Sequence[Matched], note: Note | None) -> list[Matched]:
-        import numpy as np
+    def run(self) -> list[Matched]:
+        begin, way = time.perf_counter(), self._options.many
+        if len(self._readers) < 3 and way != "universe":
+            return self._to_first()
+        if way == "reference":
+            return with_distances(self._to_first(), self._readers, self._groups)
+        found, common, models = self._by_medoid() if way == "medoid" else self._by_rounds(way)
+        if not common.converged:
+            self._note(f"models still changed after {common.sweeps} rounds or sweeps")
+        brought = brought_to_first(found, common, models, self._families, time.perf_counter() - begin)
+        return reported(brought, common, models, way)
 
-        begin = time.perf_counter()
-        orders: list[Orders] = [self._as_it_is, *(matched.orders for matched in found)]
-        rounds, converged = 0, False
-        while rounds < ROUNDS and not converged:
-            turns = np.random.default_rng([self._seed, rounds]).permutation(len(orders))
-            converged = not sum([self._improve(int(model), orders, rounds) for model in turns])
-            rounds += 1
-        if note and not converged:
-            note(f"models still changed after {rounds} rounds")
-        final = [relative(own, orders[0], self._groups) for own in orders[1:]]
-        seconds = round(time.perf_counter() - begin, 3)
-        pairs = zip(self._readers[1:], final, found, strict=True)
-        return [self._matched(reader, own, former, rounds, converged, seconds) for reader, own, former in pairs]
+    def _by_medoid(self) -> tuple[list[Matched], Common, Several]:
+        count = len(self._readers)
+        pairs = match_pairs(self._match, count, self._note)
+        common = to_medoid(pairs, starts(self._families, self._groups), self._groups, count)
+        medoid = common.medoid or 0
+        self._note(f"model {medoid + 1} is the medoid: '{self._readers[medoid].where}'")
+        return [pairs[0, model] for model in range(1, count)], common, Several.of(self._readers, self._groups)
 
-    def _improve(self, model: int, orders: list[Orders], number: int) -> bool:
-        """Match one model to the mean of the others; tell whether that has changed anything."""
-        parts = [(reader, own) for reader, own in zip(self._readers, orders, strict=True)]
-        mean = MeanReader([*parts[:model], *parts[model + 1 :]], self._groups)
-        pair = Pair(mean, self._readers[model], self._tied)
-        solver = Solver(pair, self._families, self._groups)
-        descent = Descent(solver, (self._seed, number, model), 0.0, self._progress)
-        orders[model] = descent.run(orders[model], self._options.sweeps)
-        return descent.sweeps > 1 or not descent.converged
+    def _by_rounds(self, way: str) -> tuple[list[Matched], Common, Several]:
+        found = self._to_first()
+        models = Several.of(self._readers, self._groups)
+        many = MergeMany(models, self._families, self._seed, self._options.sweeps, self._progress)
+        chosen = Universe(models, self._families, many, self._note, self._progress) if way == "universe" else many
+        common = chosen.run([starts(self._families, self._groups), *(matched.orders for matched in found)])
+        return found, common, models
 
-    def _matched(
-        self, reader: Reader, orders: Orders, former: Matched, rounds: int, converged: bool, seconds: float
-    ) -> Matched:
-        pair = Pair(self._readers[0], reader, self._tied)
-        after = survey(pair, self._groups, orders)
-        report = replace(
-            former.report,
-            objective_after=after.objective,
-            distance_after=after.distance,
-            sweeps=rounds,
-            converged=converged,
-            groups=judge(pair, self._families, self._groups, orders, {}),
-            seconds=round(former.report.seconds + seconds, 3),
-        )
-        return Matched(orders, report)
+    def _to_first(self) -> list[Matched]:
+        return [self._match(0, model) for model in range(1, len(self._readers))]
+
+    def _match(self, reference: int, moved: int) -> Matched:
+        pair = self._readers[reference], self._readers[moved]
+        return match_weights(*pair, self._groups, self._options, self._seed, note=self._note, progress=self._progress)
+
+
+def _once(note: Note | None) -> Note:
+    """Return a function that tells every text once, as every pair of models may have the same to say."""
+    said = set[str]()
+
+    def tell(text: str) -> None:
+        if note and text not in said:
+            note(text)
+        said.add(text)
+
+    return tell

@@ -6,6 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from .convergence import ManyReport
+from .gradient_report import GradientReport
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -16,7 +19,7 @@ class Step:
     """How far a matching is: given to a callback after every group, so that it can be seen to converge.
 
     Attributes:
-        stage: ``comparing``, ``anchoring``, ``sweep`` or ``data``.
+        stage: ``comparing``, ``anchoring``, ``sweep``, ``frank-wolfe`` or ``data``.
         restart: Number of the start, from 1.
         sweep: Number of the pass over all groups, from 1; 0 before the first.
         group: The group that was solved.
@@ -61,18 +64,21 @@ class MatchReport:
     """How a model was matched.
 
     Attributes:
-        matching: ``weights`` or ``activations``.
+        matching: ``weights``, ``activations`` or ``straight-through``.
         objective_before: Sum of similarities of units in the order as it is.
         objective_after: With the orders that were found.
         distance_before: Euclidean distance to the reference over all tensors.
         distance_after: The same when aligned.
-        sweeps: Passes over all groups, the last one without gain included; of MergeMany, rounds.
-        converged: Whether the last pass gained nothing.
+        sweeps: Passes over all groups, the last one without gain included; of MergeMany, rounds; of
+            a universe, steps and rounds.
+        converged: Whether the last pass gained nothing; of straight-through matching, the last one of its start.
         same_basin: Share of the units that were in their best place already; None where it was not looked at.
         seeds: Of the run, and what was drawn with them.
         groups: By name.
         notes: What the user should know.
         seconds: Time of the whole.
+        many: How three and more models came to one order; None for two.
+        gradients: How the loss halfway fell; None for matchings without gradients.
     """
 
     matching: str
@@ -87,6 +93,8 @@ class MatchReport:
     groups: Mapping[str, GroupReport]
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
+    many: ManyReport | None = None
+    gradients: GradientReport | None = None
 
     def document(self) -> dict[str, Any]:
         """Return it as JSON."""

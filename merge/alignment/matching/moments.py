@@ -74,6 +74,11 @@ class Moments:
         found: Doubles = (self._cross * scales[0][:, None] * scales[1]).cpu().numpy()
         return found
 
+    def constant(self) -> NDArray[np.bool_]:
+        """Tell which units never change, as dead ones: [2, units], the first model's first."""
+        found: NDArray[np.bool_] = (~_alive(self._squares, self._mean_squares())).cpu().numpy()
+        return found
+
     def inner(self) -> Doubles:
         """Return the mean over rows of the products of units, uncentred."""
         total = self._cross.clone()
@@ -92,5 +97,9 @@ class Moments:
 
 def _inverse(squares: Tensor, mean_squares: Tensor) -> Tensor:
     """Return 1 over the root of the sums of squares, and 0 for constant units."""
-    alive = squares > DEAD * (squares + mean_squares)
+    alive = _alive(squares, mean_squares)
     return squares.where(alive, squares.new_tensor(1.0)).rsqrt() * alive
+
+
+def _alive(squares: Tensor, mean_squares: Tensor) -> Tensor:
+    return squares > DEAD * (squares + mean_squares)

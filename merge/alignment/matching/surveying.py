@@ -54,7 +54,7 @@ def survey(pair: Pair, groups: Groups, orders: Orders, *, find_tied: bool = Fals
         MergeError: A tensor cannot be read, or holds NaN or infinities.
     """
     found, squares = Survey(tied=pair.tied), 0.0
-    followers, known, tied = _followers(groups), dict[Any, str](), set[str]()
+    silent, known, tied = followers(groups), dict[Any, str](), set[str]()
     for name in _shared(pair):
         one, raw = pair.reference.read(name), pair.moved.read(name)
         if find_tied and one.ndim > 1 and known.setdefault(_content(one, raw), name) != name:
@@ -62,7 +62,7 @@ def survey(pair: Pair, groups: Groups, orders: Orders, *, find_tied: bool = Fals
             continue
         product, first, second, difference = _sums(one, moved(raw, name, on_tensor(groups, name), orders))
         found.masses[name] = math.sqrt(first * second)
-        found.objective += 0.0 if name in followers else product
+        found.objective += 0.0 if name in silent else product
         squares += difference
     found.distance = math.sqrt(squares)
     found.tied |= tied
@@ -94,8 +94,8 @@ def _shared(pair: Pair) -> Iterator[str]:
     return (name for name in names if name not in pair.tied)
 
 
-def _followers(groups: Groups) -> set[str]:
-    """Return the tensors that are moved but do not count."""
+def followers(groups: Groups) -> set[str]:
+    """Return the tensors that are moved but do not count: BatchNorm's statistics."""
     all_members = [(member, group) for group in groups.groups.values() for member in group.members]
     counting = {member.tensor for member, group in all_members if member not in group.only_follows}
     return {member.tensor for member, _ in all_members} - counting
@@ -108,15 +108,19 @@ def _content(one: Numbers, other: Numbers) -> tuple[Any, ...]:
     return one.shape, *(xxhash.xxh3_128_digest(np.ascontiguousarray(array).data) for array in (one, other))
 
 
+def pieces(length: int) -> Iterator[slice]:
+    """Yield slices that cover so many numbers, few enough each to be held in float64."""
+    return (slice(first, first + PIECE) for first in range(0, length, PIECE))
+
+
 def _sums(one: Numbers, other: Numbers) -> tuple[float, float, float, float]:
     """Return the sums of A B, A A, B B and (A - B)^2 over all entries, in float64."""
     import numpy as np
 
     sums = np.zeros(4)
     flat, flat_other = one.reshape(-1), other.reshape(-1)
-    for first in range(0, len(flat), PIECE):
-        a = flat[first : first + PIECE].astype(np.float64)
-        b = flat_other[first : first + PIECE].astype(np.float64)
+    for piece in pieces(len(flat)):
+        a, b = flat[piece].astype(np.float64), flat_other[piece].astype(np.float64)
         sums += [a @ b, a @ a, b @ b, (a - b) @ (a - b)]
     product, first_square, second_square, difference = sums.tolist()
     return product, first_square, second_square, difference
