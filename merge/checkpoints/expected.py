@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from .checkpoint import Source
 from .header import TensorInfo
 from .part import PartSource
-from .scaled import ScaledCheckpoint
+from .wrapped import WrappedCheckpoint
 
 if TYPE_CHECKING:
     from ..planning.rows import Row
@@ -59,7 +59,9 @@ def _origin(source: Source) -> Source:
 
 def _is_read_once(source: Source) -> bool:
     """Tell whether all that is read of the checkpoint beneath is known, and read once."""
-    if isinstance(source, PartSource | ScaledCheckpoint):
+    if isinstance(source, WrappedCheckpoint) and not source.reads_in_order:
+        return False
+    if isinstance(source, PartSource | WrappedCheckpoint):
         return _is_read_once(source.source)
     return not hasattr(source, "source")
 
@@ -68,6 +70,6 @@ def _behind(source: Source, tensor: TensorInfo) -> list[TensorInfo]:
     """Return what is read of the checkpoint beneath for a tensor."""
     if isinstance(source, PartSource):
         return _behind(source.source, tensor)
-    if isinstance(source, ScaledCheckpoint):
+    if isinstance(source, WrappedCheckpoint):
         return [found for part in source.behind(tensor) for found in _behind(source.source, part)]
     return [tensor]

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from ..dtypes import DTYPES
 from .beside import AS_IT_IS, Beside
-from .checkpoint import OUR_KEY, FileCheckpoint, Source
+from .checkpoint import FileCheckpoint, Source
 from .components.quantised import stating
 from .derived import beneath
 from .files import Buffer
@@ -18,18 +17,17 @@ from .header import TensorInfo
 from .scaled_layout import Scaled, find_scaled
 from .scaled_settings import plain_config, stated_quantisation
 from .scaled_values import ScaledValues
+from .wrapped import WrappedCheckpoint, in_place_of
 
 _HALF = ("float16", "half")
 
 
-class ScaledCheckpoint(FileCheckpoint):
+class ScaledCheckpoint(WrappedCheckpoint):
     """Another checkpoint with its scales applied; they are no tensors of it any more.
 
     Weights become bfloat16, or float16 where config.json says that the model is of this type.
 
     Attributes:
-        source: The checkpoint beneath. It is closed with this one.
-        changed: Names of the tensors that are not the source's own.
         scaled: Its weights that have scales, by name.
         dtype: Format code of the type that they are read as.
 
@@ -39,32 +37,13 @@ class ScaledCheckpoint(FileCheckpoint):
     """
 
     def __init__(self, source: FileCheckpoint, scaled: Mapping[str, Scaled]) -> None:
-        # Not of the class above, which would look for files here: the source's may lie elsewhere.
-        self.source, self.changed = source, frozenset(scaled)
-        self.location, self.files, self.origin = source.location, source.files, source.origin
-        self.weights_name, self.identities = source.weights_name, source.identities
         self.scaled = dict(scaled)
         self.dtype = "F16" if _stated_type(source.config) in _HALF else "BF16"
-        self.tensors = _plain(source.tensors, scaled, self.dtype)
-        self._values = ScaledValues(self.dtype, source.read_into)
         weights = f"{len(scaled):,} weight{'s are' if len(scaled) > 1 else ' is'} of 8-bit floats with scales"
-        self.notes = [*source.notes, f"{weights}, read as {DTYPES[self.dtype].torch}"]
-
-    def __getattr__(self, name: str) -> Any:
-        """Hand on what only a checkpoint elsewhere has: the files beside the weights one by one, and their hashes."""
-        if name == "source":  # it is not there yet
-            raise AttributeError(name)
-        return getattr(self.source, name)
-
-    @property
-    def metadata(self) -> Mapping[str, str]:  # type: ignore[override]
-        """The source's, without its content id: these are other tensors."""
-        return {key: value for key, value in self.source.metadata.items() if key != OUR_KEY}
-
-    @property
-    def folder(self) -> Path | None:  # type: ignore[override]
-        """The folder of the source, where it has one."""
-        return self.source.folder
+        stored = {name: (each.weight, each.scale) for name, each in scaled.items()}
+        note = f"{weights}, read as {DTYPES[self.dtype].torch}"
+        super().__init__(source, _plain(source.tensors, scaled, self.dtype), stored, note)
+        self._values = ScaledValues(self.dtype, source.read_into)
 
     @cached_property
     def config(self) -> Mapping[str, Any]:
@@ -75,16 +54,6 @@ class ScaledCheckpoint(FileCheckpoint):
     def scheme(self) -> str:
         """What tells checkpoints apart whose weights do not go into one."""
         return json.dumps(stated_quantisation(self.source.config), sort_keys=True, default=str)
-
-    def behind(self, tensor: TensorInfo) -> list[TensorInfo]:
-        """Return what is read of the source for one tensor, in the order of its files."""
-        found = self.scaled.get(tensor.name)
-        return sorted((found.weight, found.scale), key=_place) if found else [tensor]
-
-    def stored_bytes(self, tensor: TensorInfo) -> int:
-        """Return the bytes that are read of the source for one tensor."""
-        found = self.scaled.get(tensor.name)
-        return found.weight.nbytes + found.scale.nbytes if found else tensor.nbytes
 
     def read_into(self, tensor: TensorInfo, offset: int, buffer: Buffer) -> None:
         """Fill the buffer with the tensor's bytes from this byte offset within the tensor."""
@@ -108,14 +77,6 @@ class ScaledCheckpoint(FileCheckpoint):
     def stored_scales(self, tensor: TensorInfo) -> bytes:
         """Return the bytes of a tensor's scales."""
         return self._values.scales_of(self.scaled[tensor.name])
-
-    def check_unchanged(self) -> None:
-        """Refuse files that are no longer those that were opened."""
-        self.source.check_unchanged()
-
-    def close(self) -> None:
-        """Close the source."""
-        self.source.close()
 
 
 def with_scales_applied(source: FileCheckpoint) -> FileCheckpoint:
@@ -159,15 +120,9 @@ def beside_scaled(source: Source) -> Beside:
 
 
 def _plain(tensors: Mapping[str, TensorInfo], scaled: Mapping[str, Scaled], dtype: str) -> dict[str, TensorInfo]:
-    """Return the tensors without the scales; those that had one have a file number of their own, as no other range."""
-    scales = {each.scale.name for each in scaled.values()}
-    first = max((tensor.file for tensor in tensors.values()), default=-1) + 1
-    numbers = {name: first + number for number, name in enumerate(scaled)}
-    return {
-        name: TensorInfo(name, dtype, tensor.shape, numbers[name], 0, 2 * tensor.nbytes) if name in numbers else tensor
-        for name, tensor in tensors.items()
-        if name not in scales
-    }
+    """Return the tensors without the scales."""
+    read = {name: tensors[name]._replace(dtype=dtype, nbytes=2 * tensors[name].nbytes) for name in scaled}
+    return in_place_of(tensors, read, {each.scale.name for each in scaled.values()})
 
 
 def _stated_type(config: Mapping[str, Any]) -> str:
@@ -176,7 +131,3 @@ def _stated_type(config: Mapping[str, Any]) -> str:
     parts = (config, language if isinstance(language, Mapping) else {})
     stated = (part.get(key) for part in parts for key in ("dtype", "torch_dtype"))
     return str(next(filter(None, stated), "")).removeprefix("torch.")
-
-
-def _place(tensor: TensorInfo) -> tuple[int, int]:
-    return tensor.file, tensor.start

@@ -1,37 +1,33 @@
-"""``merge barrier A B``: loss and accuracy on the straight line between two models."""
+"""``merge barrier A B``: loss and accuracy on the straight line between two models, or between every two of several."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from ..errors import UsageError, suggest
+from .barrier_run import BarrierRequest
 from .flags import go_offline
-from .show import Speech, say, say_json, warn
-
-if TYPE_CHECKING:
-    from ..search.line import LineChoice
-    from ..search.line_document import BarrierDocument
-    from ..search.resetting import Resetting
-
-    Run = tuple[str | None, str, int, int]  # architecture, device, items at a time, seed
+from .resetting import check_reset
+from .show import Speech, say, say_json
 
 PANEL = "Evaluation"
-AVERAGED = (
-    "{} BatchNorm statistics are averaged on the line and fit no model on it, which alone looks like a barrier: "
-    "--reset-data SPEC measures them anew"
-)
 
 
 def command(
-    a: Annotated[str, typer.Argument(help="A checkpoint file or folder.", metavar="A")],
-    b: Annotated[str, typer.Argument(help="Another of the same architecture.", metavar="B")],
+    models: Annotated[
+        list[str], typer.Argument(help="Checkpoint files or folders of one architecture.", metavar="MODEL MODEL...")
+    ],
     benchmark: Annotated[list[str], typer.Option("--benchmark", help="A benchmark; several, such as train and test.")],
     points: Annotated[int, typer.Option("--points", help="Models on the line, both ends included.", min=3)] = 25,
     aligned: Annotated[
-        str | None, typer.Option("--aligned", help="B with its units permuted to fit A: a second curve.")
+        list[str] | None,
+        typer.Option(
+            "--aligned",
+            help="A model after the first with its units in one order with it, once for each: a second curve.",
+        ),
     ] = None,
     reset_data: Annotated[
         str | None,
@@ -40,7 +36,13 @@ def command(
     reset_samples: Annotated[
         int | None, typer.Option("--reset-samples", help="Items of that data. (default: 4096)", min=2)
     ] = None,
-    layers: Annotated[bool, typer.Option("--layers", help="Also move one layer at a time to the middle.")] = False,
+    per_layer: Annotated[
+        bool, typer.Option("--per-layer", "--layers", help="Also move one layer at a time: a barrier for each.")
+    ] = False,
+    layer_points: Annotated[
+        int | None,
+        typer.Option("--layer-points", help="Models on each layer's line; an odd number. (default: 5)", min=3),
+    ] = None,
     barrier: Annotated[
         str, typer.Option("--barrier", help="The definition that is printed: linear or midpoint-mean.")
     ] = "linear",
@@ -56,106 +58,70 @@ def command(
     quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
     traceback: Annotated[bool, typer.Option("--traceback", help="Show where an error came from.")] = False,
 ) -> None:
-    """Draw the line between two models: is there a barrier, and how high is it?"""
-    from ..search.barrier import DEFINITIONS
-    from ..search.line import LineChoice
-
+    """Draw the line between two models, or every two: is there a barrier, and how high is it?"""
     if offline:
         go_offline()
-    if barrier not in DEFINITIONS:
-        hint = suggest(barrier, DEFINITIONS) or " or ".join(DEFINITIONS)
-        raise UsageError(f"no definition '{barrier}' of a barrier", hint=hint)
-    run = (model, device, batch_size, seed)
-    choice = LineChoice(points, aligned, layers, barrier, _resetting(reset_data, reset_samples, run))
+    _check_definition(barrier)
+    check_reset(reset_data, reset_samples)
+    layers = _layer_points(layer_points, len(models), per_layer=per_layer)
+    _check_models(models, aligned or ())
     speech = Speech(json_, quiet)
-    document = _explore(a, b, benchmark, choice, report, run, speech)
-    say(render(document), speech)
-    if json_:
-        say_json(dict(document))
+    request = BarrierRequest(
+        tuple(models),
+        tuple(aligned or ()),
+        tuple(benchmark),
+        points,
+        layers,
+        barrier,
+        (reset_data, reset_samples),
+        report,
+        (model, device, batch_size, seed),
+    )
+    _answer(request, speech)
 
 
-def _resetting(data: str | None, samples: int | None, run: Run) -> Resetting | None:
-    """Return what measures BatchNorm statistics, where data for it are named."""
-    if data is None:
-        if samples is not None:
-            raise UsageError("--reset-samples is for measuring statistics anew", hint="give --reset-data SPEC")
-        return None
-    from ..after.declared import ResetOptions
-    from ..calibration.data import read_data
-    from ..evaluation.device import choose_device
-    from ..evaluation.task import Settings
-    from ..search.resetting import Resetting
+def _answer(request: BarrierRequest, speech: Speech) -> None:
+    from .barrier_run import run_line, run_pairs
+    from .barrier_view import render, render_matrices
 
-    given: dict[str, Any] = {} if samples is None else {"samples": samples}
-    options = ResetOptions(**given)
-    return Resetting(read_data(data), options, Settings(run[0], choose_device(run[1]), run[2], run[3]))
-
-
-def _explore(
-    a: str,
-    b: str,
-    specs: list[str],
-    choice: LineChoice,
-    report: Path | None,
-    run: Run,
-    speech: Speech,
-) -> BarrierDocument:
-    from ..evaluation.assess import Progress
-    from ..evaluation.device import choose_device
-    from ..evaluation.specification import read_benchmarks
-    from ..evaluation.task import Settings
-    from ..progress import items_bar
-    from ..reports import check_directory, describe_environment, write_report
-    from ..reports.folders import gathering
-    from ..search.line import averaged_statistics, explore, layer_names, two_models
-
-    benchmarks = read_benchmarks(specs)
-    if report is not None:
-        check_directory(report)
-    with two_models(a, b) as members:
-        models = choice.evaluations(len(layer_names(members)))
-        if choice.reset is not None:
-            choice.reset.check((row.name for row in members.rows), a)
-        elif averaged := averaged_statistics(members):
-            warn(AVERAGED.format(averaged), speech)
-    if choice.aligned is not None:
-        with two_models(a, choice.aligned):
-            pass
-    progress = Progress()
-    with gathering(report) as made:
-        settings = Settings(run[0], choose_device(run[1]), run[2], run[3], advance=progress, output=made)
-        tasks = [(one, one.prepare(settings)) for one in benchmarks]
-        total = models * sum(task.n for _, task in tasks)
-        with items_bar(total, "barrier", quiet=speech.quiet or speech.json_) as progress.advance:
-            document = explore(a, b, tasks, choice)
-        if report is not None:
-            facts = {"title": "Barrier", "barrier": dict(document), "environment": describe_environment()}
-            write_report(report, facts, made)
-    return document
+    found: Any
+    if len(request.models) == 2:
+        found = run_line(request, speech)
+        text = render(found)
+    else:
+        found = run_pairs(request, speech)
+        text = render_matrices(found)
+    say(text, speech)
+    if speech.json_:
+        say_json(dict(found))
 
 
-def render(document: BarrierDocument) -> str:
-    """Return the barriers as a table, and that of every layer where there are any."""
-    from ..evaluation.table import columns
+def _check_definition(name: str) -> None:
+    from ..search.barrier import DEFINITIONS
 
-    rows: list[list[str]] = [["line", "benchmark", "metric", "A", "B", "barrier", "at lambda"]]
-    for curve in document["curves"]:
-        first, last = curve["points"][0]["metrics"], curve["points"][-1]["metrics"]
-        for row in curve["barriers"]:
-            if row["definition"] == document["definition"]:
-                ends = [f"{end[row['metric']]['value']:.4f}" for end in (first, last)]
-                height = [f"{row['value']:.4f}", f"{row['at']:.3g}"]
-                rows.append([curve["name"], curve["benchmark"], row["metric"], *ends, *height])
-    text = f"barrier ({document['definition']}): how much worse than expected between A and B, at the worst place\n"
-    text += columns(rows)
-    return f"{text}\n\n{_render_layers(document)}" if document["layers"] else text
+    if name not in DEFINITIONS:
+        hint = suggest(name, DEFINITIONS) or " or ".join(DEFINITIONS)
+        raise UsageError(f"no definition '{name}' of a barrier", hint=hint)
 
 
-def _render_layers(document: BarrierDocument) -> str:
-    from ..evaluation.table import columns
+def _layer_points(given: int | None, models: int, *, per_layer: bool) -> int:
+    """Return how many models each layer's line has; 0 where layers have none."""
+    from ..search.line import LAYER_POINTS
 
-    rows: list[list[Any]] = [["layer in the middle", "benchmark", "metric", "worse than A"]]
-    for layer in document["layers"]:
-        for metric, worse in layer["worse"].items():
-            rows.append([layer["layer"], layer["benchmark"], metric, f"{worse:+.4f}"])
-    return columns(rows)
+    if not per_layer:
+        if given is not None:
+            raise UsageError("--layer-points is for the lines of single layers", hint="give --per-layer")
+        return 0
+    if models > 2:
+        raise UsageError(f"--per-layer is for two models, and {models} are given", hint="name two of them")
+    if given is not None and given % 2 == 0:
+        raise UsageError(f"--layer-points must be odd, so that the middle is among them, not {given}")
+    return given or LAYER_POINTS
+
+
+def _check_models(models: list[str], aligned: tuple[str, ...] | list[str]) -> None:
+    if len(models) < 2:
+        raise UsageError("a line has two ends, and one model was given", hint="merge barrier A B --benchmark SPEC")
+    if aligned and len(aligned) != len(models) - 1:
+        what = f"--aligned is given {len(aligned)} time(s) for {len(models)} models"
+        raise UsageError(what, hint="give it once for each model after the first, in their order")

@@ -12,7 +12,7 @@ is better when higher, such as accuracy, the barrier is how far the curve falls 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ..evaluation.outcome import Measure, Outcome
     from .members import Members
 
+Ends = tuple[int, int]  # the members at lambda 0 and 1
 Definition = Literal["linear", "midpoint-mean"]
 DEFINITIONS: tuple[Definition, ...] = ("linear", "midpoint-mean")
 
@@ -53,14 +54,15 @@ def positions(points: int) -> list[float]:
 
 
 def interpolate(
-    members: Members, position: float, *, only: Callable[[str], bool] = lambda name: True
+    members: Members, position: float, *, ends: Ends = (0, 1), only: Callable[[str], bool] = lambda name: True
 ) -> dict[str, Tensor]:
-    """Return the tensors of a model on the line between members 0 and 1, in the output's types.
+    """Return the tensors of a model on the line between two members, in the output's types.
 
     Args:
-        members: The two models, which are streamed.
+        members: The models, which are streamed.
         position: lambda in [0, 1]; at its ends the tensors are those of the models, bit for bit.
-        only: Which tensors move; the others stay those of member 0.
+        ends: Which members are at lambda 0 and 1.
+        only: Which tensors move; the others stay those of the first end.
     """
     from .members import accumulator, output_type
 
@@ -68,20 +70,40 @@ def interpolate(
     for row in members.rows:
         share = position if only(row.name) else 0.0
         if share in (0.0, 1.0):
-            found[row.name] = members.read(int(share), row).to(output_type(row))
+            found[row.name] = members.read(ends[int(share)], row).to(output_type(row))
             continue
-        first, second = (members.read(number, row).to(accumulator(row)) for number in (0, 1))
+        first, second = (members.read(number, row).to(accumulator(row)) for number in ends)
         found[row.name] = first.mul_(1 - share).add_(second.mul_(share)).to(output_type(row))
     return found
 
 
-def curve(members: Members, lambdas: Iterable[float], evaluate: Callable[[Candidate], Outcome]) -> list[Point]:
-    """Evaluate the models at these places of the line."""
-    points = []
+def curve(
+    members: Members,
+    lambdas: Iterable[float],
+    evaluate: Callable[[Candidate], Outcome],
+    ends: Ends = (0, 1),
+    known: MutableMapping[int, Mapping[str, Measure]] | None = None,
+) -> list[Point]:
+    """Evaluate the models at these places of the line.
+
+    Args:
+        members: The models, which are streamed.
+        lambdas: The places.
+        evaluate: Gives the outcome of one model.
+        ends: Which members are at lambda 0 and 1.
+        known: The measures of members by themselves; those of the ends are added.
+    """
+    points, known = [], {} if known is None else known
     for position in lambdas:
-        candidate = members.candidate(f"lambda {position:g}", interpolate(members, position), [f"{position}"])
-        outcome = evaluate(candidate)
-        points.append(Point(position, chosen(outcome)))
+        end = ends[int(position)] if position in (0.0, 1.0) else None
+        measures = None if end is None else known.get(end)
+        if measures is None:
+            identity = f"{ends[0]}-{ends[1]}: {position}" if end is None else f"{end}"
+            tensors = interpolate(members, position, ends=ends)
+            measures = chosen(evaluate(members.candidate(f"lambda {position:g}", tensors, [identity])))
+        if end is not None:
+            known[end] = measures
+        points.append(Point(position, measures))
     return points
 
 

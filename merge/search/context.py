@@ -15,15 +15,21 @@ from .objective import Objective
 
 if TYPE_CHECKING:
     from ..plan import Plan
+    from .resetting import Resetting
 
 WHOLE_BYTES = 2**28  # files and folders that are larger are told by sizes and times of change
 CONFIGURATION = (".json", ".txt", ".model", ".jinja")  # configuration, tokenizer, processor
 
 
-def context_of(objective: Objective, *more: object) -> str:
+def context_of(objective: Objective, *more: object, reset: Resetting | None = None) -> str:
     """Return a digest of everything besides the weights that decides about a score.
 
     Files and folders stand for their contents, wherever they lie.
+
+    Args:
+        objective: The benchmarks, loaded.
+        more: What else counts.
+        reset: What measures BatchNorm statistics before every evaluation.
     """
     settings = objective.settings
     architecture = _architecture(settings.model) if settings.model else None
@@ -35,6 +41,9 @@ def context_of(objective: Objective, *more: object) -> str:
         settings.seed,
         more,
     ]
+    if reset is not None:
+        drawn = [reset.settings.seed, reset.settings.batch_size]
+        facts += [*map(_plain, reset.data.benchmarks), _plain(reset.options), drawn]
     return xxhash.xxh3_128_hexdigest(json.dumps(facts, sort_keys=True, default=str).encode())
 
 

@@ -43,12 +43,15 @@ class Curve(TypedDict):
 
 
 class LayerBarrier(TypedDict):
-    """Only this layer in the middle between A and B, all others as in A."""
+    """The line along which only this layer moves from A to B, all others as in A."""
 
     layer: str
+    line: str  # the name of the curve that it is a part of
     benchmark: str
-    metrics: dict[str, MetricPoint]
-    worse: dict[str, float]  # metric: how much worse than A; below 0 where it is better
+    metrics: dict[str, MetricPoint]  # in the middle
+    worse: dict[str, float]  # metric: how much worse than A in the middle; below 0 where it is better
+    points: list[CurvePoint]  # from A to A with B's layer
+    barriers: list[BarrierRow]  # between these two ends
 
 
 class BarrierDocument(TypedDict):

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 from ..errors import MergeError
 from ..evaluation.candidate import Candidate, read_candidate, read_tensor
+from ..evaluation.networks.wide import is_wide
 from ..plan import Plan, folder_beside
 from ..program import sources
 
 if TYPE_CHECKING:
     from torch import Tensor, dtype
 
+    from ..checkpoints.checkpoint import Source
     from ..planning.rows import Row
 
 
@@ -43,6 +45,11 @@ class Members:
         return len(self._positions)
 
     @property
+    def sources(self) -> list[Source]:
+        """The opened models, in their order."""
+        return [self._plan.sources[position] for position in self._positions]
+
+    @property
     def nbytes(self) -> int:
         """Bytes of the averaged tensors of one model."""
         return sum(tensor.nbytes for row in self.rows if (tensor := row.tensors[self._positions[0]]))
@@ -51,6 +58,12 @@ class Members:
         """Return one tensor of one model, as it is stored."""
         position = self._positions[number]
         return read_tensor(self._plan.sources[position], row.tensors[position])
+
+    def name_in(self, number: int, row: Row) -> str:
+        """Return what one model calls a tensor."""
+        info = row.tensors[self._positions[number]]
+        assert info is not None  # noqa: S101 -- checked for all models at the start
+        return info.name
 
     def stream(self, number: int) -> Iterator[tuple[Row, Tensor]]:
         """Yield every averaged tensor of one model."""
@@ -80,7 +93,9 @@ class Members:
 
     def candidate(self, name: str, averaged: dict[str, Tensor], identity: Sequence[str]) -> Candidate:
         """Return averaged tensors, completed by the copied ones, as a model to evaluate."""
-        return Candidate(name, averaged | self.copied(), folder_beside(self._plan), "+".join(identity))
+        tensors, folder = averaged | self.copied(), folder_beside(self._plan)
+        first = self._plan.sources[self._plan.first_model]
+        return Candidate(name, tensors, folder, "+".join(identity), is_wide=is_wide(first.metadata))
 
 
 def output_type(row: Row) -> dtype:

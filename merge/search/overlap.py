@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from ..errors import MergeError
+
 if TYPE_CHECKING:
-    from ..evaluation.task import Benchmark, Task
+    from ..evaluation.task import Benchmark, Settings, Task
     from .objective import Objective
 
 
@@ -34,6 +37,28 @@ def shared_items(objective: Objective, reported: Sequence[Benchmark]) -> int:
         elif selected:
             shared += len(selected & _digests(benchmark.prepare(objective.settings)))
     return shared
+
+
+def shares_items(one: Benchmark, other: Benchmark, settings: Settings) -> bool:
+    """Tell whether two benchmarks have an item in common; the labels of the first one may be absent."""
+    if _same_data(one, other):
+        return True
+    return bool(_digests_of(one, settings) & _digests_of(other, settings))
+
+
+def _digests_of(benchmark: Benchmark, settings: Settings) -> set[bytes]:
+    """Return a digest of every item; of images, without their labels being read."""
+    from ..evaluation.data import load_images
+    from ..evaluation.data.digests import image_digests
+    from ..evaluation.kinds.classification import Classification
+    from ..evaluation.kinds.zero_shot import ZeroShot
+
+    if isinstance(benchmark, Classification | ZeroShot):
+        return image_digests(load_images(replace(benchmark.data, needs_labels=False), settings))
+    try:
+        return _digests(benchmark.prepare(settings))
+    except MergeError:  # texts without labels can be learned from, and are no benchmark
+        return set()
 
 
 def _digests(task: Task) -> set[bytes]:

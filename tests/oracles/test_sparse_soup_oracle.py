@@ -88,3 +88,34 @@ def test_from_the_command_line(cli, tmp_path):
     assert allowed.code == 0, allowed.err
     assert "33.3%" in allowed.out
     assert load(tmp_path / "out.st")["w"].tolist() == [3, 0.5, 2.5, 0, 1.5, 0]
+
+
+def test_the_tensor_that_differs_most_is_named_and_so_is_a_model_that_is_not_pruned():
+    sparse = {"a": torch.tensor([0.0, 1, 0, 1]), "b": torch.tensor([[0.0, 0], [0, 1]])}
+    dense = {"a": torch.tensor([0.0, 1, 2, 1]), "b": torch.tensor([[1.0, 2], [3, 4]])}
+    with pytest.raises(MergeError, match="most of them in 'b', at 3 of 4 ") as caught:
+        merge_states("sparse-soup", [sparse, dense, sparse])
+    assert "not pruned" not in str(caught.value)  # 12.5 % and 62.5 % are 1 to 5
+    with pytest.raises(MergeError, match="model 2 is not pruned"):
+        merge_states("sparse-soup", [sparse, {name: one + 1 for name, one in dense.items()}])
+
+
+def test_a_few_zeros_by_chance_are_said_and_no_reason_to_refuse():
+    models = [{"w": torch.ones(400, 500)} for _ in range(2)]
+    models[1]["w"][0, :2] = 0
+    found, _, outcome = run_recipe(recipe_of("sparse-soup", models))
+    assert found["w"][0, :3].tolist() == [0.5, 0.5, 1]
+    assert "the models' zeros differ at 2 of 200,000 entries" in outcome.remarks[0]
+    models[1]["w"][0, 2] = 0
+    with pytest.raises(MergeError, match="differ at 3 of 200,000 entries"):
+        merge_states("sparse-soup", models)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_tensors_are_counted_by_name_in_several_processes_too(cli, tmp_path, workers):
+    models = [{f"{number}.w": torch.ones(300, 400) for number in range(4)} for _ in range(2)]
+    models[1]["2.w"][:3, :5] = 0
+    one, two = (save(tmp_path / f"{number}.st", model) for number, model in enumerate(models))
+    result = cli("sparse-soup", one, two, "--workers", workers, "-o", tmp_path / "out.st")
+    assert result.code == 1
+    assert "most of them in '2.w', at 15 of 120,000" in result.err

@@ -7,11 +7,11 @@ from typing import Any
 
 from ..names import Names
 from ..page import Cell, Plot, Section, Table
-from ..plots.bars import Bar, bars
 from ..plots.lines import Line, lines
 from ..plots.svg import series
 from ..rows import Row
 from ..values import is_share, metric_cell, metric_difference, numeric, range_cell, title_of
+from .layer_barriers import layer_barriers
 
 COLOURS = ("aligned", "naive", "aligned with reset", "naive with reset")
 RESET = (
@@ -36,7 +36,7 @@ def barrier(report: Mapping[str, Any], names: Names) -> list[Section]:
     curves = found["curves"]
     metrics = list(dict.fromkeys(row["metric"] for curve in curves for row in curve["barriers"]))
     blocks: list[Plot | Table] = [_plot(curves, metric) for metric in metrics]
-    blocks += [_barriers(curves), *_layers(found["layers"]), _points(curves)]
+    blocks += [_barriers(curves), *layer_barriers(found), points_table(curves)]
     texts = [TEXT.format(a=names(found["a"]), b=names(found["b"]))]
     texts += [RESET.format(**found["reset"])] if "reset" in found else []
     texts += [AVERAGED.format(**found)] if found.get("averaged") else []
@@ -51,7 +51,7 @@ def curve_name(curve: Row) -> str:
 def _plot(curves: Sequence[Row], metric: str) -> Plot:
     benchmarks = list(dict.fromkeys((curve["benchmark"], curve["split"]) for curve in curves))
     rows = [
-        _line(curve, metric, benchmarks.index((curve["benchmark"], curve["split"])))
+        line_of(curve, metric, benchmarks.index((curve["benchmark"], curve["split"])))
         for curve in curves
         if all(metric in point["metrics"] for point in curve["points"])
     ]
@@ -61,7 +61,7 @@ def _plot(curves: Sequence[Row], metric: str) -> Plot:
     return Plot(f"{title}; bands are 95 % intervals", [drawn], [(row.style, row.name) for row in rows])
 
 
-def _line(curve: Row, metric: str, benchmark: int) -> Line:
+def line_of(curve: Row, metric: str, benchmark: int) -> Line:
     """Return a curve: its kind by colour; the second benchmark is dashed, a third has other colours."""
     colour = series(min(COLOURS.index(curve["name"]), 2) + 3 * (benchmark // 2))
     points = [(point["position"], point["metrics"][metric]) for point in curve["points"]]
@@ -89,7 +89,8 @@ def _barriers(curves: Sequence[Row]) -> Table:
     return Table("Barriers", header, rows)
 
 
-def _points(curves: Sequence[Row]) -> Table:
+def points_table(curves: Sequence[Row], caption: str = "All points of the curves") -> Table:
+    """Return all points of curves."""
     header = ["Curve", "λ", "Metric", "Value", "95 % interval", "n"]
     rows = [
         [
@@ -104,33 +105,4 @@ def _points(curves: Sequence[Row]) -> Table:
         for point in curve["points"]
         for metric, one in point["metrics"].items()
     ]
-    return Table("All points of the curves", header, rows, folded=True)
-
-
-def _layers(layers: Sequence[Row]) -> list[Plot | Table]:
-    """Return how much worse A becomes with one layer alone in the middle."""
-    found: list[Plot | Table] = []
-    for benchmark, metric in dict.fromkeys((row["benchmark"], metric) for row in layers for metric in row["worse"]):
-        rows = [row for row in layers if row["benchmark"] == benchmark and metric in row["worse"]]
-        title = f"{title_of(metric)} on {benchmark}: how much worse with one layer alone halfway to B"
-        factor, unit = (100, ", points") if is_share(metric) else (1, "")
-        shown = [_bar(row, metric) for row in rows]
-        found.append(Plot(title, [bars(title, shown, f"worse{unit}", factor)]))
-        cells = [[Cell(row["layer"]), _worse(row, metric), *_value(row, metric)] for row in rows]
-        header = ["Layer", "Worse by", title_of(metric), "95 % interval"]
-        found.append(Table(f"{title}, as a table", header, cells, folded=True))
-    return found
-
-
-def _bar(row: Row, metric: str) -> Bar:
-    worse = row["worse"][metric]
-    return Bar(row["layer"], worse, metric_difference(worse, metric))
-
-
-def _worse(row: Row, metric: str) -> Cell:
-    return numeric(row["worse"][metric], metric_difference(row["worse"][metric], metric))
-
-
-def _value(row: Row, metric: str) -> list[Cell]:
-    one = row["metrics"][metric]
-    return [metric_cell(one["value"], metric), range_cell(one["interval"], metric)]
+    return Table(caption, header, rows, folded=True)

@@ -29,7 +29,18 @@ def _about(found: Row, names: Names) -> str:
     return (
         f"Members were tried from the best to the worst on {found['benchmark']} (split {found['split']}). One is kept "
         f"where the soup with it is {rule} the best so far{gain}. Kept: {len(kept)} of {len(found['members'])}, "
-        f"{listed(kept)}; the soup reaches {metric_value(found['score'], found['metric'])}.{_written(found)}"
+        f"{listed(kept)}; the soup reaches {metric_value(found['score'], found['metric'])}."
+        f"{_written(found)}{_reset(found)}"
+    )
+
+
+def _reset(found: Row) -> str:
+    if "reset" not in found:
+        return ""
+    about = found["reset"]
+    return (
+        " Before every evaluation, and of the soup as it was written, BatchNorm statistics were measured anew on "
+        f"{about['samples']} items of {about['data']} at most."
     )
 
 
