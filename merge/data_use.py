@@ -1,4 +1,7 @@
-"""Which data a model's weights, or an outcome, were found with: ``none``, ``unlabeled``, ``held-out``, or several."""
+"""Which data a model's weights, or an outcome, were found with, if any.
+
+``none``, ``unlabeled``, ``labels``, ``held-out``, or several.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from collections.abc import Iterable
 
 NO_DATA = "none"
 UNLABELED = "unlabeled"
+LABELS = "labels"
 
 
 def joined_use(uses: Iterable[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..calibration.by_batch import named_arguments, normalized
 from ..calibration.intercepting import Arguments
 from ..calibration.masks import Masks
 from ..errors import MergeError, UsageError
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 MEAN, VARIANCE, COUNT = "running_mean", "running_var", "num_batches_tracked"
-_ARGUMENTS = ("input", "running_mean", "running_var", "weight", "bias", "training", "momentum", "eps")
 
 
 def layers_in(names: Iterable[str]) -> list[str]:
@@ -78,7 +78,7 @@ class BatchStatistics:
         self.sums.restore(tensors, notes, device)
 
     def _normalize(self, function: Callable[..., Any], args: Sequence[Any], kwargs: Arguments) -> Any:
-        given = dict(zip(_ARGUMENTS, args, strict=False)) | dict(kwargs)
+        given = named_arguments(args, kwargs)
         mean = given.get("running_mean")
         layer = None if mean is None else self._layers.get(mean.data_ptr())
         if layer is None:
@@ -87,6 +87,6 @@ class BatchStatistics:
         if inputs.numel() == inputs.shape[1]:
             what = f"'{layer}' has to normalize a batch with no more than 1 value per channel"
             raise MergeError(what, where=self._where, hint="give more data, or a larger --batch-size")
-        normalized = function(**given | {"running_mean": None, "running_var": None, "training": True})
+        outputs = normalized(function, given)
         self.sums.add(layer, inputs.movedim(1, -1).reshape(-1, inputs.shape[1]))
-        return normalized
+        return outputs

@@ -26,7 +26,7 @@ def expand(
         method: Its method.
         files: ``groups``: file of the groups.
         permutations: Files with the orders, one for each model after the first; then none are found.
-        data: Data for matching by activations.
+        data: Data for matching by activations or gradients.
 
     Raises:
         UsageError: Another number of files than of models to align, or a model that is no location.

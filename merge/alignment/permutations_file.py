@@ -17,6 +17,7 @@ from ..checkpoints.resolve import open_checkpoint
 from ..checkpoints.space import check_space
 from ..checkpoints.staging import Staging
 from ..checkpoints.target import check_target
+from ..data_use import NO_DATA
 from ..errors import MergeError, UsageError
 from .groups import Groups
 from .groups_document import groups_document, groups_hash, read_groups_document
@@ -43,6 +44,7 @@ class Permutations:
         moved: Content id of the model that was moved.
         about: Whatever else is recorded, as JSON: seeds, sweeps, objective, distance, groups (`MatchReport.document`).
         fingerprint: A hash of all that the orders depend on; empty where it is not known.
+        data_use: Which data they were found with: ``none``, ``unlabeled`` or ``labels``.
     """
 
     groups: Groups
@@ -51,12 +53,14 @@ class Permutations:
     moved: str = ""
     about: Mapping[str, Any] = field(default_factory=dict)
     fingerprint: str = ""
+    data_use: str = NO_DATA
 
     def metadata(self) -> dict[str, str]:
         """Return what the file says of itself, as texts."""
-        from ..provenance import TOOL
+        from ..provenance import DATA_USE_KEY, TOOL
 
-        return {
+        used = {} if self.data_use == NO_DATA else {DATA_USE_KEY: self.data_use}
+        return used | {
             "format": "pt",
             "kind": KIND,
             "groups": json.dumps(groups_document(self.groups), separators=(",", ":")),
@@ -96,11 +100,7 @@ def write_permutations(
 
 
 def check_permutations_target(path: Path, *, force: bool, inputs: Iterable[Path]) -> None:
-    """Refuse an output that must not be written; see `write_permutations`.
-
-    Raises:
-        UsageError: Naming what is in the way.
-    """
+    """Refuse an output that must not be written; see `write_permutations`. Raises UsageError."""
     if path.is_dir():
         raise UsageError("a folder stands there, and permutations are a single file", where=str(path))
     check_target(path, inputs, is_folder=False, force=force)
@@ -149,6 +149,8 @@ def read_permutations(path: Path) -> Permutations:
 
 
 def _read(source: FileCheckpoint, where: str) -> Permutations:
+    from ..provenance import DATA_USE_KEY
+
     metadata = source.metadata
     if metadata.get("kind") != KIND:
         hint = "merge rebasin --emit permutations writes such files"
@@ -161,7 +163,8 @@ def _read(source: FileCheckpoint, where: str) -> Permutations:
     if not isinstance(about, dict):
         raise MergeError("'about' in the metadata is no JSON object", where=where)
     reference, moved, fingerprint = (metadata.get(name, "") for name in ("reference", "moved", "fingerprint"))
-    found = Permutations(groups, orders, reference, moved, about, fingerprint)
+    data_use = metadata.get(DATA_USE_KEY, NO_DATA)
+    found = Permutations(groups, orders, reference, moved, about, fingerprint, data_use)
     _check(found, where)
     return found
 

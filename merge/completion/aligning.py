@@ -103,7 +103,8 @@ def find_orders(
         for number, one in enumerate(matching.run()):
             about = one.report.document() | {"groups_from": found.groups.origin} | _proof(found)
             identity, facts = identities[number + 1], without_times(about)
-            kept = Permutations(found.groups, one.orders, identities[0], identity, facts, fingerprints[number])
+            ids = identities[0], identity
+            kept = Permutations(found.groups, one.orders, *ids, facts, fingerprints[number], matching.data_use)
             write_permutations(outs[number], kept, force=computing.force or reuse)
             computing.note(_summary(one, sources[number], outs[number]))
             documents.append({"permutations": str(outs[number]), **about})

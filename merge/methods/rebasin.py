@@ -7,9 +7,10 @@ of a model, weight matching takes the one that is nearest to the first model:
     theta = sum_i w_i pi_i(theta_i),    pi_i = argmin ||theta_1 - pi(theta_i)||^2 = argmax <theta_1, pi(theta_i)>
 
 group by group, each by a linear assignment while the others stay, until nothing improves. `matching` ``activations``
-goes by how alike units behave on data. Which axes carry the same units is derived from the model and proven by running
-it, or comes from templates or a file of groups. Permutations are exact in every type; what is averaged afterwards is an
-ordinary soup, of `align:` models.
+goes by how alike units behave on data, ``straight-through`` by gradients of the loss halfway between two models, on
+data with labels. Which axes carry the same units is derived from the model and proven by running it, or comes from
+templates or a file of groups. Permutations are exact in every type; what is averaged afterwards is an ordinary soup, of
+`align:` models.
 """
 
 from __future__ import annotations

@@ -153,6 +153,6 @@ def images(count: int = 50, *shape: int) -> RunningSample:
     return RunningSample({"pixels": torch.randn(count, *shape, generator=torch.Generator().manual_seed(1))})
 
 
-def texts(count: int = 40, length: int = 6) -> RunningSample:
-    tokens = torch.randint(17, (count, length), generator=torch.Generator().manual_seed(1))
+def texts(count: int = 40, length: int = 6, words: int = 17) -> RunningSample:
+    tokens = torch.randint(words, (count, length), generator=torch.Generator().manual_seed(1))
     return RunningSample({"tokens": tokens})

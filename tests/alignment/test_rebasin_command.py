@@ -295,7 +295,9 @@ REFUSED = {
     "orders explained": (("a.st", "b.st", "--permutations", "o.st", "--explain"), 2, "nothing is left to find"),
     "a word": (("a.st", "b.st", "--matching", "wheights"), 2, "did you mean 'weights'?"),
     "another word": (("a.st", "b.st", "--emit", "align"), 2, "did you mean 'aligned'?"),
-    "aligned of three": (("a.st", "b.st", "c.st", "--emit", "aligned"), 2, "is for two models"),
+    "orders of three": (("a.st", "b.st", "c.st", "--emit", "permutations"), 2, "is for two models"),
+    "aligned of one": (("a.st", "--emit", "aligned"), 2, "at least 2 models"),
+    "a document of three": (("a.st", "b.st", "b.st", "--emit", "aligned", "--json"), 2, "--json is for one output"),
     "no data": (("a.st", "b.st", "--matching", "activations"), 2, "matching by activations needs data"),
     "data for nothing": (("a.st", "b.st", "--data", "digits"), 2, "matching by weights takes no data"),
     "orders and more": (("a.st", "b.st", "--permutations", "o.st", "--groups", "g.yaml"), 2, "nothing is left to find"),
@@ -395,3 +397,29 @@ def test_folders_of_timm_need_nothing_but_themselves(here, cli):
     result = cli("rebasin", "a", "b", "-o", "out")
     assert result.code == 0, result.err
     assert "groups proven" in result.out
+
+
+@pytest.mark.parametrize("many", ["reference", "mean"])
+def test_several_aligned_models_get_an_output_each(here, cli, many):
+    model = state(0)
+    save(here / "a.st", model)
+    for seed, name in enumerate(("b.st", "c.st"), start=1):
+        save(here / name, shuffled(noisy(model, seed)))
+    result = cli("rebasin", "a.st", "b.st", "c.st", "--many", many, "--emit", "aligned", "-o", "aligned.st")
+    assert result.code == 0, result.err
+    assert not (here / "aligned.st").exists()
+    for seed in (1, 2):
+        found, wanted = load(here / f"aligned-{seed + 1}.st"), noisy(model, seed)
+        assert all(torch.equal(found[tensor], wanted[tensor]) for tensor in wanted)
+        assert cli("verify", f"aligned-{seed + 1}.st").code == 0
+    again = cli("rebasin", "a.st", "b.st", "c.st", "--emit", "aligned", "-o", "aligned.st")
+    assert again.code == 2
+    assert "aligned-2.st" in again.err
+
+
+def test_a_dry_run_of_several_aligned_models_writes_nothing(here, cli):
+    for seed, name in enumerate("abc"):
+        save(here / f"{name}.st", state(seed))
+    result = cli("rebasin", "a.st", "b.st", "c.st", "--emit", "aligned", "-o", "out.st", "--dry-run")
+    assert result.code == 0, result.err
+    assert sorted(path.name for path in here.iterdir()) == ["a.st", "b.st", "c.st"]

@@ -65,7 +65,7 @@ class Run:
     def _targets(self, batch: Batch) -> dict[Spot, list[Target]]:
         """Run the first network once to learn where units can be seen."""
         subject = self._subjects[0]
-        names = _names(subject.places())
+        names = shared_names(subject.places())
         every: set[Spot] = {(name, axis, "output") for name in names for axis in (0, 1)}
         seen: dict[Spot, frozenset[str]] = {}
 
@@ -133,7 +133,7 @@ def _watched(subject: Subject, batch: Batch, masks: Masks, see: Seer, outputs: C
         subject.run(inputs)
 
 
-def _names(places: Mapping[str, Tensor]) -> dict[str, frozenset[str]]:
+def shared_names(places: Mapping[str, Tensor]) -> dict[str, frozenset[str]]:
     """Return all names of the parameter that goes by each name."""
     sharing: dict[int, set[str]] = defaultdict(set)
     for name, place in places.items():

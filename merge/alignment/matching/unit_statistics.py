@@ -67,6 +67,24 @@ class UnitStatistics:
                 found.setdefault(name, []).append(correlations)
         return {name: _mean(np.concatenate(parts)) for name, parts in found.items()}
 
+    def similarity(self, order: NDArray[np.int64]) -> Doubles | None:
+        """Return how alike matched units are, of a family without nested groups; None where its units were not seen.
+
+        Args:
+            order: [units], the order of its group.
+
+        Returns:
+            Correlations [units]; 1 for two units that never change, which are one unit as good as two.
+        """
+        import numpy as np
+
+        moments = self._moments.get(())
+        if moments is None:
+            return None
+        first, second = moments.constant()
+        found: Doubles = moments.correlation()[np.arange(len(order)), order]
+        return np.where(first & second[order], 1.0, found)
+
     def _matched_units(self, inner: tuple[str, ...], family: Family, orders: Orders) -> NDArray[np.int64]:
         """Return which unit of the moved model comes to each place, all nested groups together."""
         import numpy as np

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...errors import MergeError, UsageError
+from ..labels import check_labels
 from ..subject import IGNORED
 from .draws import pick, uniform_numbers
 from .request import EMPIRICAL, SAMPLED
@@ -64,7 +65,7 @@ def items_of(batch: Batch, first: int, request: Request, subject: Subject) -> It
         given = uniform_numbers(counted, request.seed, first)
     elif request.labels == EMPIRICAL:
         given = _labels(batch, subject).reshape(counted.shape).masked_fill(~counted, 0)
-        _check_labels(given, request.classes, subject, first)
+        check_labels(given, request.classes, subject, first)
     return Items(batch.inputs, counted.to(subject.device), given.to(subject.device))
 
 
@@ -73,14 +74,6 @@ def _labels(batch: Batch, subject: Subject) -> Tensor:
         what = "the data has no labels, and empirical Fisher information goes by them"
         raise UsageError(what, where=subject.name, hint="--labels exact and sampled need none")
     return batch.labels
-
-
-def _check_labels(labels: Tensor, classes: int, subject: Subject, first: int) -> None:
-    outside = ((labels < 0) | (labels >= classes)).nonzero()
-    if len(outside):
-        row, position = outside[0].tolist()
-        what = f"item {first + row} of the data has the label {int(labels[row, position])}"
-        raise MergeError(f"{what}, and the model has {classes} classes, from 0", where=subject.name)
 
 
 def log_probabilities(logits: Tensor) -> Tensor:
