@@ -124,4 +124,12 @@ def statistics(expression: Expression | None) -> Iterator[Statistic]:
 
 def is_positional(expression: Expression) -> bool:
     """Tell whether a piece must know its place in the tensor: then neighbours cannot be processed as one."""
-    return any(call.reductions or call.method.seeded or call.access != "flat" for call in calls(expression))
+    return any(
+        call.reductions or call.method.seeded or call.access != "flat" or _reads_aside(call)
+        for call in calls(expression)
+    )
+
+
+def _reads_aside(call: Call) -> bool:
+    """Tell whether a call has statistics that are not read along with the tensor, but belong to it as a whole."""
+    return any(not statistic.aligned for statistic in call.statistics)

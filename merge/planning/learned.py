@@ -44,20 +44,36 @@ class Learned:
         found = [self._info(bound.statistics[number], bound.inputs[number], name) for number in present]
         if not found or all(info is None for info in found):
             return (), ""
+        kind = bound.method.statistics
+        if kind == "coefficients":
+            files, found = self._lent(bound, name, present, files, found)
         if None in found:
             if bound.method.partial_statistics:
                 return (), ""
             missing = self._opened[files[found.index(None)]].location
             raise MergeError(f"no statistics of '{name}', which other models' files have", where=missing)
         layout = self._layout(bound, name)
-        aligned = bound.method.statistics == "fisher"
+        aligned = kind == "fisher"
         for number, info in zip(files, found, strict=True):
-            wanted = shape if aligned else (_inputs(shape, layout),) * 2
+            wanted = _wanted(kind, shape, layout, found[0])
             if info is not None and info.shape != wanted:
                 what = f"the statistics of '{name}' have shape {list(info.shape)} instead of {list(wanted)}"
                 raise MergeError(what, where=self._opened[number].location, hint="they are another model's")
         again = aligned and self._own_name(bound.inputs[present[0]], name) in self.facts[files[0]].aliases
-        return tuple(Statistic(number, aligned, again) for number in files), "" if aligned else layout
+        return tuple(Statistic(number, aligned, again) for number in files), layout if kind == "gram" else ""
+
+    def _lent(
+        self, bound: BoundCall, name: str, present: Sequence[int], files: list[int], found: list[TensorInfo | None]
+    ) -> tuple[list[int], list[TensorInfo | None]]:
+        """Give a model that lacks the tensor another one's coefficients: for its task vector, 0, any will do."""
+        lender = next(place for place, info in enumerate(found) if info is not None)
+        children = [bound.inputs[number] for number in present]
+        lacks = [isinstance(child, int) and name not in self._matched[child].tensors for child in children]
+        borrows = [absent and info is None for absent, info in zip(lacks, found, strict=True)]
+        return (
+            [files[lender] if borrowed else file for borrowed, file in zip(borrows, files, strict=True)],
+            [found[lender] if borrowed else info for borrowed, info in zip(borrows, found, strict=True)],
+        )
 
     def rows(self, bound: BoundCall, name: str) -> int | None:
         """Return of how many rows the Gram matrices of a tensor are means, in all; None where a file does not say."""
@@ -154,6 +170,13 @@ def check_models(learned: Learned, bound: Bound, identities: Mapping[int, str]) 
 
 def _bound_of(child: Expression) -> int | None:
     return child.source if isinstance(child, Input) else None
+
+
+def _wanted(kind: str, shape: tuple[int, ...], layout: str, first: TensorInfo | None) -> tuple[int, ...]:
+    """Return the shape of a tensor's statistics; coefficients of all models have as many parts as the first's."""
+    if kind == "coefficients":
+        return first.shape if first is not None and len(first.shape) == 1 and first.shape[0] else (1,)
+    return shape if kind == "fisher" else (_inputs(shape, layout),) * 2
 
 
 def _inputs(shape: tuple[int, ...], layout: str) -> int:

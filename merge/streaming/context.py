@@ -11,6 +11,7 @@ import xxhash
 from ..method import Place
 from ..program import Call
 from ..reduction import Reduction
+from .parts import parts_from, parts_key
 from .ranks import Threshold
 
 ResultKey = tuple[str, str, int]  # path of the call, name of the reduction, row (or -1 for the whole checkpoint)
@@ -50,6 +51,7 @@ class BlockContext:
         seed: The user's seed.
         statistic: Reads a model's statistics of this block.
         record: Takes what the method notes.
+        named: What the tensor is called where parts of it are drawn; None: as in the output.
     """
 
     def __init__(
@@ -63,10 +65,12 @@ class BlockContext:
         seed: int,
         statistic: Callable[[int], Any],
         record: Callable[[Mapping[str, Any]], None],
+        named: str | None = None,
     ) -> None:
         self._backend, self._call, self._name, self._unit = backend, call, name, unit
         self._block, self._results, self._seed = block, results, seed
         self.statistic, self._record = statistic, record
+        self._named = name if named is None else named
 
     @property
     def xp(self) -> Any:
@@ -149,6 +153,11 @@ class BlockContext:
         """Return random numbers in [0, 1) that depend on seed, output name, call, model and position alone."""
         key = _key(self._seed, self._name, self._call.path, model)
         return self._backend.uniform(key, self._block.first, self._block.length).reshape(like.shape)
+
+    def parts(self, like: Any, count: int, seed: int) -> Any:
+        """Return in which of so many random parts each entry lies: by seed, name and position alone."""
+        numbers = self._backend.uniform(parts_key(seed, self._named), self._block.first, self._block.length)
+        return parts_from(numbers.reshape(like.shape), count, self.xp)
 
     def agreeing_sum(self, arrays: Sequence[Any], weights: Sequence[float], *, normalize: bool) -> Any:
         """Return the sum of the weighted arrays that agree in sign with their majority."""

@@ -195,7 +195,16 @@ class Evaluator:
             self.records[row.name] = dict(facts)
 
         return BlockContext(
-            self._backend, call, row.name, unit(row), block, self._results, self._seed, statistic, record
+            self._backend,
+            call,
+            row.name,
+            unit(row),
+            block,
+            self._results,
+            self._seed,
+            statistic,
+            record,
+            _statistics_name(call, row),
         )
 
     def _load_aside(self, source: int, info: TensorInfo) -> Any:
@@ -227,6 +236,13 @@ class _Naming:
             raise MergeError(what) from error
         if isinstance(error, MergeError) and error.where is None:
             raise type(error)(f"tensor '{self._row.name}': {error.what}", hint=error.hint) from error
+
+
+def _statistics_name(call: Call, row: Row) -> str | None:
+    """Return what the first model's statistics call a tensor, where they belong to it as a whole."""
+    if not call.statistics or call.statistics[0].aligned:
+        return None
+    return dict(row.asides)[call.statistics[0].source].name
 
 
 def _shape(call: Call, row: Row) -> tuple[int, ...] | None:

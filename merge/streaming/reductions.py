@@ -109,6 +109,33 @@ class SumSearch:
         self.outcome = [[rows[max(i, j)][min(i, j)] for j in range(self._size)] for i in range(self._size)]
 
 
+class SumsByRow(SumSearch):
+    """The same for every row by itself; the outcome is a mapping from rows to sums."""
+
+    def __init__(self, of: Sums, unit: int) -> None:
+        super().__init__(of, unit)
+        self._rows: dict[int, SumSearch] = {}
+
+    def empty(self) -> Any:
+        """Return a mapping from rows to what each of them gathers."""
+        return {}
+
+    def observe(self, seen: Any, arrays: Sequence[Any], row: int, first: int, backend: Backend) -> None:
+        """Append the numbers of every unit to those of its row."""
+        super().observe(seen.setdefault(row, []), arrays, row, first, backend)
+
+    def absorb(self, seen: Any) -> None:
+        """Add the numbers of every unit to those of its row."""
+        for row, numbers in seen.items():
+            self._rows.setdefault(row, SumSearch(self._of, self._unit)).absorb(numbers)
+
+    def advance(self) -> None:
+        """Finish; one pass is enough."""
+        for own in self._rows.values():
+            own.advance()
+        self.outcome = {row: own.outcome for row, own in self._rows.items()}
+
+
 def reducer(reduction: Reduction, elements: int, unit: int, bits: int, known: Any, *, at_once: bool) -> Reducer:
     """Return what gathers a reduction.
 
@@ -120,6 +147,8 @@ def reducer(reduction: Reduction, elements: int, unit: int, bits: int, known: An
         known: Returns earlier outcomes by their name.
         at_once: Whether all entries come in one call of `observe`.
     """
+    if isinstance(reduction, Sums) and reduction.by_name:
+        return SumsByRow(reduction, unit)
     if isinstance(reduction, Gram | Sums):
         return SumSearch(reduction, unit)
     counts = [list(borders) for borders in reduction.counts(elements, known)]

@@ -90,10 +90,16 @@ class Rounds:
             while any(reducer.outcome is None for reducer in reducers.values()):
                 self._pass(hands, group, reducers)
             for key, found in reducers.items():
-                self._results[key] = found.outcome
+                self._results[key] = outcome = self._by_name(found.outcome)
                 if self._journal is not None:
-                    self._journal.record("result", ":".join(map(str, key)), found.outcome)
+                    self._journal.record("result", ":".join(map(str, key)), outcome)
             self._remark(members, name)
+
+    def _by_name(self, outcome: Any) -> Any:
+        """Return an outcome, one of rows as one of their names."""
+        if not isinstance(outcome, dict):
+            return outcome
+        return {self._rows[row].name: value for row, value in sorted(outcome.items())}
 
     def _pass(self, hands: Reducing, group: Sequence[Numbered], reducers: dict[ResultKey, Reducer]) -> None:
         unknown = {key: reducer for key, reducer in reducers.items() if reducer.outcome is None}
