@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -62,7 +63,7 @@ def merge_by_grams(terms: Iterable[tuple[float, Array, Array]], off_diagonal: fl
         share += coefficient
     if total is None or share <= 0:
         raise ValueError("there is nothing to solve: no model has a weight above 0")
-    return _solve(total, right, average / share, xp)
+    return solve_towards(total, right, average / share, xp)
 
 
 def _scaled(gram: Array, coefficient: float, off_diagonal: float, xp: Any) -> Array:
@@ -78,19 +79,30 @@ def _scaled(gram: Array, coefficient: float, off_diagonal: float, xp: Any) -> Ar
     return scaled
 
 
-def _solve(total: Array, right: Array, average: Array, xp: Any) -> Solved:
+def solve_towards(total: Array, right: Array, average: Array, xp: Any, first: float = 0.0) -> Solved:
+    """Solve (G + r I) W^T = R + r A^T for W, with the first r that lets it be factorised.
+
+    Args:
+        total: G [inputs, inputs] in float64, symmetric, which is written to.
+        right: R [inputs, outputs], which is written to.
+        average: A [outputs, inputs], which a ridge pulls towards.
+        xp: The array API namespace of the arrays.
+        first: The first r, as a share of G's mean diagonal; infinite: the average itself.
+
+    Raises:
+        ValueError: No ridge helps: G is not positive.
+    """
     solve = _solve_torch if hasattr(total, "detach") else _solve_numpy
     numbers = xp.arange(total.shape[0])
     mean = float(xp.mean(total[numbers, numbers]))
-    if mean == 0:
+    if mean == 0 or math.isinf(first):
         return Solved(average, float("inf"), 0.0, is_average=True)
-    ridge, found = 0.0, solve(total, right)
-    while found is None and ridge < mean:
-        following = ridge * GROWTH or FIRST_RIDGE * mean
+    ridge, following, found = 0.0, first * mean, None
+    while found is None and (ridge < mean or not ridge):
         total[numbers, numbers] += following - ridge
         right += (following - ridge) * average.T
-        ridge = following
-        found = solve(total, right)
+        ridge, found = following, solve(total, right)
+        following = ridge * GROWTH or FIRST_RIDGE * mean
     if found is None:
         raise ValueError("the sum of its Gram matrices is not positive: they are no inner products")
     return Solved(found[0].T, found[1], ridge)

@@ -42,6 +42,12 @@ class Masks:
         reference, stream = self._marked.get(id(tensor), (None, None))
         return stream if reference is not None and reference() is tensor else None
 
+    def mark_alike(self, tensor: Tensor, other: Tensor) -> None:
+        """Note that a tensor belongs to the input that another one was marked with, if it was."""
+        stream = self._mark_of(other)
+        if stream is not None:
+            self.mark(tensor, stream)
+
     def has(self, stream: str) -> bool:
         """Tell whether an input has a mask."""
         return stream in self._counted
