@@ -79,11 +79,11 @@ def digits(most: int | None = None, *, by_pixel: bool = True) -> Digits:
 class Perceptron(nn.Module):
     """Hidden layers of one width."""
 
-    def __init__(self, width: int = 512, hidden: int = 3) -> None:
+    def __init__(self, width: int = 512, hidden: int = 3, classes: int = CLASSES) -> None:
         super().__init__()
         sizes = [SIDE * SIDE, *[width] * hidden]
         self.hidden = nn.ModuleList(nn.Linear(one, two) for one, two in pairwise(sizes))
-        self.head = nn.Linear(width, CLASSES)
+        self.head = nn.Linear(width, classes)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Return logits."""

@@ -61,7 +61,8 @@ def method_page(name: str) -> str:
         "",
     ]
     data = " --data SPEC" if method.statistics else ""
-    lines += [f"    merge {name} {models}{base.get(method.takes, '')}{data} -o OUT", ""]
+    given = f"{models}{base.get(method.takes, '')}" if not method.learns_together else "BASE --task-vectors MODEL…"
+    lines += [f"    merge {name} {given}{data} -o OUT", ""]
     if method.options.declarations:
         lines += ["| recipe key | flag | meaning | default | range |", "|---|---|---|---|---|"]
         lines += [_option_row(option) for option in method.options.declarations.values()]
@@ -89,8 +90,10 @@ def _learned(method: Method) -> list[str]:
     """Return how the method's statistics are computed."""
     if not method.statistics:
         return []
-    files = "" if method.sequential else f"`--{method.statistics} FILE` gives files from `merge calibrate`; "
-    lines = [f"What it learns from data: {files}`--data SPEC` computes it, once for all models or once for each:", ""]
+    kept = "that an earlier run left" if method.learns_together or method.widens else "from `merge calibrate`"
+    files = "" if method.sequential else f"`--{method.statistics} FILE` gives files {kept}; "
+    often = "given for each set of data" if method.learns_together else "once for all models or once for each"
+    lines = [f"What it learns from data: {files}`--data SPEC` computes it, {often}:", ""]
     lines += ["| recipe key | flag | meaning | default | range |", "|---|---|---|---|---|"]
     lines += [_option_row(option) for option in method.calibration.declarations.values()]
     return [*lines, "", "See [Merging with data](../merging-with-data.md).", ""]

@@ -152,6 +152,8 @@ def _recipe(
 
 def _with_statistics(merge: Merge, statistics: Sequence[Mapping[str, Any]] | None) -> Merge:
     wanted = find_method(merge.method).statistics
+    if find_method(merge.method).widens:
+        raise UsageError(f"{merge.method} merges models in files", hint="give merge.merge() a recipe")
     if statistics is None:
         if wanted:
             hint = "give statistics=, a list with one state dict for each model"

@@ -31,9 +31,12 @@ _HELPERS = {
     "adapters_request",
     "adjusting",
     "adjusting_request",
+    "aligned_outputs",
     "aligning",
     "alignment_flags",
     "alone",
+    "barrier_run",
+    "barrier_view",
     "block_flags",
     "bundle_flags",
     "bundle_recipe",
@@ -43,8 +46,9 @@ _HELPERS = {
     "merging",
     "method",
 }
-_HELPERS |= {"missing_statistics", "ranges", "search_outcome", "search_request", "searching", "show", "stages"}
-_HELPERS |= {"statistics_flags", "strategy", "strategy_flags", "sweep"}
+_HELPERS |= {"missing_statistics", "ranges", "resetting", "search_outcome", "search_request", "searching", "show"}
+_HELPERS |= {"soup_reset", "stages"}
+_HELPERS |= {"statistics_flags", "strategy", "strategy_flags", "sweep", "swept", "task_vector_flags"}
 
 
 def command_names() -> list[str]:

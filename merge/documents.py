@@ -14,6 +14,7 @@ from .estimate.document import EstimateDocument
 from .ledger_document import LedgerDocument
 from .pushing.document import PushDocument
 from .search.line_document import BarrierDocument
+from .search.matrix_document import BarrierMatrixDocument
 
 
 class PlannedModel(TypedDict):
@@ -217,6 +218,7 @@ DOCUMENTS: dict[str, Callable[[], Any]] = {
     "eval": _evaluation,
     "report": _report,
     "barrier": lambda: BarrierDocument,
+    "barrier-matrix": lambda: BarrierMatrixDocument,
     "calibrate": _calibration,
     "bundle": _bundle,
     "push": lambda: PushDocument,

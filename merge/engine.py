@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from .checkpoints.writer import NullSink
 from .disagreements import disagreements
 from .errors import UsageError
 from .plan import Plan
@@ -108,6 +109,21 @@ def run(plan: Plan, sink: Sink, settings: RunSettings, journal: Journal | None =
         MergeError: Naming file and tensor.
     """
     return _Run(plan, sink, settings, journal).run()
+
+
+def survey(plan: Plan, settings: RunSettings) -> list[str]:
+    """Run only what methods ask of the whole checkpoint, and return what they say of it; nothing is merged.
+
+    Raises:
+        MergeError: The models cannot be merged, or not be read.
+    """
+    results: dict[ResultKey, Any] = {}
+    rounds = Rounds(plan.rows, results, None)
+    if rounds.over_checkpoint:
+        pieces = list(enumerate(cut(plan.rows)))
+        with thread_hands(plan, NullSink(), settings, rounds, results) as hands:
+            rounds.run(hands, pieces)
+    return rounds.remarks
 
 
 class _Run:

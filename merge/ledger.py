@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
+from .checkpoints.widened import WideSource
 from .engine import Outcome
 from .ledger_document import LedgerDocument, LedgerFile, LedgerRow
 from .plan import Plan
@@ -14,15 +15,23 @@ from .planning.rows import Row
 from .program import Call, calls
 
 REGRESSED, WEIGHTED, AVERAGED = "regressed", "weighted by Fisher information", "averaged"
+SCALED, OF_BASE = "scaled by learned coefficients", "the base's"
+_OF_UNITS = ("groups", "orders", "similarities", "reads", "own_class")
+_TREATMENTS = {"fisher": WEIGHTED, "coefficients": SCALED}
 
 
 def ledger(plan: Plan, outcome: Outcome) -> LedgerDocument | None:
     """Return the ledger of a finished run; None where no method learned from data."""
     if not plan.learned.facts:
         return None
-    tensors = [_row(plan, row, outcome.records.get(row.name, {})) for row in plan.rows if row.action != "check"]
+    wide = _of_wide_network(plan)
+    tensors = [
+        _wide_row(row.name, *wide[row.name]) if row.name in wide else _row(plan, row, outcome.records.get(row.name, {}))
+        for row in plan.rows
+        if row.action != "check"
+    ]
     files: list[LedgerFile] = [
-        {"role": plan.roles[number], "file": plan.sources[number].location, "about": dict(facts.about)}
+        {"role": plan.roles[number], "file": plan.sources[number].location, "about": _told(facts.about)}
         for number, facts in plan.learned.facts.items()
     ]
     counts = Counter(row["treatment"] for row in tensors)
@@ -48,9 +57,10 @@ def _row(plan: Plan, row: Row, recorded: Mapping[str, Any]) -> LedgerRow:
     bound = next((bound for bound in _bound(plan.bound) if bound.path == call.path), None)
     if not call.statistics:
         why = row.reason or (plan.learned.why_without(bound, row.name) if bound else "")
-        return {"tensor": row.name, "treatment": AVERAGED, "why": why or "no statistics of it"}
-    if call.method.statistics == "fisher":
-        return {"tensor": row.name, "treatment": WEIGHTED, "why": ""}
+        treatment = OF_BASE if call.method.statistics == "coefficients" else AVERAGED
+        return {"tensor": row.name, "treatment": treatment, "why": why or "no statistics of it"}
+    if call.method.statistics in _TREATMENTS:
+        return {"tensor": row.name, "treatment": _TREATMENTS[call.method.statistics], "why": ""}
     if not recorded:
         return {"tensor": row.name, "treatment": AVERAGED, "why": "outside the region"}
     if "why" in recorded:
@@ -58,6 +68,20 @@ def _row(plan: Plan, row: Row, recorded: Mapping[str, Any]) -> LedgerRow:
     rows = plan.learned.rows(bound, row.name) if bound else None
     regressed: LedgerRow = {"tensor": row.name, "treatment": REGRESSED, "why": "", "rows": rows}
     return cast(LedgerRow, {**regressed, **recorded})
+
+
+def _told(about: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a file says of how it was computed, without the units of two models one by one."""
+    return {name: value for name, value in about.items() if name not in _OF_UNITS}
+
+
+def _of_wide_network(plan: Plan) -> Mapping[str, tuple[str, str]]:
+    """Return what became of the tensors of two models in a wider network, if the plan has one."""
+    return next((source.treatments for source in plan.sources if isinstance(source, WideSource)), {})
+
+
+def _wide_row(name: str, treatment: str, why: str) -> LedgerRow:
+    return {"tensor": name, "treatment": treatment, "why": why}
 
 
 def _bound(bound: Bound) -> Iterator[BoundCall]:

@@ -11,7 +11,7 @@ class LedgerRow(TypedDict):
     """What became of a tensor; condition, ridge and off-diagonal factor only where a matrix was regressed."""
 
     tensor: str
-    treatment: str  # regressed | weighted by Fisher information | averaged | copied
+    treatment: str  # regressed | weighted by Fisher information | scaled by learned coefficients | averaged | copied …
     why: str
     rows: NotRequired[int | None]  # of data, those of all models together
     condition: NotRequired[float]

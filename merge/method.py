@@ -79,6 +79,13 @@ class Context(Protocol):
         chunk, thread or other tensor.
         """
 
+    def parts(self, like: Array, count: int, seed: int) -> Array:
+        """Return for each entry, in an array's shape, in which of so many random parts of its tensor it lies: from 0.
+
+        That depends on the seed given, the tensor's name and the entry's position; so on no place in the recipe, no
+        other seed, chunk or thread. With statistics the name is the one that the first model's have it under.
+        """
+
     def ranks(self, array: Array) -> Array:
         """Return each entry's rank by magnitude within its row: 0 for the smallest, the later first among equals."""
 
@@ -97,7 +104,8 @@ class Context(Protocol):
     def statistic(self, model: int) -> Array:
         """Return what the statistics of a model have for this tensor; a copy.
 
-        Fisher information comes in the shape of the arrays at hand, a Gram matrix [inputs, inputs] as a whole.
+        Fisher information comes in the shape of the arrays at hand, a Gram matrix [inputs, inputs] as a whole, and
+        coefficients as a whole [parts].
         """
 
     def record(self, **facts: Any) -> None:
@@ -124,16 +132,21 @@ class Method(Described, ABC):
             vectors: an absent one is 0.
         data_use: Which data it consumes: ``none``, ``unlabeled``, ``labels`` or ``held-out``. What statistics files say
             of themselves is added to it.
-        statistics: The kind of statistics that it needs of every model: ``fisher``, ``gram``, or nothing. A tensor that
-            no file has any of is handed in as one dimension, whatever `access` says.
+        statistics: The kind of statistics that it needs of every model: ``fisher``, ``gram``, ``coefficients``, or
+            nothing. A tensor that no file has any of is handed in as one dimension, whatever `access` says.
         calibration: The declaration of the options with which these are computed from data.
         sequential: Whether they depend on merged blocks, so that they are computed for all models at once; the merge
             then is one by `merged_by` with these statistics.
+        learns_together: Whether they are learned for all models at once, from all of the data. Its command then takes
+            the base first, and the models after ``--task-vectors``.
         aligns: Whether the models after the first are brought into its order of units first; the merge then is one by
             `merged_by` of the models so aligned.
         assembles: Whether every tensor of the outcome is taken from one of the models and nothing is computed; `merge`
             is then not called.
         partial_statistics: Whether a tensor may have statistics of some models only; then none of them count.
+        selective: Whether it leaves some tensors as the first model has them, which `leaves` says.
+        widens: Whether its outcome has more units than its two models: a source is made of both and of their
+            statistics, which has the outcome's shapes, and `merge` is called with that one's tensors alone.
     """
 
     options: ClassVar[type[Options]] = Options
@@ -148,13 +161,16 @@ class Method(Described, ABC):
     strategies: ClassVar[tuple[str, ...]] = ()
     needs_all: ClassVar[bool] = False
     data_use: ClassVar[Literal["none", "unlabeled", "labels", "held-out"]] = "none"
-    statistics: ClassVar[Literal["", "fisher", "gram"]] = ""
+    statistics: ClassVar[Literal["", "fisher", "gram", "coefficients", "joint"]] = ""
     calibration: ClassVar[type[Options]] = Options
     sequential: ClassVar[bool] = False
+    learns_together: ClassVar[bool] = False
     aligns: ClassVar[bool] = False
     merged_by: ClassVar[str] = ""
     assembles: ClassVar[bool] = False
     partial_statistics: ClassVar[bool] = False
+    selective: ClassVar[bool] = False
+    widens: ClassVar[bool] = False
 
     @property
     def needs_base(self) -> bool:
@@ -175,6 +191,10 @@ class Method(Described, ABC):
     def asks_place(self, given: Mapping[str, Any]) -> bool:
         """Tell whether these options, as they were given, make it ask for `Context.place`."""
         return self.uses_place
+
+    def leaves(self, name: str, shape: Sequence[int], options: Any) -> bool:
+        """Tell whether a tensor stays as the first model has it; asked of methods that set `selective`."""
+        return False
 
     def check_rows(self, options: Any, inputs: int, rows: int) -> None:
         """Refuse Gram matrices of so many inputs that are means over so few rows, those of all models together.

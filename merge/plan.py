@@ -17,7 +17,7 @@ from .completion.places import statistics_folder
 from .errors import UsageError
 from .inherited import inherited
 from .planning.adjustment import MODEL, Adjustment
-from .planning.advice import warnings_of
+from .planning.advice import nothing_chosen, warnings_of
 from .planning.arranging import Arranged, arrange
 from .planning.binding import bind
 from .planning.bound import Bound, BoundCall
@@ -38,6 +38,7 @@ from .planning.running_statistics import StatisticsResolver
 from .planning.stack_config import stack_beside
 from .planning.stated import unstated
 from .planning.tensor_rules import refuse_quantised
+from .planning.widening import check_members
 from .recipe import Alignment, Model, Recipe
 
 
@@ -109,6 +110,7 @@ class Plan:
             MergeError: Naming file and model.
         """
         check_models(self.learned, self.bound, dict(enumerate(input_ids)))
+        check_members(self.sources, dict(enumerate(input_ids)))
         if self.adjustment is not None:
             self.adjustment.check_model(input_ids[MODEL], self.sources[MODEL].location)
 
@@ -201,6 +203,7 @@ def _plan_bound(recipe: Recipe, bound: Bound, opener: Opener) -> Plan:
     learned = Learned(opened, arranged.matched, opener.statistics)
     learned.check_names(bound)
     check_models(learned, bound, _recorded_ids(opened))
+    check_members(opened, _recorded_ids(opened))
     check_components(bound, opened, reference, recipe)
     ledger = _row_builder(recipe, arranged, opened, reference, learned).build()
     check_rules(bound, reference.tensors)
@@ -211,7 +214,8 @@ def _plan_bound(recipe: Recipe, bound: Bound, opener: Opener) -> Plan:
     first = _first_model(bound, arranged, reference)
     notes = [*recipe.notes, *_notes_of(opened), *arranged.notes, *again.notes]
     notes += component_notes(opened[reference.position], rows)
-    warnings = [*warnings_of(opener, recipe, bound, ledger.averaged), *unstated_layers]
+    warnings = [*recipe.warnings, *warnings_of(opener, recipe, bound, ledger.averaged), *unstated_layers]
+    warnings += nothing_chosen(bound, rows)
     warnings += dict.fromkeys(unstated(learned, bound, opened, statistics_folder(recipe)))
     return Plan(
         recipe,

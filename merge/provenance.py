@@ -174,7 +174,7 @@ def _tokenizer_id(plan: Plan) -> str:
 def data_use(plan: Plan) -> str:
     """Return which data the weights were found with besides the checkpoints: this recipe's and those of its inputs."""
     own = [plan.recipe.data_use, *(source.metadata.get(DATA_USE_KEY, NO_DATA) for source in plan.sources)]
-    if isinstance(plan.bound, BoundCall):
+    if isinstance(plan.bound, BoundCall) and not plan.bound.method.widens:  # of which the statistics say it
         own.append(plan.bound.method.data_use)
     return joined_use(own)
 

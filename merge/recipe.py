@@ -60,7 +60,7 @@ class Alignment:
         options: How the order is found; see `AlignmentOptions`.
         permutations: File that holds the order already.
         groups: File that says which axes of which tensors carry the same units.
-        data: Data to find the order by, for matching by activations.
+        data: Data to find the order by, for matching by activations or gradients.
     """
 
     model: Model
@@ -159,6 +159,7 @@ class Recipe:
         data_use: Which data the weights in the recipe were found with: ``none``, ``held-out`` …
         remarks: What the model card says about how they were found.
         notes: What is to be said of it to whoever runs it; the plan's notes begin with them.
+        warnings: What whoever runs it should look at; the plan's warnings begin with them.
     """
 
     merge: Merge
@@ -174,6 +175,7 @@ class Recipe:
     data_use: str = "none"
     remarks: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}

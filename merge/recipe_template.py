@@ -16,7 +16,8 @@ def recipe_template(method: Method) -> str:
     beside = [option for option in declared if option.per_model and not option.shared]
     count = max(min(2, method.maximum_models or 2), method.minimum_models)
     values = "".join(f", {option.name}: {_example(option, count)}" for option in beside)
-    given = "data: ./data-{}.yaml" if method.sequential else f"{method.statistics}: ./{method.statistics}-{{}}.st"
+    from_data = method.sequential or method.learns_together or method.widens
+    given = "data: ./data-{}.yaml" if from_data else f"{method.statistics}: ./{method.statistics}-{{}}.st"
     learns = f", {given}" if method.statistics else ""
     lines = [f"# {method.summary}", f"# Run it with: merge run {method.name}.yaml", f"merge: {method.name}"]
     needed = method.needs_base or method.sequential
@@ -30,7 +31,7 @@ def recipe_template(method: Method) -> str:
     lines += [_line(option) for option in own]
     lines += ["# options:"] if method.aligns else []
     computing = [_line(option) for option in method.calibration.declarations.values()]
-    lines += computing if method.sequential else [line.replace("  ", "  # ", 1) for line in computing]
+    lines += computing if from_data else [line.replace("  ", "  # ", 1) for line in computing]
     lines += ["# keep: ['lm_head.*']        # tensors that stay as the base has them", "output:"]
     lines += ["  path: ./merged            # a folder; *.st or *.safetensors gives one file"]
     lines += ["  # dtype: bfloat16", "  # max_shard_size: 5GB"]
@@ -55,10 +56,11 @@ def rule_template(rule: Rule) -> str:
 
 def _learned(method: Method) -> list[str]:
     """Return what may stand beside a model of a method that learns from data."""
-    data = "                  # data: a benchmark's YAML, an npz file, a folder of images, texts; needs no labels"
+    needs = "; needs no labels" if not method.learns_together else ", those of all models together"
+    data = f"                  # data: a benchmark's YAML, an npz file, a folder of images, texts{needs}"
     if not method.statistics:
         return []
-    if method.sequential:
+    if method.sequential or method.learns_together:
         return [data]
     return [
         f"                  # {method.statistics}: from merge calibrate {method.statistics}; or instead of it",

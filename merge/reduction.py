@@ -33,11 +33,15 @@ class Gram:
 
 @dataclass(frozen=True)
 class Sums:
-    """The sum over all entries of each array, in float64; a mask is counted. The outcome is a list of numbers."""
+    """The sum over all entries of each array, in float64; a mask is counted. The outcome is a list of numbers.
+
+    With `by_name`, for the scope ``checkpoint``, it is a mapping from the tensors' names to such lists.
+    """
 
     name: str
     view: View
     scope: Scope = "tensor"
+    by_name: bool = False
 
 
 @dataclass(frozen=True)

@@ -232,6 +232,7 @@ SCHEMAS: dict[str, Callable[[], dict[str, Any]]] = {"recipe": recipe_schema} | {
         "eval",
         "report",
         "barrier",
+        "barrier-matrix",
         "calibrate",
         "bundle",
         "push",

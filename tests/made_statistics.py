@@ -13,6 +13,7 @@ from merge.recipe import Merge
 from merge.registry import find_method
 
 MOST_INPUTS = 100
+PARTS = 3  # of every tensor, with coefficients of their own
 
 
 def statistics_of(method: str, model: Any, number: int) -> dict[str, dict[str, torch.Tensor]]:
@@ -20,7 +21,7 @@ def statistics_of(method: str, model: Any, number: int) -> dict[str, dict[str, t
     kind = find_method(method).statistics
     if not kind:
         return {}
-    make = {"fisher": _information, "gram": _gram}[kind]
+    make = {"fisher": _information, "gram": _gram, "coefficients": _coefficients}[kind]
     found = {name: make(shape, f"{name} {number}") for name, shape in _shapes(model).items() if math.prod(shape)}
     return {kind: {name: tensor for name, tensor in found.items() if tensor is not None}}
 
@@ -43,6 +44,10 @@ def _gram(shape: tuple[int, ...], seed: str) -> torch.Tensor | None:
         return None
     rows = torch.randn(2 * shape[1], shape[1], generator=_generator(seed))
     return rows.T @ rows / len(rows)
+
+
+def _coefficients(shape: tuple[int, ...], seed: str) -> torch.Tensor:
+    return torch.rand(PARTS, generator=_generator(seed), dtype=torch.float64)
 
 
 def _generator(seed: str) -> torch.Generator:

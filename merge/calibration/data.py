@@ -15,7 +15,7 @@ from .feeds.mixture import Mixture
 
 if TYPE_CHECKING:
     from ..evaluation.candidate import Candidate
-    from ..evaluation.task import Settings
+    from ..evaluation.task import Benchmark, Settings
     from .subject import Sample, Subject
 
 
@@ -70,6 +70,19 @@ class CalibrationData:
         samples = [feed.sample(subject, Drawing(each, draw, settings.seed), settings) for feed in self._feeds]
         return samples[0] if len(samples) == 1 else Mixture(samples)
 
+    @property
+    def benchmarks(self) -> list[Benchmark]:
+        """The benchmarks that have the data, or that the user's shorthand was turned into."""
+        return [part.benchmark for part in self._parts]
+
+    @property
+    def network(self) -> object:
+        """What is equal for data that one network of a model can read; None where each needs its own."""
+        if any(feed.reads != "images" for feed in self._feeds):
+            return None
+        models = [getattr(benchmark, "model", None) for benchmark in self.benchmarks]
+        return repr([(feed.head, model) for feed, model in zip(self._feeds, models, strict=True)])
+
     @cached_property
     def _feeds(self) -> list[Feed]:
         feeds = [feed_of(part) for part in self._parts]
@@ -77,6 +90,16 @@ class CalibrationData:
             kinds = ", ".join(f"'{part.name}' is {feed.reads}" for part, feed in zip(self._parts, feeds, strict=True))
             raise UsageError(f"a mixture of images and texts: {kinds}", where=self.where)
         return feeds
+
+
+def read_each(spec: str) -> list[CalibrationData]:
+    """Read what ``--data`` names as sets of their own, where several have commas between them. Raises as `read_data`.
+
+    Args:
+        spec: As for `read_data`.
+    """
+    parts = [spec] if Path(spec).exists() else [part.strip() for part in spec.split(",")]
+    return [read_data(part) for part in dict.fromkeys(parts)]
 
 
 def read_data(spec: str) -> CalibrationData:

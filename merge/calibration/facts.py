@@ -1,7 +1,8 @@
 """What a statistics file says of itself, in its metadata.
 
 The file is safetensors. Its tensors go by the names of the checkpoint's parameters: Fisher information in the shape of
-the parameter, Gram matrices [inputs, inputs]. A file without metadata is taken as it is.
+the parameter, Gram matrices [inputs, inputs], coefficients of task vectors [parts]. A file without metadata is taken as
+it is.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 from ..errors import MergeError
 
-KINDS = ("fisher", "gram")
+KINDS = ("fisher", "gram", "coefficients", "joint")
 # How a parameter's entries form a matrix [outputs, inputs]; a Linear's own form goes without saying.
 IN_OUT = "in_out"  # GPT-2's Conv1D, projections: stored [inputs, outputs]
 CONVOLUTION = "convolution"  # [outputs, channels, height, width]: inputs are the unfolded patches
@@ -36,7 +37,7 @@ class Facts:
     """The metadata of a statistics file.
 
     Attributes:
-        kind: ``fisher`` or ``gram``; empty where the file does not say.
+        kind: ``fisher``, ``gram`` or ``coefficients``; empty where the file does not say.
         model: Content id of the checkpoint; empty where the file does not say.
         aliases: Name of the tensor that serves a parameter, where it is another's: q, k and v share a Gram matrix.
         layout: Of parameters that are not stored [outputs, inputs].

@@ -16,6 +16,7 @@ from .links import link_of, reading_meter
 from .meter import Meter
 
 OUR_KEY = "merge.output"  # metadata that every file of ours has
+WIDE_KEY = "wide"  # metadata of a network that is wider than its architecture: JSON that says how
 NO_DEVICE = -1  # of a file elsewhere: no local file lies on it, so identities never meet
 
 

@@ -39,6 +39,9 @@ _COPIED = (
     "configuration_*.py",
     "modeling_*.py",
     "tokenization_*.py",
+    "load.py",  # what merges write beside wide networks
+    "resized_layers.py",
+    "network_*.py",
     "LICENSE*",
 )
 _WRITTEN = (CARD, "adapter_config.json")  # by us, about one output: they say nothing true of another

@@ -12,6 +12,7 @@ from .folders import by_name, open_folder
 from .halves import Halves, splits, with_adapter
 from .header_file import is_pickle, read_header
 from .local_path import local_path
+from .masked import with_masks_applied
 from .remote.reference import is_marked, is_remote
 from .scaled import with_scales_applied
 from .strength import read_strength, without_strength
@@ -20,7 +21,7 @@ __all__ = ["local_path", "open_checkpoint", "with_adapter"]
 
 
 def open_checkpoint(location: str, *, relative_to: Path | None = None) -> FileCheckpoint:
-    """Open a checkpoint by reading its headers only; 8-bit floats with scales are read as 16-bit ones.
+    """Open a checkpoint by reading its headers only; scales and masks beside weights are applied when these are read.
 
     Args:
         location: A file of safetensors or of torch.save under any name (``FILE#NAME`` is what lies under a name in the
@@ -34,7 +35,7 @@ def open_checkpoint(location: str, *, relative_to: Path | None = None) -> FileCh
     """
     opened = _open_as_it_is(location, relative_to)
     try:
-        return with_scales_applied(opened)
+        return with_masks_applied(with_scales_applied(opened))
     except BaseException:
         opened.close()
         raise

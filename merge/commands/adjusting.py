@@ -26,17 +26,24 @@ if TYPE_CHECKING:
     from ..calibration.storing import Store
     from ..evaluation.candidate import Candidate
     from ..evaluation.task import Settings
+    from .merging import More
 
     Measure = Callable[[Candidate, CalibrationData, ResetOptions, Settings, Store], Facts]
 
 
-def adjust(request: Request, measure: Measure, check: Callable[[Plan], None] = lambda plan: None) -> None:
+def adjust(
+    request: Request,
+    measure: Measure,
+    check: Callable[[Plan], None] = lambda plan: None,
+    more: More | None = None,
+) -> None:
     """Adjust a model by statistics from data or from a file.
 
     Args:
         request: What was asked for.
         measure: Measures them.
         check: Refuses, by headers alone, a model that they are not for.
+        more: Called with the path of what was written; gives further sections of the JSON output and the report.
 
     Raises:
         UsageError: Something about the request is wrong; whatever headers tell is said before anything runs.
@@ -51,10 +58,10 @@ def adjust(request: Request, measure: Measure, check: Callable[[Plan], None] = l
         if request.flags.dry_run:
             return
         file = _measured(request, measure)
-    flags = replace(request.flags, architecture=None, batch_size=None)
+    flags = request.flags if request.evaluate else replace(request.flags, architecture=None, batch_size=None)
     plan = make_adjusted_plan(request.command, request.model, str(file), request.recipe)
     with _types_stay(request.model):
-        perform(plan.recipe, flags, plan, lambda out: _told(plan, flags))
+        perform(plan.recipe, flags, plan, lambda out: {**_told(plan, flags), **(more(out) if more else {})})
 
 
 @contextmanager

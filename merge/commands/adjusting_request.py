@@ -38,6 +38,7 @@ class Request:
         data: The data to measure on.
         statistics: A file of an earlier run in their place.
         passes: How often the data are gone through.
+        evaluate: Benchmarks to run on the outcome.
     """
 
     command: str
@@ -47,11 +48,13 @@ class Request:
     options: ResetOptions
     flags: MergeFlags
     passes: int = 1
+    evaluate: tuple[str, ...] = ()
 
     @property
     def recipe(self) -> Recipe:
-        """The output and the report."""
-        return Recipe(Merge(self.command, ()), output=self.flags.output(Output()), report=self.flags.report)
+        """The output, the report and what is evaluated."""
+        output = self.flags.output(Output())
+        return Recipe(Merge(self.command, ()), output=output, evaluate=self.evaluate, report=self.flags.report)
 
 
 def parameters(more: dict[str, tuple[Any, Any]]) -> dict[str, tuple[Any, Any]]:

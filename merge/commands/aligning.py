@@ -16,7 +16,7 @@ from ..method import Method
 from ..planning.pending import is_pending
 from ..recipe import Alignment, Merge, Recipe
 from .alignment_flags import AlignmentFlags
-from .barrier import render
+from .barrier_view import render
 from .flags import MergeFlags
 from .show import say, say_json
 
@@ -37,9 +37,7 @@ def perform_alignment(
         UsageError: The flags do not go together.
         MergeError: When anything fails.
     """
-    from ..completion.proving import prove_orders
     from .merging import check_before, perform
-    from .missing_statistics import completed
 
     if sweep is not None:
         raise UsageError(f"{method.name} takes no --sweep", hint="keep the orders with --emit permutations")
@@ -59,15 +57,14 @@ def perform_alignment(
     found = replace(recipe, merge=merge)
     if chosen.emit == "permutations":
         _write_permutations(found, chosen, flags)
+    elif chosen.emit == "aligned" and len(found.merge.models) > 2:
+        _write_several(found, chosen, flags)
     else:
         found = found if chosen.emit == "merged" else _aligned_alone(found)
         writing = flags if found.evaluate else replace(flags, architecture=None, batch_size=None)
         with _alike():
             check_before(found, flags if is_pending(found.merge) else writing)
-        if not flags.dry_run:
-            if chosen.permutations:
-                prove_orders(found, _computing(chosen, flags))
-            found = completed(found, flags, verify=chosen.verify, input_shape=chosen.input_shape)
+        found = found if flags.dry_run else _in_order(found, chosen, flags)
         more = _curves(found, flags) if found.evaluate and found.report and len(found.merge.models) == 2 else None
         perform(found, writing, more=more)
 
@@ -98,6 +95,24 @@ def _alignment(recipe: Recipe) -> Alignment:
     alignment = recipe.merge.models[1].model
     assert isinstance(alignment, Alignment)  # noqa: S101 - a method that aligns has expanded it
     return alignment
+
+
+def _in_order(recipe: Recipe, chosen: AlignmentFlags, flags: MergeFlags) -> Recipe:
+    """Return a recipe whose orders are found, or proven where files give them."""
+    from ..completion.proving import prove_orders
+    from .missing_statistics import completed
+
+    if chosen.permutations:
+        prove_orders(recipe, _computing(chosen, flags))
+    return completed(recipe, flags, verify=chosen.verify, input_shape=chosen.input_shape)
+
+
+def _write_several(recipe: Recipe, chosen: AlignmentFlags, flags: MergeFlags) -> None:
+    from .aligned_outputs import check_aligned, write_aligned
+
+    with _alike():
+        check_aligned(recipe, flags)
+    write_aligned(recipe if flags.dry_run else _in_order(recipe, chosen, flags), flags)
 
 
 def _aligned_alone(recipe: Recipe) -> Recipe:

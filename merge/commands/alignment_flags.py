@@ -18,12 +18,16 @@ def _flag(kind: Any, default: Any, *names: str, text: str) -> tuple[Any, Any]:
 
 
 ALIGNMENT: dict[str, tuple[Any, Any]] = {
-    "data": _flag(str | None, None, "--data", text="Data for --matching activations; needs no labels."),
+    "data": _flag(
+        str | None, None, "--data", text="Data for --matching activations, or with labels for straight-through."
+    ),
     "groups": _flag(str | None, None, "--groups", text="File that says which axes carry the same units."),
     "permutations": _flag(
         list[str] | None, None, "--permutations", text="Apply these orders, one file for each model after the first."
     ),
-    "emit": _flag(str, "merged", "--emit", text="What is written: merged, aligned, permutations."),
+    "emit": _flag(
+        str, "merged", "--emit", text="What is written: merged, aligned (of several: OUT-2, OUT-3 …), permutations."
+    ),
     "explain": _flag(bool, False, "--explain", text="Print the groups of the first model, and merge nothing."),
     "verify": _flag(
         bool | None, None, "--verify/--no-verify", text="Prove the groups on the model. (where one can be built)"
@@ -57,8 +61,8 @@ def take_alignment(values: dict[str, Any], models: int) -> AlignmentFlags:
     if chosen.emit not in EMITTED:
         hint = suggest(chosen.emit, EMITTED) or f"one of {', '.join(EMITTED)}"
         raise UsageError(f"--emit must be one of {', '.join(EMITTED)}, not '{chosen.emit}'", hint=hint)
-    if chosen.emit != "merged" and models != 2:
-        raise UsageError(f"--emit {chosen.emit} is for two models, and {models} are given")
+    if chosen.emit == "permutations" and models != 2:
+        raise UsageError(f"--emit permutations is for two models, and {models} are given")
     finds = chosen.groups or chosen.data or chosen.explain
     if chosen.permutations and (finds or chosen.emit == "permutations"):
         raise UsageError("--permutations gives the orders, so that nothing is left to find", hint="leave it out")

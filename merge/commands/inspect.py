@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 import typer
@@ -12,6 +13,7 @@ from ..errors import printable
 from .show import WIDEST_NAME, say_json
 
 PANEL = "Checkpoints"
+SHOWN_ZEROS = 0.01  # share from which on zeros are worth saying: a pruned tensor
 
 
 def command(
@@ -52,6 +54,8 @@ def _render(found: InspectDocument) -> str:
         facts = f"{tensor['dtype']:9s} {'x'.join(map(str, tensor['shape'])) or 'scalar':16s}"
         if tensor["l2_norm"] is not None:
             facts += f" norm {tensor['l2_norm']:.4g}  range [{tensor['minimum']:.3g}, {tensor['maximum']:.3g}]"
+        if (tensor["zeros"] or 0) >= SHOWN_ZEROS * max(1, math.prod(tensor["shape"])):
+            facts += f"  zeros {(tensor['zeros'] or 0) / math.prod(tensor['shape']):.1%}"
         if tensor["nonfinite"]:
             facts += f"  NOT FINITE: {tensor['nonfinite']}"
         lines.append(f"  {printable(tensor['name']):{width}s}  {facts}")

@@ -18,6 +18,7 @@ from .block_flags import block_parameter, with_block_weights
 from .flags import COMMON, parse_policy, signature, take_common
 from .statistics_flags import running_flags, statistics_flags, take_calibration, take_statistics
 from .strategy_flags import UNIFORM, strategy_parameters, take_strategy
+from .task_vector_flags import listed_models, task_vector_parameters
 
 Command = Callable[..., None]
 _PANEL = "Method"
@@ -90,14 +91,19 @@ _MORE: dict[str, tuple[Any, Any]] = {
 
 
 def _parameters(method: Method) -> dict[str, tuple[Any, Any]]:
+    own = {f"option_{option.name}": own_flag(option) for option in method.options.declarations.values()}
+    more = statistics_flags(method) | (ALIGNMENT if method.aligns else {})
+    models = task_vector_parameters() if method.learns_together else _models(method)
+    return models | own | block_parameter(method, _PANEL) | more
+
+
+def _models(method: Method) -> dict[str, tuple[Any, Any]]:
     models = Annotated[
         list[str], typer.Argument(help="Checkpoint files, folders, hub ids or URLs.", metavar="MODEL...")
     ]
     needed = _ABOUT_BASE[method.takes]
     base = Annotated[str | None, typer.Option("--base", help=f"The base model; {needed}.", rich_help_panel=_PANEL)]
-    own = {f"option_{option.name}": own_flag(option) for option in method.options.declarations.values()}
-    more = statistics_flags(method) | (ALIGNMENT if method.aligns else {})
-    return {"models": (models, ...), "base": (base, None)} | own | block_parameter(method, _PANEL) | more
+    return {"models": (models, ...), "base": (base, None)}
 
 
 def own_flag(option: Declaration, panel: str = _PANEL) -> tuple[Any, Any]:
@@ -113,6 +119,7 @@ def own_flag(option: Declaration, panel: str = _PANEL) -> tuple[Any, Any]:
 
 def _recipe(method: Method, flags: Any, values: dict[str, Any]) -> Recipe:
     locations, base = values.pop("models"), values.pop("base")
+    locations = listed_models(locations) if method.learns_together else locations
     given = {
         name.removeprefix("option_"): value
         for name, value in values.items()

@@ -33,7 +33,8 @@ def statistics_flags(method: Method) -> dict[str, tuple[Any, Any]]:
     if not method.statistics:
         return own
     files = {"statistics": _files(f"--{method.statistics}", "A statistics file", hidden=method.sequential)}
-    data = {"data": _files("--data", "Data to compute statistics from: a benchmark's YAML, npz, texts …")}
+    what = "Data to compute statistics from: a benchmark's YAML, npz, texts …"
+    data = {"data": _together(what) if method.learns_together else _files("--data", what)}
     return files | data | own
 
 
@@ -57,6 +58,11 @@ def _files(name: str, what: str, *, hidden: bool = False) -> tuple[Any, Any]:
     return Annotated[list[str] | None, typer.Option(name, help=text, rich_help_panel=_PANEL, hidden=hidden)], None
 
 
+def _together(what: str) -> tuple[Any, Any]:
+    text = f"{what}; each set is learned from, whichever model it belongs to."
+    return Annotated[list[str] | None, typer.Option("--data", help=text, rich_help_panel=_PANEL)], None
+
+
 def take_statistics(method: Method, values: dict[str, Any], models: int) -> list[Learned]:
     """Remove the flags from a command's arguments and return what each model has.
 
@@ -70,7 +76,8 @@ def take_statistics(method: Method, values: dict[str, Any], models: int) -> list
         what = f"--{method.statistics} gives the statistics, and --data would compute them"
         raise UsageError(what, hint="give one of them; a recipe can mix both, model by model")
     files = _spread(values.pop("statistics", None), f"--{method.statistics}", models)
-    data = _spread(values.pop("data", None), "--data", models)
+    given = values.pop("data", None)
+    data = _spread([",".join(given)] if given and method.learns_together else given, "--data", models)
     return [
         Learned({method.statistics: file} if file else {}, None if file else spec)
         for file, spec in zip(files, data, strict=True)

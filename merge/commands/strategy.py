@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     from ..evaluation.task import Benchmark
     from ..search.objective import Objective
+    from ..search.resetting import Resetting
+
+_OF_WEIGHTS = {"weight", "normalize"}  # options by which a method weighs its models
 
 
 def perform_strategy(recipe: Recipe, chosen: StrategyFlags, flags: MergeFlags) -> None:
@@ -32,11 +35,13 @@ def perform_strategy(recipe: Recipe, chosen: StrategyFlags, flags: MergeFlags) -
     """
     from ..evaluation.specification import read_benchmarks
     from .merging import check_before, perform
+    from .soup_reset import soup_resetting, write_soup
 
     _check_options(recipe, chosen)
     benchmarks = read_benchmarks(chosen.benchmark or ())
     writing = flags if recipe.evaluate else replace(flags, architecture=None, batch_size=None)
     check_before(recipe, writing)
+    reset = soup_resetting(recipe, chosen, flags)
     if flags.dry_run:
         perform(recipe, writing)
         _say_cost(recipe, chosen, flags)
@@ -45,9 +50,13 @@ def perform_strategy(recipe: Recipe, chosen: StrategyFlags, flags: MergeFlags) -
     if chosen.strategy != "coefficients":
         done_here(f"the weights of --strategy {chosen.strategy} are found", flags)
     with _objective(recipe, chosen, flags, benchmarks) as objective:
-        found, section = _find(recipe, chosen, flags, objective)
+        found, section = _find(recipe, chosen, flags, objective, reset)
         section["same_data_as_report"] = _shares_data(recipe, objective)
-        perform(found, writing, more=_after(objective, chosen.strategy, section, flags))
+        after = _after(objective, chosen.strategy, section, flags)
+        if reset is None or chosen.reset_data is None:
+            perform(found, writing, more=after)
+        else:
+            write_soup(found, chosen.reset_data, reset, flags, after)
 
 
 def _check_options(recipe: Recipe, chosen: StrategyFlags) -> None:
@@ -55,12 +64,12 @@ def _check_options(recipe: Recipe, chosen: StrategyFlags) -> None:
         from ..search.coefficients import check_weights
 
         check_weights(recipe)
-    elif any(model.options for model in recipe.merge.models) or recipe.merge.options:
+    elif any(model.options for model in recipe.merge.models) or _OF_WEIGHTS & recipe.merge.options.keys():
         raise UsageError(f"--strategy {chosen.strategy} finds the weights itself", hint="leave --weights out")
 
 
 def _find(
-    recipe: Recipe, chosen: StrategyFlags, flags: MergeFlags, objective: Objective
+    recipe: Recipe, chosen: StrategyFlags, flags: MergeFlags, objective: Objective, reset: Resetting | None
 ) -> tuple[Recipe, dict[str, Any]]:
     def note(line: str) -> None:
         say(f"note: {line}", flags)
@@ -70,7 +79,7 @@ def _find(
 
         out = nearby(recipe.output.path or Path())
         scores = chosen.scores or out.with_name(f"{out.name}.scores.jsonl")
-        choice = GreedyChoice("gt" if chosen.accept == "gt" else "ge", chosen.minimum_gain or 0.0, scores)
+        choice = GreedyChoice("gt" if chosen.accept == "gt" else "ge", chosen.minimum_gain or 0.0, scores, reset)
         return greedy_soup(recipe, objective, choice, note)
     if chosen.strategy == "coefficients":
         from ..evaluation.inference import threads_of_each
@@ -159,6 +168,8 @@ def _say_cost(recipe: Recipe, chosen: StrategyFlags, flags: MergeFlags) -> None:
     count = len(recipe.merge.models)
     if chosen.strategy == "greedy":
         say(f"greedy: up to {2 * count - 1} evaluations; every model is read twice, members once more", flags)
+        if chosen.reset_data is not None:
+            say(f"greedy: BatchNorm statistics are measured on {chosen.reset_data} before each of them", flags)
     elif chosen.strategy == "coefficients":
         runs = _runs(recipe, chosen)
         say(f"coefficients: {runs} evaluations, for all but the last of which every model is read once", flags)

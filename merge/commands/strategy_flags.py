@@ -9,12 +9,13 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import UsageError, suggest
+from .resetting import check_reset
 
 _PANEL = "Strategy"
 UNIFORM = "uniform"
 # Which strategies read a flag; given to another it would be ignored, so it is refused.
 _READ_BY = {
-    **dict.fromkeys(("accept", "minimum_gain", "scores"), ("greedy",)),
+    **dict.fromkeys(("accept", "minimum_gain", "scores", "reset_data", "reset_samples"), ("greedy",)),
     "metric": ("greedy", "coefficients"),
     **dict.fromkeys(("by_tensor", "epochs", "learning_rate", "memory"), ("learned",)),
 }
@@ -38,6 +39,13 @@ STRATEGY: dict[str, tuple[Any, Any]] = {
     "accept": _flag(str | None, None, "--accept", "greedy: ge takes a model that changes nothing, gt does not. (ge)"),
     "minimum_gain": _flag(float | None, None, "--minimum-gain", "greedy: how much a model must add. (0)", min=0.0),
     "scores": _flag(Path | None, None, "--scores", "greedy: file that keeps the scores. (OUT.scores.jsonl)"),
+    "reset_data": _flag(
+        str | None,
+        None,
+        "--reset-data",
+        "greedy: data on which BatchNorm statistics are measured anew before every evaluation, and of the output.",
+    ),
+    "reset_samples": _flag(int | None, None, "--reset-samples", "greedy: items of that data. (default: 4096)", min=2),
     "by_tensor": _flag(bool, False, "--by-tensor", "learned: one weight for each model and tensor."),
     "epochs": _flag(int | None, None, "--epochs", "learned: passes over the held-out data. (5)", min=1),
     "learning_rate": _flag(float | None, None, "--learning-rate", "learned: of AdamW. (0.05)"),
@@ -64,6 +72,8 @@ class StrategyFlags:
     accept: str | None
     minimum_gain: float | None
     scores: Path | None
+    reset_data: str | None
+    reset_samples: int | None
     by_tensor: bool
     epochs: int | None
     learning_rate: float | None
@@ -90,6 +100,7 @@ def take_strategy(values: dict[str, Any], strategies: tuple[str, ...]) -> Strate
     if chosen.learning_rate is not None and not 0 < chosen.learning_rate < float("inf"):
         raise UsageError(f"--learning-rate must be above 0, not {chosen.learning_rate}")
     _check_benchmark(chosen, strategies)
+    check_reset(chosen.reset_data, chosen.reset_samples)
     return chosen
 
 

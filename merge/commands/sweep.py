@@ -43,7 +43,7 @@ def perform_sweep(method: Method, recipe: Recipe, text: str, flags: MergeFlags) 
     for value in values:
         merge = replace(recipe.merge, options={**recipe.merge.options, name: number(value)})
         recipes.append(_one_of(replace(recipe, merge=merge), [(name.replace("_", "-"), value)]))
-    _perform_all(recipe, recipes, flags)
+    _perform_all(recipe, recipes, flags, (name, values))
 
 
 def perform_ranges(
@@ -68,7 +68,9 @@ def perform_ranges(
         _check_request(recipe, flags, "--set with a range")
         shown = [(path.removeprefix("options.").replace(".", "-").replace("_", "-")) for path in ranges]
         recipes.append((recipe, _one_of(recipe, list(zip(shown, combination, strict=True)))))
-    _perform_all(recipes[0][0], [one for _, one in recipes], flags)
+    (path, values), *others = ranges.items()
+    swept = None if others else (path.removeprefix("options."), values)
+    _perform_all(recipes[0][0], [one for _, one in recipes], flags, swept)
 
 
 def read_sweep(text: str, method: Method) -> tuple[str, list[Decimal]]:
@@ -105,7 +107,9 @@ def _check_request(recipe: Recipe, flags: MergeFlags, flag: str) -> None:
         raise UsageError("there is no output path", hint="give -o OUT; every value gets its own name made from it")
 
 
-def _perform_all(whole: Recipe, recipes: Sequence[Recipe], flags: MergeFlags) -> None:
+def _perform_all(
+    whole: Recipe, recipes: Sequence[Recipe], flags: MergeFlags, swept: tuple[str, Sequence[Decimal]] | None
+) -> None:
     for one in recipes:
         _check(one, flags)
     _check_evaluation(whole)
@@ -114,12 +118,16 @@ def _perform_all(whole: Recipe, recipes: Sequence[Recipe], flags: MergeFlags) ->
     if whole.evaluate and not flags.dry_run:
         from ..checkpoints.address import settled
         from ..evaluation import evaluate, render_table
+        from .swept import members_of, sweep_section
 
         outputs = [str(settled(one.output.path or Path(), one.folder)) for one in recipes]
+        members = members_of(whole, outputs[0])
         found = evaluate(
-            outputs,
+            [*outputs, *members.everywhere],
             list(whole.evaluate),
             report=whole.report,
+            experts=members.experts,
+            sections=sweep_section(*swept, outputs, members) if swept else None,
             model=flags.architecture,
             device=flags.device,
             batch_size=flags.batch_size or DEFAULT_BATCH,

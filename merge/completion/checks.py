@@ -29,6 +29,10 @@ def check_before(recipe: Recipe) -> None:
         method = find_method(merge.method)
         if method.sequential:
             check_sequential(merge, method)
+        if method.learns_together and is_pending(merge):
+            from .scaling import check_scaling
+
+            check_scaling(merge, recipe.folder, is_nested=merge is not recipe.merge)
 
 
 def check_sequential(merge: Merge, method: Method) -> None:
@@ -53,6 +57,9 @@ def announced(recipe: Recipe) -> list[str]:
 
 def _announced(merge: Merge, label: str, recipe: Recipe) -> Iterator[str]:
     kind, folder = find_method(merge.method).statistics, statistics_folder(recipe)
+    if find_method(merge.method).widens:
+        yield _joint_line(merge, recipe)
+        return
     for number, model in merge.parts.items():
         if isinstance(model.model, Merge) and is_pending(model.model):
             yield from _announced(model.model, f"{label}{number}-", recipe)
@@ -60,6 +67,14 @@ def _announced(merge: Merge, label: str, recipe: Recipe) -> Iterator[str]:
             yield order_line(model, f"{folder}/permutations-{label}{number}.safetensors")
         if model is not merge.base and kind and kind not in model.statistics:
             yield _line(kind, model, f"{folder}/{kind}-{label}{number}.safetensors")
+
+
+def _joint_line(merge: Merge, recipe: Recipe) -> str:
+    from .joint import data_of, joint_file
+
+    both = " and ".join(named(model, "") for model in merge.models)
+    source = f"from {data_of(merge, recipe)}" if data_of(merge, recipe) else "on stand-ins"
+    return f"to be computed: what {both} do together, {source}, into {joint_file(recipe)}; then the widths"
 
 
 def order_line(model: Model, out: str) -> str:

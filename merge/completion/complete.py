@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..planning.pending import is_pending, is_seeded
-from ..recipe import LayerRule, Merge, Model, Recipe
+from ..recipe import Alignment, LayerRule, Merge, Model, Recipe
 from ..registry import find_method
 from .aligning import Aligning
 from .checks import check_before
@@ -37,14 +37,17 @@ def complete(recipe: Recipe, computing: Computing) -> Recipe:
         seed=recipe.seed if is_seeded(found.merge) else 0,
         keep=(*recipe.keep, *found.keep),
         remarks=(*recipe.remarks, *found.remarks),
+        warnings=(*recipe.warnings, *found.warnings),
     )
 
 
 def items_of(recipe: Recipe) -> int | None:
-    """Return how many items the models are run on at most, for a progress bar; None where blocks decide about that."""
+    """Return how many items the models are run on at most, for a progress bar; None where that is not known before."""
     nested = [model.model for model in all_models(recipe.merge) if isinstance(model.model, Merge)]
     learning = [merge for merge in (recipe.merge, *nested) if find_method(merge.method).statistics]
-    if any(find_method(merge.method).sequential for merge in learning):
+    methods = [find_method(merge.method) for merge in learning]
+    by_steps = any(isinstance(model.model, Alignment) and model.model.data for model in all_models(recipe.merge))
+    if by_steps or any(method.sequential or method.learns_together for method in methods):
         return None
     return sum(int(calibration_options(merge).samples) * len(merge.models) for merge in learning)
 
@@ -56,7 +59,10 @@ def _complete(merge: Merge, label: str, learning: Learning, aligning: Aligning) 
     if not is_pending(merge):
         return Resolved(merge)
     method = find_method(merge.method)
-    return learning.by_blocks(merge, method, label) if method.sequential else learning.one_by_one(merge, method, label)
+    if method.widens:
+        return learning.jointly(merge)
+    learn = learning.by_blocks if method.sequential else learning.together if method.learns_together else None
+    return (learn or learning.one_by_one)(merge, method, label)
 
 
 def _inner(model: Model, label: str, learning: Learning, aligning: Aligning) -> Model:

@@ -94,11 +94,11 @@ def runnable(source: Source, computing: Computing) -> Traceable | None:
             hint = "name the architecture with --model"
             raise UsageError("nothing says how to run the model", where=source.location, hint=hint)
         return None
-    shape = _shape(computing.input_shape) if computing.input_shape else None
+    shape = input_shape(computing.input_shape) if computing.input_shape else None
     return traceable(read_candidate(source, source.location), computing.settings.model, shape, computing.note)
 
 
-def _shape(text: str) -> list[int]:
+def input_shape(text: str) -> list[int]:
     """Turn ``2x64`` into numbers. Raises UsageError for anything else."""
     parts = text.lower().split("x")
     if not all(part.isdecimal() and int(part) > 0 for part in parts):

@@ -29,11 +29,13 @@ class Resolved:
     Attributes:
         keep: Patterns of tensors that are the base's.
         remarks: What a card says of how it was prepared.
+        warnings: What the user has to be warned of.
     """
 
     merge: Merge
     keep: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 class Learning:
@@ -107,6 +109,20 @@ class Learning:
         keep = tuple(f"/^{re.escape(name)}$/" for name in found.from_base)
         remark = f"{method.name}: Gram matrices gathered block by block on merged blocks"
         return Resolved(replace(merge, method=method.merged_by, models=models, calibration={}), keep, (remark,))
+
+    def together(self, merge: Merge, method: Method, label: str) -> Resolved:
+        """Learn coefficients of all models' task vectors together."""
+        from .scaling import learn_scaling
+
+        outs = [self._path(method.statistics, f"{label}{number}") for number in range(1, len(merge.models) + 1)]
+        found, remarks, warnings = learn_scaling(self._recipe, merge, self._computing, self._settings, outs)
+        return Resolved(found, (), remarks, warnings)
+
+    def jointly(self, merge: Merge) -> Resolved:
+        """Find out what must be known of two models together."""
+        from .joint import joint_file, learn_joint
+
+        return Resolved(learn_joint(self._recipe, merge, self._computing, joint_file(self._recipe)))
 
     def _path(self, kind: str, label: str) -> Path:
         return self._folder / f"{kind}-{label}.safetensors"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import MergeError
 from .networks.weights import refuse_misfits, refuse_without_image_tower
+from .networks.wide import are_wide, resizing_class
 from .quiet import quiet_transformers
 
 if TYPE_CHECKING:
@@ -59,11 +60,25 @@ def load(
     Raises:
         MergeError: A parameter is missing, left over, or of another shape; names them.
     """
+    model, loading = _loaded(model_class, config, tensors, where, options)
+    if loading["mismatched_keys"] and are_wide(tensors.values()):
+        shapes = {name: tuple(found) for name, found, _ in loading["mismatched_keys"]}
+        wide = resizing_class(model_class, shapes, where=where)
+        model, loading = _loaded(wide, config, tensors, where, options)
+        model.__class__ = model_class
+    left_over = [name for name in loading["unexpected_keys"] if not (name.startswith(spare) or _MODULE.match(name))]
+    shapes_of = [f"{name} {list(found)} for {list(wanted)}" for name, found, wanted in loading["mismatched_keys"]]
+    refuse_misfits(loading["missing_keys"], left_over, shapes_of, model_class.__name__, where=where)
+    return model.eval()
+
+
+def _loaded(model_class: Any, config: Any, tensors: Mapping[str, Tensor], where: str, options: Any) -> tuple[Any, Any]:
+    """Return a model and what its library says of the tensors that do not fit."""
     import torch
 
     with quiet_transformers():
         try:
-            model, loading = model_class.from_pretrained(
+            return model_class.from_pretrained(  # type: ignore[no-any-return]
                 None,
                 config=config,
                 state_dict=dict(tensors),
@@ -75,10 +90,6 @@ def load(
         except (RuntimeError, ValueError, KeyError, ImportError) as error:
             first_line = str(error).strip().partition("\n")[0]
             raise MergeError(f"{model_class.__name__} cannot take the weights: {first_line}", where=where) from None
-    left_over = [name for name in loading["unexpected_keys"] if not (name.startswith(spare) or _MODULE.match(name))]
-    shapes = [f"{name} {list(found)} for {list(wanted)}" for name, found, wanted in loading["mismatched_keys"]]
-    refuse_misfits(loading["missing_keys"], left_over, shapes, model_class.__name__, where=where)
-    return model.eval()
 
 
 def _is_tower(config: Any, model_class: Any) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
+from .networks.wide import is_wide, mark_wide
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,6 +27,7 @@ class Candidate:
         identity: Content id, the same that merges record.
         model: Its architecture, where what it belongs to says that; ``--model`` goes first.
         data_use: Which data its weights were found with, as its merge recorded: ``none``, ``held-out`` …
+        is_wide: Whether it is wider than its architecture says, as a merge recorded.
     """
 
     name: str
@@ -34,6 +36,11 @@ class Candidate:
     identity: str
     data_use: str = "none"
     model: str | None = None
+    is_wide: bool = False
+
+    def __post_init__(self) -> None:
+        if self.is_wide:
+            mark_wide(self.tensors.values())
 
 
 def read_candidate(source: Source, name: str) -> Candidate:
@@ -45,7 +52,8 @@ def read_candidate(source: Source, name: str) -> Candidate:
     """
     tensors = {info.name: read_tensor(source, info) for info in source.tensors.values()}
     identity = identify(tensors, source.tensors.values())
-    return Candidate(name, tensors, getattr(source, "folder", None), identity, recorded_data_use(source))
+    folder, used = getattr(source, "folder", None), recorded_data_use(source)
+    return Candidate(name, tensors, folder, identity, used, is_wide=is_wide(source.metadata))
 
 
 def recorded_data_use(source: Source) -> str:

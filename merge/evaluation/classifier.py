@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import MergeError, UsageError
 from .precision import lower_precision
+from .scored_outputs import ScoredOutputs, scored
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,6 +32,7 @@ class Classifier:
         head: None for a model with classes of its own.
         device: A torch device.
         precision: What matrix products of the model are computed in; the head is float32.
+        outputs: Which of the model's own classes are scored; None: all.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Classifier:
     head: FixedHead | None
     device: str
     precision: Precision = "float32"
+    outputs: ScoredOutputs | None = None
 
     @property
     def network(self) -> Any:
@@ -84,7 +87,9 @@ class Classifier:
             MergeError: The model does not run, or the head does not fit.
         """
         outputs = self._run(pixels)
-        return self.head(outputs.flatten(1).float()) if self.head else outputs.float()
+        if self.head:
+            return self.head(outputs.flatten(1).float())
+        return scored(self.outputs, outputs.float(), self.name)
 
     def _run(self, pixels: Tensor) -> Tensor:
         try:
@@ -105,7 +110,11 @@ class Classifier:
 
 
 def load_classifier(
-    candidate: Candidate, architecture: ModelName | None, head: FixedHead | None, settings: Settings
+    candidate: Candidate,
+    architecture: ModelName | None,
+    head: FixedHead | None,
+    settings: Settings,
+    outputs: ScoredOutputs | None = None,
 ) -> Classifier:
     """Build a model with its weights.
 
@@ -114,6 +123,7 @@ def load_classifier(
         architecture: What the benchmark calls the architecture of checkpoints that have no configuration of their own.
         head: The benchmark's head, for models without classes.
         settings: Device, precision, and the architecture by ``--model``.
+        outputs: Which of a model's own classes are scored; None: all.
 
     Raises:
         MergeError: The checkpoint does not fit its architecture.
@@ -125,7 +135,7 @@ def load_classifier(
     network = build_network(_with_projection(candidate, head), model)
     chosen = _head_for(network, head, candidate.name)
     network.module.to(settings.device)
-    return Classifier(candidate.name, network, chosen, settings.device, settings.precision)
+    return Classifier(candidate.name, network, chosen, settings.device, settings.precision, outputs)
 
 
 def lacks_projection(candidate: Candidate) -> bool:

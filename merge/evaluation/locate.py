@@ -133,9 +133,11 @@ def merge_in_memory(plan: Plan, name: str) -> Candidate:
     from ..plan import folder_beside
     from ..provenance import data_use
     from .candidate import Candidate
+    from .networks.wide import is_wide
 
     tensors, outcome = run_in_memory(plan)
-    return Candidate(name, tensors, folder_beside(plan), outcome.output_id, data_use(plan))
+    wide = is_wide(plan.sources[plan.first_model].metadata)
+    return Candidate(name, tensors, folder_beside(plan), outcome.output_id, data_use(plan), is_wide=wide)
 
 
 def _check_memory(plan: Plan, name: str) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 # Metrics where less is better; all others are better when they are higher.
 LOWER_IS_BETTER = frozenset(
-    {"loss", "calibration_error", "perplexity", "bits_per_byte", "word_perplexity", "byte_perplexity"}
+    {"loss", "entropy", "calibration_error", "perplexity", "bits_per_byte", "word_perplexity", "byte_perplexity"}
     | {"brier_score", "ter", "bits_per_document", "bits_per_window", "bits_per_token"}
 )
 

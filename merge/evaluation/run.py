@@ -35,6 +35,7 @@ def evaluate(
     threads: int | None = None,
     spreading: Spreading | None = None,
     quiet: bool = True,
+    sections: Mapping[str, Any] | None = None,
 ) -> Evaluation:
     """Evaluate models; nothing is selected on the benchmarks' data.
 
@@ -55,6 +56,7 @@ def evaluate(
             and on nothing else of how the work is spread. None: those that it has in this process; on a cluster one.
         spreading: Processes, here or on a cluster, among which models and benchmarks are spread.
         quiet: Show no progress.
+        sections: Further parts of the report, by name.
 
     Returns:
         Rows of values as fractions, and the paired comparisons.
@@ -88,7 +90,7 @@ def evaluate(
         _summarize(evaluation, specifications)
         if report is not None and made is not None:
             _write_clip_benchmark(evaluation, specifications, model or "", made)
-            _write_report(evaluation, report, made)
+            _write_report(evaluation, report, made, sections or {})
     return evaluation
 
 
@@ -128,7 +130,7 @@ def _check_report_directory(directory: Path) -> None:
     check_directory(directory)
 
 
-def _write_report(evaluation: Evaluation, directory: Path, made: Path) -> None:
+def _write_report(evaluation: Evaluation, directory: Path, made: Path, sections: Mapping[str, Any]) -> None:
     from ..reports import describe_environment, write_report
 
     rows = {row["model"]: row["identity"] for row in evaluation.results}
@@ -137,11 +139,8 @@ def _write_report(evaluation: Evaluation, directory: Path, made: Path) -> None:
         for name, identity in rows.items()
         if name != identity  # an ensemble is no checkpoint
     ]
-    write_report(
-        directory,
-        {"title": "Evaluation", **evaluation.as_json(), "models": described, "environment": describe_environment()},
-        made,
-    )
+    found = {"title": "Evaluation", **evaluation.as_json(), **sections, "models": described}
+    write_report(directory, found | {"environment": describe_environment()}, made)
 
 
 def _write_clip_benchmark(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ..checkpoints.derived import whole
 from ..recipe import DEFAULT_SHARD_BYTES, Recipe
@@ -12,6 +12,7 @@ from .bound import Bound, BoundCall
 from .layout import is_single_file
 from .opening import Opener
 from .pending import is_seeded
+from .rows import Row
 
 _OTHER_FILES = (".ckpt", ".pt", ".pth", ".bin", ".gguf", ".sft")  # of names that other programs give their files
 
@@ -43,6 +44,13 @@ def warnings_of(opener: Opener, recipe: Recipe, bound: Bound, averaged: int) -> 
     if recipe.seed and isinstance(bound, BoundCall) and not is_seeded(recipe.merge):
         warnings.append(f"{recipe.merge.method} draws no random numbers: the seed has no effect")
     return warnings
+
+
+def nothing_chosen(bound: Bound, rows: Iterable[Row]) -> list[str]:
+    """Return a warning where a method that chooses among the tensors leaves all of them."""
+    if not (isinstance(bound, BoundCall) and bound.method.selective) or any(row.action == "merge" for row in rows):
+        return []
+    return [f"{bound.method.name} leaves every tensor as it is: none is of the kind that it works on"]
 
 
 def _repeated(bound: Bound) -> Iterator[int]:

@@ -46,6 +46,10 @@ def arrange(recipe: Recipe, bound: Bound, opener: Opener) -> Arranged:
         MergeError: Models do not fit together.
     """
     arranged = Arranged(bound)
+    if isinstance(bound, BoundCall) and bound.method.widens:
+        from .widening import widen
+
+        arranged.bound = widen(recipe, bound, opener)
     if recipe.output.tokenizer is not None or recipe.output.chat_template is not None:
         _align_vocabularies(recipe, arranged, opener)
     check_vocabularies(recipe, opener)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..alignment.declared import AlignmentOptions, check_together
+from ..alignment.declared import BY_DATA, AlignmentOptions, check_together
 from ..alignment.kinds import chosen_kinds
 from ..errors import UsageError
 from ..method import Method
@@ -12,6 +12,7 @@ from ..options import Declaration
 from ..recipe import Alignment, LayerRule, Merge, Model, OptionValue, Placed, place_of
 from .bound import Bound, BoundCall, BoundRule
 from .given import checked_options, gathered_by_model
+from .joint_statistics import bind_joint, check_widening
 from .modifiers import bind_then
 from .named import Opens, named_method
 from .needed_statistics import bind_statistics
@@ -51,7 +52,9 @@ def bind(merge: Merge, opener: Opens, *, base: Bound | None = None, path: str = 
         what = f"the base is also model {inputs.index(base) + 1}, whose task vector is then 0"
         raise UsageError(what, where=merge.where, hint="list only tuned models")
     rules = tuple(_bind_rule(rule, merge, declared, method.name) for rule in merge.layers)
-    statistics = bind_statistics(method, merge, opener)
+    if method.widens:
+        check_widening(method, merge, inputs, path)
+    statistics = (bind_joint if method.widens else bind_statistics)(method, merge, opener)
     if method.assembles and merge.layers:
         what = f"{method.name} computes nothing that layer rules could change"
         raise UsageError(what, where=merge.layers[0].where, hint="write them within a nested merge")
@@ -82,7 +85,7 @@ def _bind_alignment(model: Model, alignment: Alignment, opener: Opens) -> int:
         raise UsageError(what, where=alignment.where, hint="leave the other options out")
     check_together(given, alignment.where)
     chosen_kinds(str(given.get("only", "")), place_of(alignment.options, "only", alignment.where))
-    by_data = given.get("matching") == "activations"
+    by_data = given.get("matching") in BY_DATA
     if by_data is not bool(alignment.data) and not alignment.permutations:
         what = "needs data" if by_data else "takes no data"
         raise UsageError(f"matching by {given.get('matching', 'weights')} {what}", where=alignment.where)

@@ -8,7 +8,12 @@ from ..recipe import Merge, place_of
 from ..registry import usable_methods
 from .named import Opens
 
-STATISTICS = {"fisher": "Fisher information", "gram": "Gram matrices"}
+STATISTICS = {
+    "fisher": "Fisher information",
+    "gram": "Gram matrices",
+    "coefficients": "learned coefficients",
+    "joint": "what is known of both models together",
+}
 
 
 def bind_statistics(method: Method, merge: Merge, opener: Opens) -> tuple[int, ...]:

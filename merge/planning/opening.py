@@ -8,6 +8,7 @@ from pathlib import Path
 from ..adapters.recognising import refuse_adapter
 from ..calibration.facts import Facts
 from ..checkpoints.checkpoint import Source
+from ..checkpoints.masked import state_with_masks_applied
 from ..checkpoints.memory import MemoryCheckpoint
 from ..checkpoints.resolve import local_path, open_checkpoint
 from ..errors import MergeError, UsageError
@@ -25,6 +26,7 @@ class Opener:
         positions: Position of every model that was opened, by its identity in memory.
         statistics: What every statistics file among the sources says of itself, by its position.
         orders: Positions of permutations files among the sources.
+        roles: What sources are that others are made from, by position.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -34,6 +36,7 @@ class Opener:
         self.positions: dict[int, int] = {}
         self.statistics: dict[int, Facts] = {}
         self.orders: set[int] = set()
+        self.roles: dict[int, str] = {}
 
     def open(self, model: Model) -> int:
         """Open a leaf model and return its position among the sources.
@@ -101,7 +104,7 @@ class Opener:
 
     def _open(self, model: Model) -> Source:
         if isinstance(model.model, Mapping):
-            return MemoryCheckpoint(f"state dict {len(self.sources) + 1}", model.model)
+            return state_with_masks_applied(MemoryCheckpoint(f"state dict {len(self.sources) + 1}", model.model))
         try:
             return open_checkpoint(str(model.model), relative_to=self._folder)
         except UsageError as error:

@@ -32,7 +32,8 @@ class Resolver:
     def __init__(self, bound: BoundCall, names: Mapping[str, TensorInfo], learned: Learned) -> None:
         self._bound, self._learned = bound, learned
         self.decides_by_name = _varies(bound, _has_rules)
-        self._plain = not (self.decides_by_name or _varies(bound, _asks_place) or _varies(bound, _has_statistics))
+        asking = (_asks_place, _has_statistics, _is_selective)
+        self._plain = not (self.decides_by_name or any(_varies(bound, asks) for asks in asking))
         self._names = names
         self._stacks = {} if self._plain else stack_sizes(names)
         self._blocks: dict[str, BlockIndex] = {}
@@ -102,6 +103,8 @@ class Resolver:
         present = tuple(number for number, child in enumerate(given) if child is not None)
         children = tuple(child for child in given if child is not None)
         depth, place = self._depth(bound, rule, name), self._place(bound, rule, name)
+        if bound.method.selective and self._is_left(bound, rule, name, depth):
+            return children[0]
         statistics, layout = self._statistics(bound, name, present)
         key = (bound, rule, depth, present, children, used_base, place, statistics, layout)
         if key not in self._calls:
@@ -120,6 +123,12 @@ class Resolver:
         if not bound.statistics or name not in self._names:
             return (), ""
         return self._learned.of_call(bound, name, self._names[name].shape, present)
+
+    def _is_left(self, bound: BoundCall, rule: BoundRule | None, name: str, depth: float | None) -> bool:
+        """Tell whether the method leaves a tensor as it is."""
+        known = self._names.get(name)
+        options = resolve_options(bound, rule, depth, tuple(range(len(bound.inputs))))
+        return known is not None and bound.method.leaves(name, known.shape, options)
 
     def _check_rows(self, bound: BoundCall, call: Call, name: str) -> None:
         """Let the method refuse Gram matrices that are means over too few rows."""
@@ -174,6 +183,10 @@ def _asks_place(call: BoundCall) -> bool:
 
 def _has_statistics(call: BoundCall) -> bool:
     return bool(call.statistics)
+
+
+def _is_selective(call: BoundCall) -> bool:
+    return call.method.selective
 
 
 def _has_rules(call: BoundCall) -> bool:

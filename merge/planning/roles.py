@@ -17,6 +17,7 @@ def roles_of(bound: Bound, merge: Merge, opener: Opener) -> list[str]:
         roles[number] = _of_statistics(bound, number)
     for number, role in _of_alignments(merge, opener):
         roles[number] = roles[number] or role
+    roles = [opener.roles.get(number, role) for number, role in enumerate(roles)]
     return _with_wholes(roles, opener)
 
 

@@ -11,7 +11,7 @@ from ..errors import UsageError
 from .bound import Bound, BoundCall
 from .learned import Learned
 
-ALL_KINDS = ("fisher", "gram", "permutations", "batch-norm", "repair")
+ALL_KINDS = ("fisher", "gram", "coefficients", "joint", "permutations", "batch-norm", "repair")
 
 
 def refuse_statistics(source: Source, where: str | None) -> None:
@@ -37,7 +37,7 @@ def check_kind(source: Source, facts: Facts, kind: str, *, is_model: bool) -> No
     Args:
         source: The file.
         facts: What it says of itself.
-        kind: What is wanted: ``fisher`` or ``gram``.
+        kind: What is wanted: ``fisher``, ``gram`` or ``coefficients``.
         is_model: Whether the same file was given as a model.
 
     Raises:
@@ -48,7 +48,11 @@ def check_kind(source: Source, facts: Facts, kind: str, *, is_model: bool) -> No
     squares = (len(info.shape) == 2 and info.shape[0] == info.shape[1] for info in source.tensors.values())
     looks = is_model or OUR_KEY in source.metadata or (kind == "gram" and not all(squares))
     if looks and not facts.kind:
-        hint = f"compute one with: merge calibrate {kind}"
+        hint = (
+            "give data, from which they are learned"
+            if kind in ("coefficients", "joint")
+            else f"compute one with: merge calibrate {kind}"
+        )
         raise UsageError("this looks like a checkpoint, not a statistics file", where=source.location, hint=hint)
 
 

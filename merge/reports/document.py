@@ -7,6 +7,7 @@ from typing import Any
 
 from .chapters.alignment import alignment
 from .chapters.barrier import barrier
+from .chapters.barrier_matrix import barrier_matrix
 from .chapters.coefficients import coefficients
 from .chapters.comparisons import comparisons
 from .chapters.corruption import corruption
@@ -16,8 +17,10 @@ from .chapters.making import making
 from .chapters.overview import overview
 from .chapters.results import results
 from .chapters.retention import retention
+from .chapters.scaling import scaling
 from .chapters.search import search
 from .chapters.statistics import statistics
+from .chapters.sweep import sweep
 from .chapters.weights import learned, weights
 from .names import names_of
 from .page import Document
@@ -28,8 +31,9 @@ from .warnings import warnings
 
 # How good it is, how that was reached, what happened inside, and how to make it again.
 CHAPTERS = (
-    *(overview, results, comparisons, retention, corruption),
-    *(greedy, learned, coefficients, search, weights, statistics, alignment, barrier, layers),
+    *(overview, sweep, results, comparisons, retention, corruption),
+    *(greedy, learned, coefficients, search, weights, scaling, statistics, alignment),
+    *(barrier, barrier_matrix, layers),
     making,
 )
 

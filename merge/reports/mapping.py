@@ -11,7 +11,8 @@ from ..alignment.document import AlignmentRow
 from ..evaluation.results import AverageRow, ComparisonRow, CorruptionRow, DetailRow, ResultRow, RetentionRow, TimingRow
 from ..ledger_document import LedgerDocument
 from ..search.line_document import BarrierDocument
-from .mapping_search import CoefficientsBlock, GreedyBlock, LearnedBlock, SearchBlock, WeightRow
+from ..search.matrix_document import BarrierMatrixDocument
+from .mapping_search import CoefficientsBlock, GreedyBlock, LearnedBlock, SearchBlock, SweepBlock, WeightRow
 
 
 class CosineRow(TypedDict):
@@ -58,9 +59,11 @@ class ReportDocument(TypedDict, total=False):
     weights: list[WeightRow]
     alignments: list[AlignmentRow]
     barrier: BarrierDocument
+    barrier_matrix: BarrierMatrixDocument
     layers: list[LayerRow]
     layers_measured_from: str  # the base | the output
     search: SearchBlock
+    sweep: SweepBlock
     statistics: LedgerDocument
     measured: MeasuredDocument
     merge: dict[str, Any]  # output, recipe, content id, counts, bytes, seconds

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from typing_extensions import NotRequired, TypedDict  # noqa: UP035 -- pydantic reads these on every Python
 
 
@@ -57,6 +59,7 @@ class GreedyBlock(TypedDict):
     selected: list[str]
     score: float
     written: NotRequired[WrittenScore]
+    reset: NotRequired[dict[str, Any]]  # on which data BatchNorm statistics were measured: name, samples, seed
 
 
 class LearnedBlock(TypedDict):
@@ -143,3 +146,19 @@ class SearchBlock(TypedDict):
     written: NotRequired[WrittenScore]
     recipe: NotRequired[str]  # the file with the numbers that were found
     same_data_as_report: NotRequired[bool]
+
+
+class SweepPoint(TypedDict):
+    """One output of a sweep."""
+
+    model: str
+    value: float  # of the option
+    parameters: NotRequired[int]
+
+
+class SweepBlock(TypedDict):
+    """The same merge with several values of one option."""
+
+    option: str
+    points: list[SweepPoint]
+    references: NotRequired[list[str]]  # models that it was made from, where they were evaluated too

@@ -43,4 +43,5 @@ def names_of(report: Mapping[str, Any]) -> Names:
     found += [model.get("location") or model["name"] for model in report.get("models") or () if "name" in model]
     found += [model for layer in report.get("layers") or () for model in layer["norms"]]
     found += [report["barrier"][end] for end in ("a", "b")] if report.get("barrier") else []
+    found += (report.get("barrier_matrix") or {}).get("models") or []
     return Names(dict.fromkeys(found))

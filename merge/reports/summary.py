@@ -10,6 +10,7 @@ from .chapters.comparisons import SIGNIFICANT
 from .names import Names
 from .rows import Row, benchmarks_of, best_value, clean_rows, is_model, main_rows, overlap, ranked, rows_of
 from .values import NO_BREAK, listed, metric_difference, metric_range, metric_value, percent, seconds, size, title_of
+from .warnings import test_inputs
 
 CHOOSERS = ("greedy", "learned", "coefficients", "search")
 
@@ -156,7 +157,7 @@ def _chosen(report: Mapping[str, Any]) -> list[str]:
     honest = [f"the {key} selection {_on(block)}" for key, block in chosen if not block.get("same_data_as_report")]
     if honest:
         return [f"Selected on data that is not reported here: {listed(honest)}."]
-    if chosen or not rows_of(report, "results"):
+    if chosen or test_inputs(report) or not rows_of(report, "results"):
         return []
     if any(row["data_use"] != "none" for row in rows_of(report, "results")):
         return ["Some of the merges used data, as the tables say; nothing was selected on the data reported here."]

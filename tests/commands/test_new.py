@@ -9,8 +9,10 @@ from made_statistics import statistics_of
 
 from merge.registry import find_method, method_names
 
-# What runs the models, or must know their architecture, has tests with such models: tests/calibration, tests/alignment.
-PLAIN = [name for name in method_names() if not (find_method(name).sequential or find_method(name).aligns)]
+# What runs the models, or must know their architecture, has tests with such models: tests/calibration,
+# tests/alignment, tests/scaling.
+RUNNING = ("sequential", "aligns", "learns_together")
+PLAIN = [name for name in method_names() if not any(getattr(find_method(name), one) for one in RUNNING)]
 
 
 @pytest.mark.parametrize("method", PLAIN)

@@ -10,11 +10,11 @@ import torch
 from merge.registry import find_method, method_names
 
 # Of a method that computes its statistics itself, or aligns models, the merge is another method's, which is among them;
-# one that assembles models computes nothing.
+# one that assembles models computes nothing; one that widens reads what was computed.
 METHODS = [
     name
     for name in method_names()
-    if not (find_method(name).sequential or find_method(name).aligns or find_method(name).assembles)
+    if not any(getattr(find_method(name), what) for what in ("sequential", "aligns", "assembles", "widens"))
 ]
 # Options with which a method gives back its input when all models are one; an average with weights 1/k always does.
 NEUTRAL: dict[str, dict[str, Any]] = {
@@ -27,16 +27,17 @@ NEUTRAL: dict[str, dict[str, Any]] = {
     "ram": {"epsilon": 0.0},
     "wise-ft": {"alpha": 1.0},
     "magmax": {"scale": 1.0},
+    "prune": {"sparsity": 0.0},
 }
 # Methods that take over only a part of a task vector, or change its spectrum, whatever their options.
-PARTIAL = {"arcee-fusion", "tsv-m", "iso-c", "iso-cts"}
+PARTIAL = {"arcee-fusion", "atlas", "tsv-m", "iso-c", "iso-cts"}
 # Methods that numpy and torch compute alike but for the last bits: their factors follow from sums in float64, which
 # the two add up in another order, or from exponentials.
 APPROXIMATE = {"arcee-fusion", "fisher", "karcher", "model-stock", "multislerp", "nuslerp", "regmean", "sce"}
 # Methods that solve equations: of 64-bit inputs, for which nothing is wider, some last bits do not come back.
 SOLVED = {"regmean"}
-# Methods with a norm over the checkpoint, so that a tensor depends on the others.
-OVER_ALL = {"fisher"}
+# Methods with a norm or ranks over the checkpoint, so that a tensor depends on the others.
+OVER_ALL = {"fisher", "prune"}
 # Options with which a method takes any inputs, zeros in different places included.
 PERMISSIVE: dict[str, dict[str, Any]] = {"sparse-soup": {"require_same_mask": False}}
 # Methods whose outcome depends on the order of the models by more than the last bits of sums.
@@ -44,7 +45,7 @@ ORDERED = {name for name in METHODS if find_method(name).ordered}
 # Close singular values enlarge the last bits of sums; their own tests compare orders less closely.
 ORDERED |= {"tsv-m", "iso-c", "iso-cts"}
 # The statistics that these tests make belong to a place among the models, not to a model.
-ORDERED |= {"regmean"}
+ORDERED |= {"regmean", "atlas"}
 
 
 def needs_base(name: str) -> bool:

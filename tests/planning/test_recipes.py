@@ -256,7 +256,8 @@ def test_sizes(text, size):
 RECIPES = sorted(
     path
     for path in (ROOT / "recipes").glob("*.yaml")
-    if path.stem not in {"search", "regmean-pp", "rebasin", *rule_names()}
+    if path.stem not in {"search", "atlas", "regmean-pp", "pleas", *rule_names()}
+    and not path.stem.startswith("rebasin")
 )
 
 

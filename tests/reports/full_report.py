@@ -59,6 +59,29 @@ def learned(*, same):
     return found | {"history": [0.7, 0.65, 0.61], "same_data_as_report": same}
 
 
+def barrier_matrix():
+    curves = barrier()["curves"]
+    pairs = [
+        {**curve, "first": one, "second": other, "a": MODELS[one]}
+        for curve in curves
+        for one, other in ((0, 1), (0, 2), (1, 2))
+    ]
+    matrices = [
+        {
+            "name": curve["name"],
+            "benchmark": curve["benchmark"],
+            "split": "test",
+            "metric": row["metric"],
+            "definition": row["definition"],
+            "values": [[0.0 if one == other else row["value"] for other in range(3)] for one in range(3)],
+        }
+        for curve in curves
+        for row in curve["barriers"]
+    ]
+    aligned = [MODELS[0], "b-aligned", "c-aligned"]
+    return {"models": list(MODELS), "definition": "linear", "pairs": pairs, "matrices": matrices, "aligned": aligned}
+
+
 def barrier():
     def measure(value):
         return {"value": value, "interval": [value - 0.05, value + 0.05], "n": 540}
@@ -77,6 +100,8 @@ def barrier():
 
     curves = [curve(name, one, height) for name, height in (("naive", 1.2), ("aligned", 0.2)) for one in ("x", "y")]
     layer = {"layer": "encoder.layer.0", "benchmark": "x", "metrics": {"loss": measure(0.5)}, "worse": {"loss": 0.1}}
+    heights = [{"metric": "loss", "definition": one, "value": 0.1, "at": 0.5} for one in ("linear", "midpoint-mean")]
+    layer |= {"line": "naive", "points": curves[0]["points"], "barriers": heights}
     return {"a": "runs/base", "b": HOSTILE, "definition": "linear", "curves": curves, "layers": [layer]}
 
 
@@ -141,6 +166,7 @@ def full_report(*, same: bool = False) -> dict[str, Any]:
         "learned": learned(same=same),
         "weights": [{"model": HOSTILE, "weight": 0.5}, {"model": MODELS[1], "weight": 0.5}],
         "barrier": barrier(),
+        "barrier_matrix": barrier_matrix(),
         "layers": layers(),
         "layers_measured_from": "the base",
         "search": search(),

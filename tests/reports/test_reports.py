@@ -31,6 +31,7 @@ PARTS = {
     "learned": "Learned soup",
     "weights": "Weights",
     "barrier": "Barrier",
+    "barrier_matrix": "Barriers of every pair",
     "layers": "Layers",
     "search": "Search",
     "merge": "The recipe",
@@ -138,7 +139,7 @@ def test_page_loads_nothing_and_runs_its_own_script_alone(tmp_path):
 def test_plots_have_names_and_no_colours_of_their_own(tmp_path):
     page = written(tmp_path, full_report())[2]
     plots = re.findall(r'<svg role="img".*?</svg>\s*</div>', page, flags=re.DOTALL)
-    assert len(plots) == 23
+    assert len(plots) == 44
     for plot in plots:
         assert re.match(
             r'<svg role="img" aria-label="[^"]+" width="100%" height="[\d.]+"><title>[^<]+</title><desc>[^<]', plot

@@ -13,6 +13,7 @@ from ..heads import ClipHead, FixedHead, Head, read_image_head, read_logit_scale
 from ..images import Normalization, read_normalization
 from ..language.labelled_texts import has_texts
 from ..model_name import ModelName, parse_model_name
+from ..scored_outputs import ScoredOutputs, read_scored_outputs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from ..predictor import ImagePredictor
     from ..task import Settings
 
-KEYS = ("name", "kind", "data", "model", "head", "normalize", "logit_scale", "metrics")
+KEYS = ("name", "kind", "data", "model", "head", "normalize", "logit_scale", "metrics", "outputs")
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Classification:
         model: The architecture of checkpoints that have no configuration beside them.
         logit_scale: Given, the head is a cosine head with this scale; None, a plain linear one.
         metrics: Those besides what is always reported.
+        outputs: Which of a model's own classes are scored; None: all.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Classification:
     where: str
     kind: str = "classification"
     metrics: tuple[str, ...] = ()
+    outputs: ScoredOutputs | None = None
 
     @property
     def split(self) -> str:
@@ -75,6 +78,7 @@ def read(section: Section, folder: Path, name: str) -> Classification | TextClas
         logit_scale=read_logit_scale(section, head),
         where=section.name,
         metrics=read_metrics(section),
+        outputs=read_scored_outputs(section),
     )
 
 
@@ -122,7 +126,8 @@ class ClassificationTask:
         from ..classifier import load_classifier
         from ..predictor import ImagePredictor
 
-        classifier = load_classifier(candidate, self.benchmark.model, self.head, self.settings)
+        given = self.benchmark
+        classifier = load_classifier(candidate, given.model, self.head, self.settings, given.outputs)
         unused = self.head.label if self.head and not classifier.head else None
         notes = [f"the model's own classes were used, not the benchmark's head {unused}"] if unused else []
         notes += classifier.head.notes if classifier.head else []
@@ -143,7 +148,8 @@ class ClassificationTask:
         from ..classifier import load_classifier
         from ..gradients import image_gradients
 
-        classifier = load_classifier(candidate, self.benchmark.model, self.head, self.settings)
+        given = self.benchmark
+        classifier = load_classifier(candidate, given.model, self.head, self.settings, given.outputs)
         return image_gradients(classifier, self.data, self.benchmark.normalization)
 
     def item_digests(self) -> set[bytes]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from ..candidate import Candidate
     from ..heads import FixedHead
+    from ..scored_outputs import ScoredOutputs
     from ..task import Settings
 
 POOLER = re.compile(r"(^|\.)pooler\.")
@@ -26,7 +27,11 @@ NO_POOLER = "add_pooling_layer"  # the argument with which classes of transforme
 
 
 def load_text_classifier(
-    candidate: Candidate, fallback: Path | None, head: FixedHead | None, settings: Settings
+    candidate: Candidate,
+    fallback: Path | None,
+    head: FixedHead | None,
+    settings: Settings,
+    outputs: ScoredOutputs | None = None,
 ) -> TextClassifier:
     """Build a model with its weights and tokenizer.
 
@@ -35,6 +40,7 @@ def load_text_classifier(
         fallback: Folder with configuration and tokenizer of checkpoints that have none of their own.
         head: The benchmark's head. It serves even a model with classes of its own: after a merge those are nobody's.
         settings: Device, precision, batch size, and the architecture by ``--model``.
+        outputs: Which of a model's own classes are scored; None: all.
 
     Raises:
         MergeError: The checkpoint does not fit its architecture, or there is no such architecture.
@@ -52,7 +58,7 @@ def load_text_classifier(
     network = build(candidate.tensors).to(settings.device)
     network.config.use_cache = False
     longest, filler = longest_text(network, tokenizer), Filler(network)
-    return TextClassifier(candidate.name, network, tokenizer, head, settings, longest, filler, build)
+    return TextClassifier(candidate.name, network, tokenizer, head, settings, longest, filler, build, outputs)
 
 
 def _architecture(config: Any, head: FixedHead | None, where: str) -> str:

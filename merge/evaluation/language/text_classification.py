@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ...errors import MergeError
 from ...section import Section
 from ..heads import Head
+from ..scored_outputs import ScoredOutputs, read_scored_outputs
 from .labelled_texts import LabelledTextSource, load_labelled_texts, read_labelled_text_source
 from .text_head import load_text_head, read_text_head
 
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
     from ..outcome import Outcome
     from ..predictor import TextPredictor
     from ..task import Settings
+    from .text_classifier import TextClassifier
 
-KEYS = ("name", "kind", "data", "model", "head")
+KEYS = ("name", "kind", "data", "model", "head", "outputs")
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class TextClassification:
     Attributes:
         model: Folder with configuration and tokenizer for checkpoints that have none beside them.
         head: A fixed head over the features of the backbone; None: the classes that the models have.
+        outputs: Which of a model's own classes are scored; None: all.
     """
 
     name: str
@@ -41,6 +44,7 @@ class TextClassification:
     head: Head | None
     where: str
     kind: str = "classification"
+    outputs: ScoredOutputs | None = None
 
     @property
     def split(self) -> str:
@@ -61,6 +65,7 @@ def read(section: Section, folder: Path, name: str) -> TextClassification:
         model=folder / section.text("model", "") if "model" in section.mapping else None,
         head=read_text_head(section, folder),
         where=section.name,
+        outputs=read_scored_outputs(section),
     )
 
 
@@ -79,9 +84,7 @@ class TextClassificationTask:
 
     def evaluate(self, candidate: Candidate) -> Outcome:
         """Run one model over all texts."""
-        from .load_text_classifier import load_text_classifier
-
-        classifier = load_text_classifier(candidate, self.benchmark.model, self.head, self.settings)
+        classifier = self._classifier(candidate)
         logits, cut = classifier.run(self.data)
         self._check(logits, candidate.name)
         return self._outcome(logits, classifier.head_label, classifier.notes(cut))
@@ -89,9 +92,8 @@ class TextClassificationTask:
     def predictor(self, candidate: Candidate) -> TextPredictor:
         """Build the candidate's network."""
         from ..predictor import TextPredictor
-        from .load_text_classifier import load_text_classifier
 
-        classifier = load_text_classifier(candidate, self.benchmark.model, self.head, self.settings)
+        classifier = self._classifier(candidate)
         return TextPredictor(classifier, self.data, lambda logits: self._check(logits, candidate.name))
 
     def score(self, logits: NDArray[np.floating], name: str) -> Outcome:
@@ -100,11 +102,15 @@ class TextClassificationTask:
 
     def differentiate(self, candidate: Candidate) -> WeightGradients:
         """Build the candidate's network once, for many steps of a descent on the weights."""
-        from .load_text_classifier import load_text_classifier
         from .text_gradients import text_gradients
 
-        classifier = load_text_classifier(candidate, self.benchmark.model, self.head, self.settings)
-        return text_gradients(classifier, candidate, self.data)
+        return text_gradients(self._classifier(candidate), candidate, self.data)
+
+    def _classifier(self, candidate: Candidate) -> TextClassifier:
+        from .load_text_classifier import load_text_classifier
+
+        given = self.benchmark
+        return load_text_classifier(candidate, given.model, self.head, self.settings, given.outputs)
 
     def item_digests(self) -> set[bytes]:
         """Return a digest of every text, or pair of texts, without its label."""

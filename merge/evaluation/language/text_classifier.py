@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ...errors import MergeError
 from ..inference import inference
 from ..precision import lower_precision
+from ..scored_outputs import ScoredOutputs, scored
 from .filler import Filler
 from .network import embeddings, refuse_unknown_tokens
 
@@ -36,6 +37,7 @@ class TextClassifier:
     longest: int | None
     filler: Filler
     rebuild: Callable[[Mapping[str, Tensor]], Any]
+    outputs: ScoredOutputs | None = None
 
     @property
     def head_label(self) -> str:
@@ -124,8 +126,10 @@ class TextClassifier:
         Raises:
             MergeError: The head does not fit.
         """
-        logits: Tensor = self.head(self._features(outputs, attention)) if self.head else outputs.logits
-        return logits
+        if self.head:
+            found: Tensor = self.head(self._features(outputs, attention))
+            return found
+        return scored(self.outputs, outputs.logits, self.name)
 
     def _pad(self, batch: Sequence[Mapping[str, list[int]]]) -> dict[str, Tensor]:
         """Fill up at the right, where causal models do not look and others do not attend."""

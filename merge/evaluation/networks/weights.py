@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ...errors import MergeError
+from .wide import are_wide, mark_wide, resize_for
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,9 +29,12 @@ def no_global_randomness() -> Iterator[None]:
 def load_strictly(module: Any, tensors: Mapping[str, Tensor], architecture: str, *, where: str) -> None:
     """Put tensors into a module, under exactly the names that it has, and set it to evaluate.
 
+    Tensors of a network that is wider than its architecture (`merge.evaluation.networks.wide`) widen its layers first.
+
     Raises:
         MergeError: A parameter is missing, left over, or of another shape; names them.
     """
+    resize_for(module, tensors, architecture, where=where)
     own = module.state_dict()
     shared = {own[name].data_ptr() for name in tensors if name in own}
     missing = [name for name in own if name not in tensors and own[name].data_ptr() not in shared]
@@ -94,6 +98,8 @@ def trace_names(
     floating = [name for name, tensor in tensors.items() if tensor.is_floating_point()]
     # One number of memory each, whatever the shape: the checkpoint is in memory already.
     numbered = {name: torch.tensor(number + 1.0).expand(tensors[name].shape) for number, name in enumerate(floating)}
+    if are_wide(tensors.values()):
+        mark_wide(numbered.values())
     module = rebuild({**tensors, **numbered})
     buffers = {here: (tensor, False) for here, tensor in module.named_buffers()}
     parameters = {here: (tensor, True) for here, tensor in module.named_parameters(remove_duplicate=False)}

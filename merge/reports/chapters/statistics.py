@@ -53,6 +53,7 @@ def _files(files: list[Row]) -> Table:
 def _file(row: Row) -> list[Cell]:
     about = row["about"]
     data = about.get("data") or {}
+    data = {"name": data} if isinstance(data, str) else data
     options = (about.get("options") or {}) | ({"labels": about["labels"]} if "labels" in about else {})
     texts = [row["role"], row["file"], data.get("name", ""), data.get("number", ""), about.get("seed", "")]
     return words([*map(text_of, texts), ", ".join(f"{name} {text_of(value)}" for name, value in options.items())])
