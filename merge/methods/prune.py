@@ -85,7 +85,7 @@ class Prune(Method):
         """Return one portion with its smallest entries set to 0."""
         (array,) = arrays
         if options.pattern:
-            array *= pattern_mask(array, options.pattern, context)
+            array[~pattern_mask(array, options.pattern, context)] = 0
         elif _sparsity(options) > 0:
             context.keep_largest(array, "kept", 0)
         array += 0  # a negative entry times 0 is -0

@@ -18,7 +18,7 @@ CHOOSERS = ("greedy", "learned", "coefficients", "search")
 def summary(report: Mapping[str, Any], names: Names) -> list[str]:
     """Return sentences for whatever the report holds, what matters most first."""
     found = [*_best(report, names), *_paired(report, names), *_chosen(report)]
-    return [*found, *_retained(report, names), *_path(report), *_merged(report)]
+    return [*found, *_retained(report, names), *_path(report), *_paths(report), *_merged(report)]
 
 
 def _merged(report: Mapping[str, Any]) -> list[str]:
@@ -149,6 +149,21 @@ def _path(report: Mapping[str, Any]) -> list[str]:
     return [
         f"The barrier of the {title_of(metric).lower()} between the models ({found['definition']}): {listed(told)}."
     ]
+
+
+def _paths(report: Mapping[str, Any]) -> list[str]:
+    """Say how high the highest barrier of the main metric between two of several models is, on every kind of line."""
+    found = report.get("barrier_matrix") or {}
+    shown = [one for one in found.get("matrices") or () if one["definition"] == found["definition"]]
+    first = {curve_name(one): one for one in reversed(shown)}  # of every line the first, which is of the main metric
+    told = [
+        f"{metric_difference(max(map(max, one['values'])), one['metric'])} ({name})"
+        for name, one in reversed(first.items())
+    ]
+    if not told:
+        return []
+    between = f"between two of {len(found['models'])} models ({found['definition']})"
+    return [f"The highest barrier of the {title_of(shown[0]['metric']).lower()} {between}: {listed(told)}."]
 
 
 def _chosen(report: Mapping[str, Any]) -> list[str]:

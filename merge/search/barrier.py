@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 Ends = tuple[int, int]  # the members at lambda 0 and 1
 Definition = Literal["linear", "midpoint-mean"]
 DEFINITIONS: tuple[Definition, ...] = ("linear", "midpoint-mean")
+ENDS = (0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def interpolate(
     found = {}
     for row in members.rows:
         share = position if only(row.name) else 0.0
-        if share in (0.0, 1.0):
+        if share in ENDS:
             found[row.name] = members.read(ends[int(share)], row).to(output_type(row))
             continue
         first, second = (members.read(number, row).to(accumulator(row)) for number in ends)
@@ -84,7 +85,7 @@ def curve(
     ends: Ends = (0, 1),
     known: MutableMapping[int, Mapping[str, Measure]] | None = None,
 ) -> list[Point]:
-    """Evaluate the models at these places of the line.
+    """Evaluate the models at these places of the line, its ends first.
 
     Args:
         members: The models, which are streamed.
@@ -93,18 +94,28 @@ def curve(
         ends: Which members are at lambda 0 and 1.
         known: The measures of members by themselves; those of the ends are added.
     """
-    points, known = [], {} if known is None else known
-    for position in lambdas:
-        end = ends[int(position)] if position in (0.0, 1.0) else None
+    known = {} if known is None else known
+    lambdas = list(lambdas)
+    found = {}
+    for position in sorted(lambdas, key=lambda place: place not in ENDS):  # of a model that fails its own name is told
+        end = ends[int(position)] if position in ENDS else None
         measures = None if end is None else known.get(end)
         if measures is None:
-            identity = f"{ends[0]}-{ends[1]}: {position}" if end is None else f"{end}"
-            tensors = interpolate(members, position, ends=ends)
-            measures = chosen(evaluate(members.candidate(f"lambda {position:g}", tensors, [identity])))
+            measures = chosen(evaluate(_candidate(members, position, ends)))
         if end is not None:
             known[end] = measures
-        points.append(Point(position, measures))
-    return points
+        found[position] = Point(position, measures)
+    return [found[position] for position in lambdas]
+
+
+def _candidate(members: Members, position: float, ends: Ends) -> Candidate:
+    """Return a model on the line, named after what it is."""
+    first, second = (members.sources[end].location for end in ends)
+    tensors = interpolate(members, position, ends=ends)
+    if position in ENDS:
+        return members.candidate(second if position else first, tensors, [f"{ends[int(position)]}"])
+    name = f"lambda {position:g} between {first} and {second}"
+    return members.candidate(name, tensors, [f"{ends[0]}-{ends[1]}: {position}"])
 
 
 def chosen(outcome: Outcome) -> dict[str, Measure]:

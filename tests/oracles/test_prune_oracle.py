@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from checkpoint_files import equal_bits, load, save
@@ -87,6 +89,13 @@ def test_a_pattern_by_hand():
     assert found["a.weight"].tolist() == [[0, -4, 0, 3, 5, 5, 0, 0]]
     assert torch.equal(found["odd.weight"], model["odd.weight"])  # 4 does not divide its inputs
     assert "50.0% of the 8 entries" in outcome.remarks[0]
+
+
+def test_a_pattern_among_infinities_makes_no_nan(tmp_path, cli):
+    save(tmp_path / "model.st", {"w": torch.tensor([[math.inf, math.inf, -math.inf, 1.0]])})
+    given = ("--pattern", "2:4", "--allow-nonfinite", "-o", tmp_path / "out.st")
+    assert cli("prune", tmp_path / "model.st", *given).code == 0
+    assert load(tmp_path / "out.st")["w"].tolist() == [[math.inf, math.inf, 0.0, 0.0]]
 
 
 def test_a_pattern_runs_along_the_inputs_of_a_kernel():

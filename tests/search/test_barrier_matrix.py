@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from itertools import combinations
 from pathlib import Path
@@ -57,7 +58,7 @@ def test_every_model_is_evaluated_once_as_an_end(cli, here, monkeypatch):
     monkeypatch.setattr(members.Members, "candidate", lambda *given: made.append(given[1]) or original(*given))
     barrier(cli, *FOUR, points=5)
     assert len(made) == 4 + 6 * 3
-    assert sum(name in ("lambda 0", "lambda 1") for name in made) == 4
+    assert sorted(name for name in made if name in FOUR) == [*FOUR]
 
 
 def test_aligned_models_give_a_second_matrix(cli, here):
@@ -73,6 +74,10 @@ def test_aligned_models_give_a_second_matrix(cli, here):
     assert "Barriers of every pair" in page
     assert page.count("<svg") >= 2 * (2 + 3)
     assert "| naive | aligned |" in " ".join(text.split())
+    told = re.search(
+        r"highest barrier of the accuracy between two of 3 models \(linear\): \+?([\d.]+) points \(naive", text
+    )
+    assert float(told[1]) == pytest.approx(100 * max(map(max, document["matrices"][0]["values"])), abs=0.006)
 
 
 def test_the_matrix_in_the_terminal(cli, here):
@@ -117,6 +122,15 @@ def test_of_models_in_different_types_the_first_ones_count(cli, here):
     document = barrier(cli, "a.st", "half.st", "c.st")
     alone = barrier(cli, "a.st", "half.st")
     assert document["pairs"][0]["points"] == alone["curves"][0]["points"]
+
+
+def test_the_model_that_is_not_finite_is_named(cli, here):
+    broken = load(here / "c.st")
+    broken["fc1.bias"][0] = float("nan")
+    save(here / "broken.st", broken)
+    result = refused(cli, "a.st", "b.st", "broken.st", "--points", 3)
+    assert_refused(result, 1, "broken.st: the model gives logits that are not finite")
+    assert "lambda" not in result.err
 
 
 def refused(cli: Any, *arguments: object) -> Any:

@@ -1,6 +1,6 @@
 """MergeMany: each of several models is matched in turn to the mean of the others, until none changes.
 
-Git Re-Basin (Ainsworth, Hayase, Srinivasa, arXiv 2209.04836), section 5 and algorithm 2.
+Git Re-Basin (Ainsworth, Hayase, Srinivasa, arXiv 2209.04836), the algorithm of that name.
 """
 
 from __future__ import annotations

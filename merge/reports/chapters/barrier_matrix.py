@@ -88,26 +88,15 @@ def _table(found: Row, short: Sequence[str]) -> Table:
     kinds = list(dict.fromkeys(pair["name"] for pair in found["pairs"]))
     heights: dict[tuple[str, ...], dict[str, float]] = {}
     for pair in found["pairs"]:
+        ends, data = (short[pair["first"]], short[pair["second"]]), f"{pair['benchmark']} ({pair['split']})"
         for row in pair["barriers"]:
-            key = (
-                short[pair["first"]],
-                short[pair["second"]],
-                pair["benchmark"],
-                pair["split"],
-                row["metric"],
-                row["definition"],
-            )
-            heights.setdefault(key, {})[pair["name"]] = row["value"]
+            heights.setdefault((*ends, data, row["metric"], row["definition"]), {})[pair["name"]] = row["value"]
     rows = [
         [
-            Cell(first),
-            Cell(second),
-            Cell(f"{benchmark} ({split})"),
-            Cell(title_of(metric)),
-            Cell(definition),
+            *map(Cell, (first, second, data, title_of(metric), definition)),
             *(numeric(values[kind], metric_difference(values[kind], metric)) for kind in kinds),
         ]
-        for (first, second, benchmark, split, metric, definition), values in heights.items()
+        for (first, second, data, metric, definition), values in heights.items()
     ]
     return Table("Barriers of every pair", ["A", "B", "Benchmark", "Metric", "Definition", *kinds], rows)
 
