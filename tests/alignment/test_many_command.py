@@ -11,6 +11,7 @@ import pytest
 import torch
 from checkpoint_files import load, save
 from command_line import ROOT, assert_refused
+from own_class import PERCEPTRON, SHAPES, state
 from planted import distance, moved
 
 from merge.alignment.matching.relative import relative
@@ -18,29 +19,7 @@ from merge.alignment.permutations import identity
 from merge.alignment.permutations_file import read_permutations
 from merge.schema import SCHEMAS
 
-SHAPES = {"fc1.weight": (16, 64), "fc1.bias": (16,), "fc2.weight": (12, 16), "fc2.bias": (12,)}
-SHAPES |= {"head.weight": (10, 12), "head.bias": (10,)}
-SOURCE = """
-import torch
-
-
-class Network(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.fc1, self.fc2, self.head = torch.nn.Linear(64, 16), torch.nn.Linear(16, 12), torch.nn.Linear(12, 10)
-
-    def example_inputs(self):
-        return (torch.zeros(2, 64),)
-
-    def forward(self, pixels):
-        return self.head(torch.relu(self.fc2(torch.relu(self.fc1(pixels.flatten(1))))))
-"""
 WAYS = ("reference", "medoid", "mean", "universe")
-
-
-def state(seed: int) -> dict[str, torch.Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    return {name: torch.randn(shape, generator=generator) for name, shape in SHAPES.items()}
 
 
 @pytest.fixture
@@ -134,7 +113,7 @@ def test_the_document_and_the_report_tell_how_it_went(models, cli, many):
 
 
 def test_by_activations_the_distances_of_every_pair_are_told_too(models, cli):
-    (models / "model.py").write_text(SOURCE)
+    (models / "model.py").write_text(PERCEPTRON)
     given = ("a.st", "b.st", "c.st", "--model", "model.py:Network", "--matching", "activations", "--data", "digits")
     result = cli("rebasin", *given, "--samples", 40, "-o", "out.st", "--json")
     assert result.code == 0, result.err

@@ -12,6 +12,7 @@ import pytest
 import torch
 from checkpoint_files import load, save
 from command_line import ROOT, assert_refused
+from own_class import PERCEPTRON, state
 
 from merge.alignment.groups import Group, Groups, Member
 from merge.alignment.permutations_file import Permutations, write_permutations
@@ -19,21 +20,7 @@ from merge.alignment.permutations_file import Permutations, write_permutations
 PAGE = (ROOT / "docs" / "alignment.md").read_text("utf-8")
 COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL) for line in block.strip().splitlines()]
 GROUPS, RECIPE = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
-SOURCE = """
-import torch
-
-
-class Network(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.fc1, self.fc2, self.head = torch.nn.Linear(64, 16), torch.nn.Linear(16, 12), torch.nn.Linear(12, 10)
-
-    def example_inputs(self):
-        return (torch.zeros(2, 64),)
-
-    def forward(self, pixels):
-        return self.head(torch.relu(self.fc2(torch.relu(self.fc1(pixels)))))
-
+SOURCE = f"""{PERCEPTRON}
 
 class Branching(Network):
     def forward(self, pixels):
@@ -53,13 +40,6 @@ class Normed(torch.nn.Module):
 """
 NORMED = {"first.weight": (16, 64), "first.bias": (16,), "norm.weight": (16,), "norm.bias": (16,)}
 NORMED |= {"norm.running_mean": (16,), "norm.running_var": (16,), "head.weight": (10, 16), "head.bias": (10,)}
-
-
-def state(seed: int, dtype: torch.dtype = torch.float32) -> dict[str, torch.Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    shapes = {"fc1.weight": (16, 64), "fc1.bias": (16,), "fc2.weight": (12, 16), "fc2.bias": (12,)}
-    shapes |= {"head.weight": (10, 12), "head.bias": (10,)}
-    return {name: torch.randn(shape, generator=generator).to(dtype) for name, shape in shapes.items()}
 
 
 def shuffled(model: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

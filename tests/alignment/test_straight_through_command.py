@@ -67,6 +67,22 @@ def test_what_was_found_is_told_everywhere(models, cli):
     assert cli("verify", "out.st").code == 0, "from the kept orders, without the data"
 
 
+@pytest.mark.parametrize(("first", "is_shared"), [(0, True), (40, False)])
+def test_items_shared_with_the_report_are_found_out(models, cli, first, is_shared):
+    images = np.random.default_rng(0).integers(0, 256, (80, 8, 8), dtype=np.uint8)[first : first + 40]
+    np.savez(models / "test.npz", images=images, labels=np.arange(40) % 10)
+    (models / "test.yaml").write_text(
+        "name: test\nkind: classification\ndata: {path: test.npz}\nmodel: model.py:Network\n"
+    )
+    told = "test inputs were used: the orders of units were found with items of test"
+    for _ in range(2):  # the second time with the orders that are there
+        more = ("--report", "report", "--report-benchmark", "test.yaml", "--force")
+        result = cli("rebasin", "a.st", "b.st", *BY_GRADIENTS, *more, "-o", "out.st")
+        assert result.code == 0, result.err
+        assert (told in result.err) is is_shared
+        assert (told in (models / "report" / "report.md").read_text("utf-8")) is is_shared
+
+
 def test_orders_alone_are_the_same_and_say_what_they_were_found_with(models, cli):
     assert cli("rebasin", "a.st", "b.st", *BY_GRADIENTS, "-o", "out.st").code == 0
     result = cli("rebasin", "a.st", "b.st", *BY_GRADIENTS, "--emit", "permutations", "-o", "p.st", "--json")
