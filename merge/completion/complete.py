@@ -17,6 +17,7 @@ from .computing import Computing
 from .learning import Learning, Resolved
 from .options import calibration_options
 from .places import all_models
+from .reported_inputs import order_warnings
 
 
 def complete(recipe: Recipe, computing: Computing) -> Recipe:
@@ -29,6 +30,7 @@ def complete(recipe: Recipe, computing: Computing) -> Recipe:
     from ..evaluation.inference import torch_threads
 
     check_before(recipe)
+    warnings = tuple(order_warnings(recipe, computing.settings))
     with torch_threads(computing.threads):
         found = _complete(recipe.merge, "", Learning(recipe, computing), Aligning(recipe, computing))
     return replace(
@@ -37,7 +39,7 @@ def complete(recipe: Recipe, computing: Computing) -> Recipe:
         seed=recipe.seed if is_seeded(found.merge) else 0,
         keep=(*recipe.keep, *found.keep),
         remarks=(*recipe.remarks, *found.remarks),
-        warnings=(*recipe.warnings, *found.warnings),
+        warnings=(*recipe.warnings, *warnings, *found.warnings),
     )
 
 

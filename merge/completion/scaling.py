@@ -12,11 +12,12 @@ from ..recipe import Merge, Recipe
 from ..registry import find_method
 from .options import calibration_options, method_options
 from .places import located, location_of
+from .reported_inputs import coefficient_warnings
 
 if TYPE_CHECKING:
     from ..calibration.data import CalibrationData
     from ..calibration.facts import Facts
-    from ..evaluation.task import Benchmark, Settings
+    from ..evaluation.task import Settings
     from .computing import Computing
 
 
@@ -75,7 +76,7 @@ def learn_scaling(
         replace(model, statistics={"coefficients": str(out)}, data=None)
         for model, out in zip(merge.models, outs, strict=True)
     )
-    warnings = tuple(_test_inputs([*data, *validation], recipe.evaluate, settings))
+    warnings = (*_seen(facts[0]), *coefficient_warnings([*data, *validation], recipe, settings))
     return replace(merge, models=models, calibration={}), (_remark(facts[0]),), warnings
 
 
@@ -115,21 +116,9 @@ def _remark(facts: Facts) -> str:
     return f"coefficients by {how} on {about['data']['name']}: {learning['outcome']}"
 
 
-def _test_inputs(data: Sequence[CalibrationData], evaluate: Sequence[str], settings: Settings) -> Iterator[str]:
-    """Yield a warning for data of a test split, and for data that the report is about."""
-    from ..evaluation.specification import read_benchmarks
-    from ..reports.warnings import TEST_INPUTS
-
-    own = [benchmark for one in data for benchmark in one.benchmarks]
-    tests = [benchmark.name for benchmark in own if benchmark.split == "test"]
-    if tests:
-        yield f"{TEST_INPUTS}: the coefficients were learned or selected on the split test of {', '.join(tests)}"
-    shared = _shared(own, read_benchmarks(evaluate), settings) if evaluate else []
-    if shared:
-        yield f"{TEST_INPUTS}: the coefficients were found with items of {', '.join(shared)}, whose scores flatter them"
-
-
-def _shared(own: Sequence[Benchmark], reported: Sequence[Benchmark], settings: Settings) -> list[str]:
-    from ..search.overlap import shares_items
-
-    return [one.name for one in reported if any(shares_items(other, one, settings) for other in own)]
+def _seen(facts: Facts) -> Iterator[str]:
+    """Yield a warning for items that select and teach."""
+    learning = facts.about["learning"]
+    if seen := learning["seen"]:
+        total = sum(one["number"] for one in learning["validation"])
+        yield f"{seen} of the {total} items that selected the coefficients were learned from too, and flatter them"

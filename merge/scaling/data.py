@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
+from .overlap import seen_items
 from .presets import PSEUDO_LABELS
 from .tasks import DataTask, Portion
 from .views import can_shift
@@ -62,6 +63,7 @@ class Material:
         tasks: What is learned from.
         validation: What candidates are scored on.
         labels: Whether labels of the validation data count.
+        seen: How many items of the validation data are learned from, too.
         about: What is recorded of the data.
         notes: What the user should know of it.
     """
@@ -69,6 +71,7 @@ class Material:
     tasks: list[DataTask]
     validation: list[DataTask]
     labels: bool
+    seen: int
     about: dict[str, Any]
     notes: list[str]
 
@@ -102,8 +105,10 @@ def prepare(
     if choice.is_supervised:
         _need_labels([*tasks, *chosen])
     labels = choice.is_supervised or (bool(selecting) and all(map(_has_labels, chosen)))
+    seen = seen_items(tasks, chosen) if apart or selecting else 0
     about = {"data": _about(drawn), "validation": _about(selecting)}
-    return Material(tasks, chosen, labels, about, [*_notes(tasks, chosen, choice, apart=apart, given=bool(selecting))])
+    notes = [*_notes(tasks, chosen, choice, apart=apart, given=bool(selecting))]
+    return Material(tasks, chosen, labels, seen, about, notes)
 
 
 def _draw(data: CalibrationData, networks: Networks, samples: int | None) -> tuple[DataTask, Sample]:

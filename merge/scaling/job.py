@@ -48,7 +48,8 @@ class Job:
     def data_use(self) -> str:
         """Which data the coefficients are found with."""
         taught = "labels" if self.choice.is_supervised else "unlabeled"
-        return joined_use([taught, "held-out"] if self.material.labels else [taught])
+        selecting = "labels" if self.material.seen else "held-out"
+        return joined_use([taught, selecting] if self.material.labels else [taught])
 
     @property
     def fingerprint(self) -> dict[str, Any]:
@@ -57,7 +58,7 @@ class Job:
 
         choice = {name: value for name, value in asdict(self.choice).items() if name != "memory"}
         facts = {"choice": choice, "seed": self.seed, "parts_seed": self.parts_seed, "tool": TOOL}
-        rows = [row.name for row in self.members.rows if row.action == "merge"]
+        rows = {row.name: row.dtype for row in self.members.rows if row.action == "merge"}
         return {"kind": "coefficients", **facts, **self.material.about, "tensors": rows, "tied": self.tied}
 
 

@@ -55,7 +55,8 @@ def run(job: Job, note: Callable[[str], None] = lambda line: None, *, allow_base
     if learned.untouched:
         note(f"{len(learned.untouched)} tensors have no gradient on this data, such as '{learned.untouched[0]}'")
     if learned.best.kind == ZERO and not allow_base:
-        raise MergeError(nothing(learned, job), hint="--allow-base writes the base; or learn from other data")
+        other = "learn from other data" if job.material.labels else "select by labelled data: --validation SPEC"
+        raise MergeError(nothing(learned, job), hint=f"--allow-base writes the base; or {other}")
     note(outcome(learned, job))
     by_model = [_named(vectors, number, learned) for number in range(len(vectors))]
     aliases = [_aliases(vectors, number) for number in range(len(vectors))]

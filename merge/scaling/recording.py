@@ -44,6 +44,7 @@ def about(job: Job, learned: Learned) -> dict[str, Any]:
     learning = {
         "outcome": outcome(learned, job),
         "validation": validation,
+        "seen": material.seen,
         "metric": learned.best.found.score.metric,
         "best": learned.best.name,
         "trials": learned.trials,

@@ -89,6 +89,15 @@ def test_a_second_run_uses_what_is_there(at, run):
     assert not (at / "out").exists()
 
 
+def test_coefficients_of_another_type_of_output_are_not_taken_for_these(at, run):
+    run(*GIVEN, *QUICK, "-o", "out")
+    said = run(*GIVEN, *QUICK, "-o", "out", "--force", "--dtype", "bfloat16")
+    assert "there already" not in said.out
+    learning = learning_of("out.statistics/coefficients-1.safetensors")
+    best = next(row for row in learning["trials"] if row["candidate"] == learning["best"])
+    assert accuracy(run, "out", "select.yaml") == best["score"]
+
+
 def test_a_recipe(at, run):
     (at / "atlas.yaml").write_text(
         "merge: atlas\nbase: ./base\nmodels: [./one, ./two]\ndata: learn.yaml\n"
@@ -161,6 +170,30 @@ def test_pseudo_labels(at, run):
 def test_items_shared_with_the_report_are_found_out(run, benchmark, shared):
     said = run(*GIVEN, *QUICK, "-o", "out", "--report-benchmark", f"{benchmark}.yaml", "--report", "report")
     assert ("found with items of mixed" in said.err) is shared
+
+
+SEEN = [
+    (("--data", "learn.yaml", "--validation", "learn.yaml"), 60, 60, "labels"),
+    (("--data", "select.yaml", "--validation", "mixed.yaml"), 30, 60, "labels"),
+    (("--data", "select.yaml", "--data", "mixed.yaml"), 10, 24, "labels"),
+    (("--data", "learn.yaml", "--validation", "select.yaml"), 0, 60, "held-out, labels"),
+    (("--data", "learn.yaml"), 0, 12, "held-out, labels"),
+]
+
+
+@pytest.mark.parametrize(("given", "seen", "total", "use"), SEEN)
+def test_items_that_select_and_teach_are_told_everywhere(at, run, given, seen, total, use):
+    more = ("--epochs", "1", "--allow-base", "-o", "out", "--report", "report")
+    said = run("atlas", "base", "--task-vectors", "one,two", *given, *more)
+    again = run("atlas", "base", "--task-vectors", "one,two", *given, *more, "--force")
+    learning = learning_of("out.statistics/coefficients-1.safetensors")
+    assert (learning["seen"], sum(one["number"] for one in learning["validation"])) == (seen, total)
+    told = f"{seen} of the {total} items that selected the coefficients were learned from too"
+    for text in (said.err, again.err, (at / "out/README.md").read_text()):
+        assert (told in text) is bool(seen)
+    assert ("of which were learned from too" in (at / "report/report.md").read_text()) is bool(seen)
+    with safe_open("out/model.safetensors", "pt") as opened:
+        assert opened.metadata()["merge.data_use"] == use
 
 
 def test_the_report_shows_candidates_and_coefficients(at, run):

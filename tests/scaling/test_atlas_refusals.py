@@ -73,6 +73,19 @@ def test_nothing_better_than_the_base_is_said_and_the_base_written_on_request_on
     assert all(torch.equal(base[name], out[name]) for name in base)
 
 
+def test_what_to_do_where_the_entropy_of_the_base_is_lowest(at, capsys):
+    tensors = load_file(at / "base" / "model.safetensors")
+    (at / "sure").mkdir()
+    shutil.copy(at / "base" / "config.json", at / "sure")
+    tensors["classifier.bias"][0] += 100
+    save_file(tensors, at / "sure" / "model.safetensors", {"format": "pt"})
+    unlabeled = ("--data", "bare.yaml", "--objective", "entropy", "--epochs", "1", "-o", "out")
+    assert main(("atlas", "sure", "--task-vectors", "base", *unlabeled)) == 1
+    said = capsys.readouterr().err
+    assert "are better than 0 on bare: the base has entropy" in said
+    assert "select by labelled data: --validation" in said
+
+
 @pytest.fixture
 def own_labels(at):
     """Write a benchmark whose labels are the base's own predictions."""

@@ -31,11 +31,12 @@ def _about(about: Row) -> str:
     parts = f", and {options['partitions']} random parts of it," if options["partitions"] > 1 else ""
     sets = listed([f"{one['name']} ({one['number']} items)" for one in learning["validation"]])
     losses = learning["history"]
+    seen = f", {learning['seen']} of which were learned from too" if learning.get("seen") else ""
     data = f"{about['data']['name']} ({about['data']['number']} items)"
     return (
         f"One coefficient for {each}{parts} was learned on {data} by "
         f"{options['preset']}, objective {options['objective']}, in {len(losses)} steps; the loss went from "
-        f"{number(losses[0])} to {number(losses[-1])}. Candidates were compared on {sets}: {learning['outcome']}."
+        f"{number(losses[0])} to {number(losses[-1])}. Candidates were compared on {sets}{seen}: {learning['outcome']}."
     )
 
 
