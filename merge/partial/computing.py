@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..alignment.explain import some_of
 from ..alignment.groups_document import groups_document
 from ..calibration.facts import Facts
 from .heads import output_axes
@@ -50,8 +49,6 @@ def compute_joint(matching: Matching, run: RunWide, identities: Sequence[str]) -
     proof = _proof(matching, found, run)
     widens = proof.widening([name for name in pairs.similarity if name in pairs.orders])
     merged = {name: proof.reason(name) for name in matching.groups.groups if name not in widens}
-    for reason in dict.fromkeys(merged.values()):
-        matching.note(f"always merged: {some_of([name for name in merged if merged[name] == reason])}: {reason}")
     facts = _facts(matching, pairs, found, identities)
     about = {**facts.about, "widens": widens, "always_merged": merged}
     return Computed(_tensors(pairs, found), replace(facts, about=about))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ..alignment.groups import Group, Groups, Member
 from ..alignment.running import expected_outputs
 from ..alignment.trials import difference
+from ..errors import MergeError
 from .combining import combine, present, taken
 from .splits import side_by_side
 from .widths import Layout
@@ -93,6 +94,8 @@ class Proof:
         for kind in (self._itself, self._strangers):
             try:
                 found = self.run({name: kind(name, layout, tensor) for name, tensor in self.state.items()})
+            except MergeError as error:
+                return error.what
             except Exception as error:  # a model's code may raise anything at shapes that it does not expect
                 return f"the model does not run: {type(error).__name__}: {error}".partition("\n")[0]
             change = difference(self._expected, found)

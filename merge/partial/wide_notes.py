@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..alignment.explain import some_of
 from .joint_file import STAND_IN
 from .widths import Layout, Shapes
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 RUNNING = "running_mean"
 SOLVED, AVERAGED = "solved by least squares", "averaged where units are merged"
+BESIDE = "both models' side by side"
 
 
 def outputs_of(both: tuple[Shapes, Shapes], layout: Layout) -> list[list[int]]:
@@ -45,6 +47,8 @@ def treatments_of(
     for name in shapes:
         if widening.is_solved(name, both[0][name], both[1][name]):
             found[name] = (SOLVED, "")
+        elif not widening.is_averaged(name, both[0][name], both[1][name]):
+            found[name] = (BESIDE, "")
         elif name not in joint.reads:
             found[name] = (AVERAGED, str(without.get(name, "it multiplies nothing")))
         else:
@@ -64,13 +68,12 @@ def _notes(
 ) -> Iterator[str]:
     apart = sum(len(split.first) for split in layout.splits.values())
     units = sum(len(split.pairs) for split in layout.splits.values()) + apart
-    fixed = [name for name, group in joint.groups.groups.items() if name not in joint.widens and group.parent is None]
     share = parameters(shapes) / max(parameters(both[0]), 1)
     yield (
         f"budget {options.budget:g}: {apart:,} of {units:,} pairs of units stay apart, {share:.3g} times the parameters"
     )
-    if fixed:
-        yield f"merged whatever the budget: {_some(fixed)}, which cannot be widened"
+    if fixed := always_merged(joint):
+        yield f"merged whatever the budget: {fixed}"
     if layout.heads:
         yield "the outputs are the first model's, then the second's"
     solved = sum(widening.is_solved(name, both[0][name], both[1][name]) for name in shapes)
@@ -79,14 +82,19 @@ def _notes(
         yield "BatchNorm statistics of merged units are averaged, not recalibrated: merge bn-reset does that"
 
 
+def always_merged(joint: Joint) -> str:
+    """Return the groups that cannot be widened, those of one kind together with why the first of them cannot."""
+    reasons = joint.facts.about.get("always_merged", {})
+    kinds: dict[str, list[str]] = {}
+    for name, group in joint.groups.groups.items():
+        if name not in joint.widens and group.parent is None:
+            kinds.setdefault(group.kind, []).append(name)
+    return "; ".join(f"{some_of(names)} ({reasons.get(names[0], 'cannot be widened')})" for names in kinds.values())
+
+
 def _on(about: Mapping[str, Any]) -> str:
     """Return what the models were run on."""
     data = about.get("data")
     if data == STAND_IN:
         return "on stand-ins: inputs drawn at random"
     return f"on {data['number']} items of {data['name']}, without labels" if isinstance(data, Mapping) else "on data"
-
-
-def _some(names: list[str], most: int = 4) -> str:
-    rest = len(names) - most
-    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")

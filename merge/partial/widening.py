@@ -51,6 +51,17 @@ class Widening:
             return False
         return bool(self.layout.axes(name, first, second)[self.joint.reads[name]].merged.any())
 
+    def is_averaged(self, name: str, first: tuple[int, ...], second: tuple[int, ...]) -> bool:
+        """Tell whether both models write some number of a tensor together; else each number is one model's own.
+
+        Args:
+            name: The tensor.
+            first: Its shape in the first model.
+            second: In the second.
+        """
+        axes, reads = self.layout.axes(name, first, second), self.joint.reads.get(name)
+        return all(entries.merged.any() for axis, entries in enumerate(axes) if axis != reads)
+
     def tensor(self, name: str, first: Numbers, second: Numbers) -> Numbers:
         """Return a tensor of the wide network.
 

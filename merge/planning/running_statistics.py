@@ -32,8 +32,9 @@ class StatisticsResolver(Resolver):
         every = inputs if len(shares) == len(inputs) else [base, *inputs]
         kept = tuple(share for share, child in zip(shares, every, strict=True) if child is not None)
         children = tuple(child for child in every if child is not None)
-        if len(children) == 1:
-            return children[0]
+        counting = [child for share, child in zip(kept, children, strict=True) if share]
+        if len(children) == 1 or len(counting) == 1:  # nothing is averaged
+            return (counting or children)[0]
         weights = kept if len(kept) == len(shares) else share_out(shares, kept)
         key = (bound, children, weights)
         if key not in self._calls:

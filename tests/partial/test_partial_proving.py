@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -24,7 +25,7 @@ from wide_networks import Crossed, Gated, Normed, Tied, Twofold
 
 from merge.alignment.groups import Group, Groups
 from merge.errors import MergeError
-from merge.partial.proving import SHARED_PLACE, why_not
+from merge.partial.proving import HEADS, NESTED, SHARED_PLACE, why_not
 
 MIDDLE = groups_of(
     Group("first", 8, (member("first.weight", 0, 8), member("first.bias", 0, 8), member("second.weight", 1, 8))),
@@ -36,9 +37,12 @@ NORMED = groups_of(
 )
 
 
-def widens(make: Any, sample: RunningSample, groups: Groups | None = None, notes: list[str] | None = None) -> list[str]:
-    note = (lambda text: None) if notes is None else notes.append
-    return list(computed((made(make, 1), made(make, 2)), sample, note, groups).facts.about["widens"])
+def about(make: Any, sample: RunningSample, groups: Groups | None = None) -> Mapping[str, Any]:
+    return computed((made(make, 1), made(make, 2)), sample, groups=groups).facts.about
+
+
+def widens(make: Any, sample: RunningSample, groups: Groups | None = None) -> list[str]:
+    return list(about(make, sample, groups)["widens"])
 
 
 def test_hidden_units_and_channels_widen() -> None:
@@ -51,12 +55,12 @@ def test_hidden_units_and_channels_widen() -> None:
 @pytest.mark.parametrize("kind", ["layer", "rms", "softmax", "mean", "reshaped"])
 def test_what_sees_all_units_at_once_does_not_widen(kind: str) -> None:
     """Even where groups claim that these are units like others."""
-    notes: list[str] = []
     groups = NORMED if kind in ("layer", "rms") else MIDDLE
-    assert widens(lambda: Normed(kind), images(20, 6), groups, notes) == ["first"]
-    (note,) = notes
+    found = about(lambda: Normed(kind), images(20, 6), groups)
+    assert found["widens"] == ["first"]
+    assert list(found["always_merged"]) == ["second"]
     expected = "the model does not run" if kind == "reshaped" else "the model's outputs would change by"
-    assert note.startswith(f"always merged: second: {expected}")
+    assert found["always_merged"]["second"].startswith(expected)
 
 
 def test_the_control_widens_without_a_norm() -> None:
@@ -65,19 +69,17 @@ def test_the_control_widens_without_a_norm() -> None:
 
 def test_heads_and_what_lies_within_them_do_not_widen() -> None:
     """The residual stream of this one has no norm, so that it does."""
-    notes: list[str] = []
-    assert widens(Attention, texts(20, 5), attention_groups(), notes) == ["residual"]
-    assert notes == [
-        "always merged: heads: attention heads are not split",
-        "always merged: qk, vo: other groups are nested in it, or it is in another",
-    ]
+    found = about(Attention, texts(20, 5), attention_groups())
+    assert found["widens"] == ["residual"]
+    assert found["always_merged"] == {"heads": HEADS, "qk": NESTED, "vo": NESTED}
 
 
 def test_channels_under_batch_norm_widen_but_not_those_of_a_grouped_convolution() -> None:
     """The depthwise convolution keeps its number of groups when other tensors are put in."""
-    notes: list[str] = []
-    assert widens(Filters, images(20, 3, 4, 4), filters_groups(), notes) == ["b"]
-    assert [text.partition(": RuntimeError")[0] for text in notes] == ["always merged: a: the model does not run"]
+    found = about(Filters, images(20, 3, 4, 4), filters_groups())
+    assert found["widens"] == ["b"]
+    assert list(found["always_merged"]) == ["a"]
+    assert found["always_merged"]["a"].startswith("the model does not run: RuntimeError")
 
 
 def test_a_matrix_that_is_looked_up_and_read_does_not_widen() -> None:
