@@ -22,7 +22,7 @@ def recipe_template(method: Method) -> str:
     lines = [f"# {method.summary}", f"# Run it with: merge run {method.name}.yaml", f"merge: {method.name}"]
     needed = method.needs_base or method.sequential
     note = "the model that the others were tuned from" if needed else "optional: decides types and config"
-    lines.append(f"{'' if needed else '# '}base: ./base    # {note}")
+    lines += [] if method.widens else [f"{'' if needed else '# '}base: ./base    # {note}"]
     lines.append("models:           # files or folders; relative paths count from this file")
     lines += [f"  - {{model: ./tuned-{number}{values}{learns.format(number)}}}" for number in range(1, count + 1)]
     lines += _learned(method)
@@ -32,8 +32,8 @@ def recipe_template(method: Method) -> str:
     lines += ["# options:"] if method.aligns else []
     computing = [_line(option) for option in method.calibration.declarations.values()]
     lines += computing if from_data else [line.replace("  ", "  # ", 1) for line in computing]
-    lines += ["# keep: ['lm_head.*']        # tensors that stay as the base has them", "output:"]
-    lines += ["  path: ./merged            # a folder; *.st or *.safetensors gives one file"]
+    lines += [] if method.widens else ["# keep: ['lm_head.*']        # tensors that stay as the base has them"]
+    lines += ["output:", "  path: ./merged            # a folder; *.st or *.safetensors gives one file"]
     lines += ["  # dtype: bfloat16", "  # max_shard_size: 5GB"]
     return "\n".join(lines) + "\n"
 
@@ -62,10 +62,8 @@ def _learned(method: Method) -> list[str]:
         return []
     if method.sequential or method.learns_together:
         return [data]
-    return [
-        f"                  # {method.statistics}: from merge calibrate {method.statistics}; or instead of it",
-        data,
-    ]
+    made = "an earlier run" if method.widens else f"merge calibrate {method.statistics}"
+    return [f"                  # {method.statistics}: from {made}; or instead of it", data]
 
 
 def _line(option: Declaration) -> str:

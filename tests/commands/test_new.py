@@ -10,8 +10,8 @@ from made_statistics import statistics_of
 from merge.registry import find_method, method_names
 
 # What runs the models, or must know their architecture, has tests with such models: tests/calibration,
-# tests/alignment, tests/scaling.
-RUNNING = ("sequential", "aligns", "learns_together")
+# tests/alignment, tests/scaling, tests/pleas.
+RUNNING = ("sequential", "aligns", "learns_together", "widens")
 PLAIN = [name for name in method_names() if not any(getattr(find_method(name), one) for one in RUNNING)]
 
 
@@ -29,3 +29,9 @@ def test_the_printed_recipe_runs(cli, tmp_path, method):
     result = cli("run", tmp_path / "recipe.yaml")
     assert result.code == 0, result.err
     assert (tmp_path / "merged" / "model.safetensors").is_file()
+
+
+def test_a_recipe_names_nothing_that_its_method_refuses(cli):
+    text = cli("new", "pleas").out
+    assert "joint: from an earlier run" in text
+    assert not any(word in text for word in ("base:", "keep:", "merge calibrate"))
