@@ -11,26 +11,10 @@ import pytest
 import torch
 from checkpoint_files import load, save
 from command_line import ROOT, assert_refused
+from own_class import PERCEPTRON, state
 
 from merge.schema import SCHEMAS
 
-SOURCE = """
-import torch
-
-
-class Network(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.fc1, self.fc2, self.head = torch.nn.Linear(64, 16), torch.nn.Linear(16, 12), torch.nn.Linear(12, 10)
-
-    def example_inputs(self):
-        return (torch.zeros(2, 64),)
-
-    def forward(self, pixels):
-        return self.head(torch.relu(self.fc2(torch.relu(self.fc1(pixels.flatten(1))))))
-"""
-SHAPES = {"fc1.weight": (16, 64), "fc1.bias": (16,), "fc2.weight": (12, 16), "fc2.bias": (12,)}
-SHAPES |= {"head.weight": (10, 12), "head.bias": (10,)}
 MODEL = ("--model", "model.py:Network")
 BY_GRADIENTS = ("--matching", "straight-through", "--data", "train.yaml", "--steps", "6", *MODEL)
 
@@ -39,9 +23,8 @@ BY_GRADIENTS = ("--matching", "straight-through", "--data", "train.yaml", "--ste
 def models(here: Path) -> Path:
     """Three models of random weights, and images with labels and without."""
     for seed, name in enumerate("abc"):
-        generator = torch.Generator().manual_seed(seed)
-        save(here / f"{name}.st", {key: torch.randn(shape, generator=generator) for key, shape in SHAPES.items()})
-    (here / "model.py").write_text(SOURCE)
+        save(here / f"{name}.st", state(seed))
+    (here / "model.py").write_text(PERCEPTRON)
     images = np.random.default_rng(0).integers(0, 256, (40, 8, 8), dtype=np.uint8)
     np.savez(here / "train.npz", images=images, labels=np.arange(40) % 10)
     np.savez(here / "bare.npz", images=images)

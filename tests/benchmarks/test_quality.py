@@ -25,10 +25,7 @@ ROWS = [
     "TIES, scale chosen",
 ]
 
-
-@pytest.fixture(autouse=True)
-def benchmark_modules(monkeypatch):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
+pytestmark = pytest.mark.usefixtures("benchmark_modules")
 
 
 def tables_of(text):

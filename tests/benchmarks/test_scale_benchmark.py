@@ -12,10 +12,7 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="times processes with os.wait4")
 
-
-@pytest.fixture(autouse=True)
-def benchmark_modules(monkeypatch):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
+pytestmark = pytest.mark.usefixtures("benchmark_modules")
 
 
 @pytest.fixture

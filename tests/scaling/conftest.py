@@ -48,3 +48,12 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     np.savez(folder / "bare.npz", images=images[:60])
     (folder / "bare.yaml").write_text("name: bare\nkind: classification\ndata: {path: bare.npz, split: test}\n")
     return folder
+
+
+@pytest.fixture
+def at(tiny, tmp_path, monkeypatch):
+    """Return a folder with links to models and data, as the current one."""
+    for path in tiny.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

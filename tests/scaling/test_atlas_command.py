@@ -19,15 +19,6 @@ QUICK = ("--epochs", "6", "--batch", "12", "--validation", "select.yaml")
 
 
 @pytest.fixture
-def at(tiny, tmp_path, monkeypatch):
-    """Return a folder with links to models and data, as the current one."""
-    for path in tiny.iterdir():
-        (tmp_path / path.name).symlink_to(path)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
 def run(at, capsys):
     def call(*words, code=0):
         assert main(words) == code, capsys.readouterr().err

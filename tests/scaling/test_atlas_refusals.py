@@ -16,14 +16,6 @@ DATA = ("--data", "learn.yaml")
 
 
 @pytest.fixture
-def at(tiny, tmp_path, monkeypatch):
-    for path in tiny.iterdir():
-        (tmp_path / path.name).symlink_to(path)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
 def refused(at, capsys):
     before = sorted(path.name for path in at.iterdir())
 
