@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from stand_in_gpu import StandIn
 
+from merge.alignment.declared import AlignmentOptions
 from merge.alignment.matching import products
 from merge.completion.matching import Matching
 from merge.evaluation.task import Settings
@@ -27,6 +28,7 @@ def test_a_gpu_is_used_where_there_is_one_unless_another_device_is_named(stand_i
 def test_matching_names_the_device_of_the_flag(stand_in, device, used, drawn):
     matching = Matching.__new__(Matching)
     matching._settings, matching._drawn, matching._sources = Settings(device=device), drawn, ["one"]
+    matching._options = AlignmentOptions()
     matching._by_weights = lambda: [products._gpu()]  # type: ignore[method-assign]
     matching._by_activations = lambda *_: products._gpu()  # type: ignore[method-assign]
     assert matching.run() == [used]

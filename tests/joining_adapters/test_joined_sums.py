@@ -119,7 +119,7 @@ def test_equal_to_peft(cli: Cli, here: Path, kind: str) -> None:
     for module in model.modules():
         if "both" in getattr(module, "lora_A", {}) or "both" in getattr(module, "lora_embedding_A", {}):
             torch.testing.assert_close(
-                module.get_delta_weight("out"), module.get_delta_weight("both"), rtol=0, atol=1e-6
+                module.get_delta_weight("out"), module.get_delta_weight("both"), rtol=4e-6, atol=4e-6
             )
             compared += 1
     assert compared == 5
