@@ -46,7 +46,16 @@ _HELPERS = {
     "merging",
     "method",
 }
-_HELPERS |= {"missing_statistics", "ranges", "resetting", "search_outcome", "search_request", "searching", "show"}
+_HELPERS |= {
+    "missing_statistics",
+    "own_flags",
+    "ranges",
+    "resetting",
+    "search_outcome",
+    "search_request",
+    "searching",
+    "show",
+}
 _HELPERS |= {"soup_reset", "stages"}
 _HELPERS |= {"statistics_flags", "strategy", "strategy_flags", "sweep", "swept", "task_vector_flags"}
 

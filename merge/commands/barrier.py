@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -10,6 +9,7 @@ import typer
 from ..errors import UsageError, suggest
 from .barrier_run import BarrierRequest
 from .flags import go_offline
+from .own_flags import Architecture, BatchSize, Device, Json, Offline, Quiet, Report, Seed, Traceback
 from .resetting import check_reset
 from .show import Speech, say, say_json
 
@@ -46,17 +46,15 @@ def command(
     barrier: Annotated[
         str, typer.Option("--barrier", help="The definition that is printed: linear or midpoint-mean.")
     ] = "linear",
-    report: Annotated[Path | None, typer.Option("--report", help="Folder for the report.")] = None,
-    model: Annotated[
-        str | None, typer.Option("--model", help="Architecture of bare checkpoints: DIR, hf:NAME, timm:NAME, …")
-    ] = None,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = "auto",
-    batch_size: Annotated[int, typer.Option("--batch-size", help="Items at a time.", min=1)] = 256,
-    seed: Annotated[int, typer.Option("--seed", help="Seed of whatever is drawn at random.", min=0)] = 0,
-    offline: Annotated[bool, typer.Option("--offline", help="Never use the network.")] = False,
-    json_: Annotated[bool, typer.Option("--json", help="Print machine-readable output on stdout.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
-    traceback: Annotated[bool, typer.Option("--traceback", help="Show where an error came from.")] = False,
+    report: Report = None,
+    model: Architecture = None,
+    device: Device = "auto",
+    batch_size: BatchSize = 256,
+    seed: Seed = 0,
+    offline: Offline = False,
+    json_: Json = False,
+    quiet: Quiet = False,
+    traceback: Traceback = False,
 ) -> None:
     """Draw the line between two models, or every two: is there a barrier, and how high is it?"""
     if offline:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from .own_flags import Traceback
+
 PANEL = "Start here"
 
 
@@ -16,7 +18,7 @@ def command(
     independent: Annotated[
         bool, typer.Option("--independent", help="Instead train two models from different seeds, to be aligned.")
     ] = False,
-    traceback: Annotated[bool, typer.Option("--traceback", help="Show where an error came from.")] = False,
+    traceback: Traceback = False,
 ) -> None:
     """Train three small models on handwritten digits, soup them, evaluate, write a report."""
     from ..demo import run_demo, run_independent

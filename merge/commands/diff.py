@@ -9,6 +9,7 @@ import typer
 
 from ..documents import DiffDocument, TensorDifference
 from ..errors import printable
+from .own_flags import Json, Traceback
 from .show import WIDEST_NAME, say_json
 
 PANEL = "Checkpoints"
@@ -18,8 +19,8 @@ def command(
     a: Annotated[str, typer.Argument(help="A checkpoint.", metavar="A")],
     b: Annotated[str, typer.Argument(help="Another.", metavar="B")],
     base: Annotated[str | None, typer.Option("--base", help="Their common base: compares task vectors too.")] = None,
-    json_: Annotated[bool, typer.Option("--json", help="Print machine-readable output on stdout.")] = False,
-    traceback: Annotated[bool, typer.Option("--traceback", help="Show where an error came from.")] = False,
+    json_: Json = False,
+    traceback: Traceback = False,
 ) -> None:
     """Compare two checkpoints: distances, cosines and, with a base, sign conflicts of their task vectors."""
     from ..comparison import diff

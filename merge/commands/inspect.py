@@ -10,6 +10,7 @@ import typer
 from ..checkpoints.space import human
 from ..documents import InspectDocument
 from ..errors import printable
+from .own_flags import Json, Traceback
 from .show import WIDEST_NAME, say_json
 
 PANEL = "Checkpoints"
@@ -21,8 +22,8 @@ def command(
     values: Annotated[
         bool, typer.Option("--values/--no-values", help="Read the weights for norms and extremes.")
     ] = True,
-    json_: Annotated[bool, typer.Option("--json", help="Print machine-readable output on stdout.")] = False,
-    traceback: Annotated[bool, typer.Option("--traceback", help="Show where an error came from.")] = False,
+    json_: Json = False,
+    traceback: Traceback = False,
 ) -> None:
     """Show a checkpoint's tensors, types, norms and metadata."""
     from ..bundles.document import is_bundle

@@ -8,6 +8,7 @@ import typer
 
 from ..checkpoints.space import human
 from .flags import go_offline
+from .own_flags import Json, Quiet, Traceback
 from .show import Speech, say, say_json, warn
 
 PANEL = "Checkpoints"
@@ -24,9 +25,9 @@ def command(
     message: Annotated[str | None, typer.Option("--message", help="Of the commit.", metavar="TEXT")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be sent; send nothing.")] = False,
     offline: Annotated[bool, typer.Option("--offline", help="Never use the network: only --dry-run works.")] = False,
-    json_: Annotated[bool, typer.Option("--json", help="Print machine-readable output on stdout.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
-    traceback: Annotated[bool, typer.Option("--traceback", help="Show where an error came from.")] = False,
+    json_: Json = False,
+    quiet: Quiet = False,
+    traceback: Traceback = False,
 ) -> None:
     """Send a finished output to the hub, weights, tokenizer and model card in one commit."""
     if offline:

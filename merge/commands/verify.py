@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ..documents import VerifyDocument
+from .own_flags import Device, Json, Traceback
 from .show import Speech, say, say_json, warn
 
 PANEL = "Checkpoints"
@@ -14,10 +15,10 @@ PANEL = "Checkpoints"
 
 def command(
     out: Annotated[str, typer.Argument(help="The output of a merge, or a bundle.", metavar="OUT")],
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: Device = "auto",
     threads: Annotated[int | None, typer.Option("--threads", help="Threads.", min=1)] = None,
-    json_: Annotated[bool, typer.Option("--json", help="Print machine-readable output on stdout.")] = False,
-    traceback: Annotated[bool, typer.Option("--traceback", help="Show where an error came from.")] = False,
+    json_: Json = False,
+    traceback: Traceback = False,
 ) -> None:
     """Repeat a merge from its inputs and compare every tensor."""
     from ..bundles.document import is_bundle

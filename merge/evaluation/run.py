@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from .assess import Assessed, add_rows
-from .locate import locate_all
+from .locate import Location, locate_all
 from .remember import remember
 from .request import check_ensemble, check_experts, check_request, refuse_name_of_ensemble
 from .results import Evaluation
@@ -42,7 +43,7 @@ def evaluate(
     Args:
         models: Safetensors files, folders, ids on the hub, or recipes (merged in memory). The first is the one to
             compare with.
-        benchmarks: YAML files, or names of bundled benchmarks and suites such as ``digits``.
+        benchmarks: YAML files, or names of bundled benchmarks and suites.
         report: Folder for ``results.json``, ``report.md`` and ``report.html``.
         ensemble: ``logits`` or ``probs``: one more row per benchmark that averages these outputs of all the models.
         experts: The model of each benchmark that retention is measured against; evaluated too.
@@ -52,11 +53,11 @@ def evaluate(
         precision: ``float32`` or ``bfloat16``, which the network computes in.
         seed: For models, corruptions and resampling that draw at random.
         skip_broken: Leave out and count items that cannot be read.
-        threads: Threads that torch computes with on the CPU, in each process: last digits may depend on their number,
-            and on nothing else of how the work is spread. None: those that it has in this process; on a cluster one.
+        threads: Threads of torch on the CPU in each process; last digits may depend on their number and on nothing else
+            of how the work is spread. None: those of this process; on a cluster one.
         spreading: Processes, here or on a cluster, among which models and benchmarks are spread.
         quiet: Show no progress.
-        sections: Further parts of the report, by name.
+        sections: Further parts of the report.
 
     Returns:
         Rows of values as fractions, and the paired comparisons.
@@ -65,32 +66,48 @@ def evaluate(
         UsageError: A request, benchmark file or data file is wrong.
         MergeError: A checkpoint cannot be loaded, or does not fit the benchmark.
     """
-    from ..reports.folders import gathering
-
     check_request(models, benchmarks, batch_size, precision)
     specifications = read_benchmarks(benchmarks)
     experts = check_experts(experts or {}, specifications)
     kind = check_ensemble(ensemble)
     refuse_name_of_ensemble([*models, *experts.values()], kind)
-    locations = remember(locate_all(list(models)), len(specifications))
-    others = locate_all([name for name in dict.fromkeys(experts.values()) if name not in locations])
-    if report is not None:
-        _check_report_directory(report)
-    with gathering(report) as made:
+    of_each = _located(models, experts, specifications)
+    with _reporting(report) as made:
         settings = Settings(model, device, batch_size, seed, cast("Precision", precision), skip_broken, output=made)
-        of_benchmarks = {}
-        for benchmark in specifications:
-            expert = experts.get(benchmark.name)
-            extra = {expert: others[expert]} if expert is not None and expert in others else {}
-            of_benchmarks[benchmark.name] = {**locations, **extra}
-        evaluation = Evaluation()
-        found = assess_all(of_benchmarks, specifications, settings, kind, threads, spreading, quiet)
-        for benchmark, assessed in zip(specifications, found, strict=True):
-            _enter(evaluation, assessed, benchmark, seed, experts.get(benchmark.name))
-        _summarize(evaluation, specifications)
+        found = assess_all(of_each, specifications, settings, kind, threads, spreading, quiet)
+        evaluation = _gathered(specifications, found, seed, experts)
         if report is not None and made is not None:
-            _write_clip_benchmark(evaluation, specifications, model or "", made)
-            _write_report(evaluation, report, made, sections or {})
+            _write(evaluation, specifications, model or "", report, made, sections or {})
+    return evaluation
+
+
+def _reporting(report: Path | None) -> AbstractContextManager[Path | None]:
+    from ..reports import check_directory
+    from ..reports.folders import gathering
+
+    if report is not None:
+        check_directory(report)
+    return gathering(report)
+
+
+def _located(
+    models: Sequence[str], experts: Mapping[str, str], benchmarks: Sequence[Benchmark]
+) -> dict[str, dict[str, Location]]:
+    """Return where the models of each benchmark are: those named, and its expert where that is none of them."""
+    locations = remember(locate_all(list(models)), len(benchmarks))
+    others = locate_all([name for name in dict.fromkeys(experts.values()) if name not in locations])
+    mine = {benchmark: {name: others[name]} for benchmark, name in experts.items() if name in others}
+    return {one.name: {**locations, **mine.get(one.name, {})} for one in benchmarks}
+
+
+def _gathered(
+    benchmarks: Sequence[Benchmark], found: Iterable[Mapping[str, Assessed]], seed: int, experts: Mapping[str, str]
+) -> Evaluation:
+    """Return rows, comparisons and summaries of what every benchmark found."""
+    evaluation = Evaluation()
+    for benchmark, assessed in zip(benchmarks, found, strict=True):
+        _enter(evaluation, assessed, benchmark, seed, experts.get(benchmark.name))
+    _summarize(evaluation, benchmarks)
     return evaluation
 
 
@@ -124,15 +141,17 @@ def _summarize(evaluation: Evaluation, benchmarks: Sequence[Benchmark]) -> None:
     evaluation.notes.extend(notes)
 
 
-def _check_report_directory(directory: Path) -> None:
-    from ..reports import check_directory
-
-    check_directory(directory)
-
-
-def _write_report(evaluation: Evaluation, directory: Path, made: Path, sections: Mapping[str, Any]) -> None:
+def _write(
+    evaluation: Evaluation,
+    benchmarks: Sequence[Benchmark],
+    architecture: str,
+    directory: Path,
+    made: Path,
+    sections: Mapping[str, Any],
+) -> None:
     from ..reports import describe_environment, write_report
 
+    _write_clip_benchmark(evaluation, benchmarks, architecture, made)
     rows = {row["model"]: row["identity"] for row in evaluation.results}
     described: list[dict[str, Any]] = [
         {"name": Path(name).name or Path(name).resolve().name, "location": name, "content_id": identity}
