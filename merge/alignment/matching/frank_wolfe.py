@@ -1,6 +1,6 @@
 """Cycle-consistent matching: every model's units are brought to a universe, all groups of all models at once.
 
-C2M3 (Crisostomi, Fumero, Baieri, Bernard, Rodolà, arXiv 2405.17897), algorithm 1: the sum over all pairs of models of
+C2M3 (Crisostomi, Fumero, Baieri, Bernard, Rodolà, arXiv 2405.17897): the sum over all pairs of models of
 the inner products of their weights in the universe is raised by the method of Frank and Wolfe. A step goes from the
 present doubly stochastic matrices toward the permutations with the largest inner product with the gradient, which one
 linear assignment finds for each group and model. Along the step the sum is a polynomial; its maximum is exact.
