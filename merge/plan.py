@@ -1,153 +1,42 @@
-"""A plan: everything that headers can tell about a merge. Dry run, progress total and ledger are this object."""
+"""From a recipe to its plan: models are opened and bound, every tensor is decided, and the output is laid out."""
 
 from __future__ import annotations
 
 import gc
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from .checkpoints.beside import AS_IT_IS, Beside, beside_of
+from .checkpoints.beside import AS_IT_IS, beside_of
 from .checkpoints.checkpoint import OUR_KEY, Source
-from .checkpoints.derived import TensorKey, stored_sizes
 from .completion.places import statistics_folder
-from .errors import UsageError
-from .inherited import inherited
-from .planning.adjustment import MODEL, Adjustment
 from .planning.advice import nothing_chosen, warnings_of
 from .planning.arranging import Arranged, arrange
 from .planning.binding import bind
 from .planning.bound import Bound, BoundCall
-from .planning.checks import check_reductions, check_rules, keeper
+from .planning.checks import check_reductions, check_rounding, check_rules, keeper
 from .planning.component_fit import check_components
 from .planning.component_layout import component_notes, components_for, lay_out_components
 from .planning.layout import Order, OutputFile, by_alignment, lay_out
 from .planning.learned import Learned, check_models
 from .planning.opening import Opener
-from .planning.pending import is_pending
+from .planning.planned import Plan
 from .planning.reference import Reference
 from .planning.requantising import requantise
 from .planning.resolver import Resolver
 from .planning.roles import roles_of
 from .planning.row_builder import RowBuilder
-from .planning.rows import Policies, Row, Skip
+from .planning.rows import Policies, Row
 from .planning.running_statistics import StatisticsResolver
 from .planning.stack_config import stack_beside
 from .planning.stated import unstated
 from .planning.tensor_rules import refuse_quantised
 from .planning.widening import check_members
-from .recipe import Alignment, Model, Recipe
+from .recipe import Model, Recipe
 
-
-@dataclass(frozen=True)
-class Plan:
-    """A merge, decided tensor by tensor.
-
-    Attributes:
-        sources: The opened models, each once.
-        roles: The role of each source in words: ``base``, ``model 1`` …
-        reference: Position of the source that decides names, types and order.
-        first_model: Position of the source whose metadata the output keeps.
-        rows: What is computed; rows with an output in its order, then rows that are only read.
-        skips: Input tensors that are not in the output, with reasons.
-        files: The output's files.
-        warnings: What the user should look at.
-        notes: What was resolved or chosen.
-        positions: Position among the sources of every leaf model of the recipe, by its identity in memory.
-        learned: The statistics files among the sources.
-        adjustment: What is done to the one model that is copied, if anything is.
-        beside: What becomes of the files that are copied from the reference's folder.
-        same: Tensors that are read under another source, which passes them on as they are, and as what.
-        again: Makes the same plan once more, in another process too.
-    """
-
-    recipe: Recipe
-    bound: Bound
-    sources: list[Source]
-    roles: list[str]
-    reference: int
-    first_model: int
-    rows: list[Row]
-    skips: list[Skip]
-    files: list[OutputFile]
-    warnings: list[str]
-    notes: list[str]
-    positions: dict[int, int]
-    learned: Learned
-    adjustment: Adjustment | None = None
-    beside: Beside = AS_IT_IS
-    same: Mapping[TensorKey, TensorKey] = field(default_factory=dict)
-    again: Callable[[], Plan] | None = None
-
-    @property
-    def is_pending(self) -> bool:
-        """Whether statistics are still to be computed from data, without which the plan cannot be run."""
-        return isinstance(self.bound, BoundCall) and is_pending(self.recipe.merge)
-
-    def refuse_pending(self) -> None:
-        """Refuse a recipe whose statistics are still to be computed, where nothing computes them.
-
-        Raises:
-            UsageError: Saying how to get them.
-        """
-        if self.is_pending:
-            hint = "compute them with merge calibrate, and name the files in the recipe in place of the data"
-            raise UsageError("the recipe's statistics are still to be computed from data", hint=hint)
-
-    def position_of(self, model: Model, kind: str = "") -> int:
-        """Return the position among the sources of a leaf model of the recipe, or of its statistics of a kind."""
-        if kind == "permutations" and isinstance(model.model, Alignment):
-            return self.positions[id(model.model.permutations)]
-        return self.positions[id(model.statistics[kind]) if kind else id(model)]
-
-    def check_identities(self, input_ids: Sequence[str]) -> None:
-        """Refuse statistics that were computed from other models, once the models have been read.
-
-        Raises:
-            MergeError: Naming file and model.
-        """
-        check_models(self.learned, self.bound, dict(enumerate(input_ids)))
-        check_members(self.sources, dict(enumerate(input_ids)))
-        if self.adjustment is not None:
-            self.adjustment.check_model(input_ids[MODEL], self.sources[MODEL].location)
-
-    @property
-    def bytes_read(self) -> int:
-        """Bytes of the inputs as they are merged, each read once by the last pass."""
-        aside = sum(tensor.nbytes for row in self.rows for _, tensor in row.asides)
-        return aside + sum(tensor.nbytes for row in self.rows for tensor in row.tensors if tensor)
-
-    @property
-    def bytes_stored(self) -> int:
-        """Bytes that are read for them: fewer where 8-bit floats become wider ones."""
-        total = 0
-        for number, source in enumerate(self.sources):
-            size = stored_sizes(source)
-            total += sum(size(tensor) for row in self.rows if (tensor := row.tensors[number]) is not None)
-        return total + sum(tensor.nbytes for row in self.rows for _, tensor in row.asides)
-
-    @property
-    def bytes_written(self) -> int:
-        """Bytes of the output's tensors."""
-        return sum(file.nbytes for file in self.files)
-
-    @property
-    def counts(self) -> Counter[str]:
-        """Number of output tensors per action."""
-        return Counter(row.action for row in self.rows if row.action != "check")
-
-    @property
-    def metadata_notes(self) -> list[str]:
-        """What is to be said of the metadata that an output of this plan takes over."""
-        return inherited(self.recipe, self.bound, self.sources, self.first_model).notes
-
-    def close(self) -> None:
-        """Close the sources."""
-        for source in self.sources:
-            source.close()
+__all__ = ["Plan", "folder_beside", "make_copy_plan", "make_plan"]
 
 
 def make_plan(recipe: Recipe, opener: Opener | None = None) -> Plan:
@@ -209,6 +98,7 @@ def _plan_bound(recipe: Recipe, bound: Bound, opener: Opener) -> Plan:
     check_rules(bound, reference.tensors)
     check_reductions(ledger.rows, bound)
     again = requantise(ledger.rows, reference, opened, recipe.output)
+    check_rounding(again.rows, recipe.output)
     rows, files = _place(again.rows, recipe, opened[reference.position], again.order)
     beside, unstated_layers = stack_beside(reference, opened) if reference.is_assembled else (AS_IT_IS, [])
     first = _first_model(bound, arranged, reference)

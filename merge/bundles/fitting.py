@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..errors import UsageError
+from ..errors import UsageError, some_of
 
 if TYPE_CHECKING:
     from ..checkpoints.checkpoint import FileCheckpoint
 
-SHOWN = 3
 _UNSTABLE = ("num_batches_tracked", "position_ids")  # library versions differ in whether they write these
 
 
@@ -26,8 +25,8 @@ def check_one_architecture(members: Sequence[FileCheckpoint]) -> None:
         missing = [name for name in _names(first) if name not in other.tensors]
         more = [name for name in _names(other) if name not in first.tensors]
         if missing or more:
-            problems = [f"lacks {_some(missing)}"] if missing else []
-            problems += [f"has {_some(more)} besides"] if more else []
+            problems = [f"lacks {_quoted(missing)}"] if missing else []
+            problems += [f"has {_quoted(more)} besides"] if more else []
             what = f"another architecture than {first.location}: it {' and '.join(problems)}"
             raise UsageError(what, where=where)
         for name in _names(first):
@@ -69,6 +68,5 @@ def _names(member: FileCheckpoint) -> list[str]:
     return [name for name in member.tensors if not name.endswith(_UNSTABLE)]
 
 
-def _some(names: Sequence[str]) -> str:
-    shown = ", ".join(f"'{name}'" for name in names[:SHOWN])
-    return shown + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+def _quoted(names: Sequence[str]) -> str:
+    return some_of((f"'{name}'" for name in names), 3)

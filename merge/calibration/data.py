@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..checkpoints.local_path import local_path
 from ..errors import UsageError
 from .feeds.describing import Description, describe
 from .feeds.drawing import Drawing
@@ -98,7 +98,7 @@ def read_each(spec: str) -> list[CalibrationData]:
     Args:
         spec: As for `read_data`.
     """
-    parts = [spec] if Path(spec).exists() else [part.strip() for part in spec.split(",")]
+    parts = [spec] if local_path(spec).exists() else [part.strip() for part in spec.split(",")]
     return [read_data(part) for part in dict.fromkeys(parts)]
 
 
@@ -113,7 +113,7 @@ def read_data(spec: str) -> CalibrationData:
     Raises:
         UsageError: There is no such data, its description is wrong, or it is of a kind without data of its own.
     """
-    parts = [spec] if Path(spec).exists() else [part.strip() for part in spec.split(",")]
+    parts = [spec] if local_path(spec).exists() else [part.strip() for part in spec.split(",")]
     if not all(parts):
         raise UsageError("an empty name of data", where=f"--data {spec!r}", hint="name data, or several with commas")
     return CalibrationData(spec, [describe(part) for part in parts])

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import MergeError
+from ..json_text import parse_json
 
 KINDS = ("fisher", "gram", "coefficients", "joint")
 # How a parameter's entries form a matrix [outputs, inputs]; a Linear's own form goes without saying.
@@ -27,7 +28,7 @@ def _is_count(value: Any) -> bool:
 
 _CHECKS: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("aliases", lambda value: isinstance(value, str), "no name of a tensor"),
-    ("layout", lambda value: value in {"out_in", IN_OUT, CONVOLUTION}, "no layout"),
+    ("layout", lambda value: value in ["out_in", IN_OUT, CONVOLUTION], "no layout"),
     ("rows", _is_count, "no positive whole number"),
 )
 
@@ -89,7 +90,7 @@ class Facts:
 
 def _mapping(text: str, name: str, where: str) -> dict[str, Any]:
     try:
-        found = json.loads(text)
+        found = parse_json(text)
     except ValueError:
         found = None
     if not isinstance(found, dict):

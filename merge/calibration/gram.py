@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ..errors import MergeError
 from .facts import Facts
+from .fingerprint import fingerprint_of
 from .gram_sums import Grams, GramSums
 from .left_out import parameters_to_watch, why_left_out
 from .masks import Masks
@@ -51,7 +51,7 @@ def compute_gram(
     subject = data.subject(candidate, settings)
     sample = data.sample(subject, options.samples, options.draw, settings)
     run = _Run(candidate, subject, options)
-    fingerprint = _fingerprint(candidate, subject, sample, options, settings)
+    fingerprint = fingerprint_of("gram", candidate, subject, sample, options, settings)
     run.go_through(sample, settings, store, fingerprint)
     grams = run.grams()
     if not grams.means:
@@ -112,24 +112,6 @@ class _Run:
         found = {*grams.means, *grams.aliases}
         tensors = self._candidate.tensors
         return why_left_out(tensors, self._places, found, self._watch, self._sums, self._options)
-
-
-def _fingerprint(
-    candidate: Candidate, subject: Subject, sample: Sample, options: GramCalibration, settings: Settings
-) -> dict[str, Any]:
-    """Return all that the numbers depend on."""
-    from ..provenance import TOOL
-
-    return {
-        "kind": "gram",
-        "model": candidate.identity,
-        "data": dict(sample.about),
-        "options": asdict(options),
-        "seed": settings.seed,
-        "batch size": settings.batch_size,
-        "device": subject.device.partition(":")[0],
-        "tool": TOOL,
-    }
 
 
 def _facts(fingerprint: Mapping[str, Any], grams: Grams, left_out: Mapping[str, str]) -> Facts:

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import xxhash
+
 from ..checkpoints.space import check_space
 from ..errors import MergeError
 
@@ -33,7 +35,8 @@ def write_partial(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str,
 
     kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     check_space(path, sum(tensor.nbytes for tensor in kept.values()))
-    metadata = {"fingerprint": fingerprint, "notes": json.dumps(dict(notes))}
+    said = json.dumps(dict(notes))
+    metadata = {"fingerprint": fingerprint, "notes": said, "check": _hash(fingerprint, said)}
     new = path.with_name(path.name + ".new")
     try:
         save_file(kept, new, metadata)
@@ -59,9 +62,16 @@ def read_partial(path: Path) -> tuple[Begun, str | None]:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - it is no mapping
-        return Begun(tensors, json.loads(metadata["notes"])), metadata["fingerprint"]
+        said, fingerprint = metadata["notes"], metadata["fingerprint"]
+        if metadata["check"] == _hash(fingerprint, said):
+            return Begun(tensors, json.loads(said)), fingerprint
     except (OSError, SafetensorError, KeyError, ValueError):
-        return Begun({}, {}), None
+        pass
+    return Begun({}, {}), None
+
+
+def _hash(fingerprint: str, notes: str) -> str:
+    return xxhash.xxh3_64_hexdigest(f"{fingerprint}\n{notes}".encode())
 
 
 def why_another(found: str | None, wanted: str) -> str | None:

@@ -61,17 +61,16 @@ def write_soup(found: Recipe, data: str, reset: Resetting, flags: MergeFlags, mo
         MergeError: When anything fails; the average stays.
     """
     from ..after.batch_norm import compute_batch_norm
+    from ..completion.reported_inputs import statistics_warnings
     from .adjusting import adjust
 
+    warnings = tuple(statistics_warnings(reset.data, found, reset.settings))
     average = _averaged(found)
     perform(average, _silent(flags))
     model = str(settled(average.output.path or Path(), average.folder))
     how = replace(flags, batch_size=flags.batch_size or DEFAULT_BATCH, dtype=None)
-    adjust(
-        Request("bn-reset", model, data, None, reset.options, how, evaluate=found.evaluate),
-        compute_batch_norm,
-        more=more,
-    )
+    request = Request("bn-reset", model, data, None, reset.options, how, evaluate=found.evaluate, warnings=warnings)
+    adjust(request, compute_batch_norm, more=more)
 
 
 def _averaged(recipe: Recipe) -> Recipe:

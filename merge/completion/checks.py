@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
+from ..checkpoints.space import human
 from ..errors import UsageError
 from ..method import Method
 from ..planning.pending import is_pending, is_unaligned
+from ..planning.tensor_rules import is_buffer
 from ..recipe import Alignment, Merge, Model, Recipe, named
 from ..registry import find_method
 from .options import calibration_options
 from .places import all_models, located, statistics_folder
+
+if TYPE_CHECKING:
+    from ..checkpoints.checkpoint import Source
+
+MUCH_MEMORY = 10**9  # bytes of joint statistics that a dry run tells of
 
 
 def check_before(recipe: Recipe) -> None:
@@ -50,9 +58,31 @@ def check_sequential(merge: Merge, method: Method) -> None:
         raise UsageError("the final norm is to be the base's, and there is no base", where=merge.where, hint=hint)
 
 
-def announced(recipe: Recipe) -> list[str]:
-    """Return what would be computed from which data into which file, a line each, in that order."""
-    return list(_announced(recipe.merge, "", recipe))
+def announced(recipe: Recipe, sources: Sequence[Source]) -> list[str]:
+    """Return what would be computed from which data into which file, a line each, in that order.
+
+    Args:
+        recipe: The recipe.
+        sources: The models of its plan, whose headers tell how much memory it takes to run two of them together.
+    """
+    found = list(_announced(recipe.merge, "", recipe))
+    if find_method(recipe.merge.method).widens:
+        found += _memory_lines(recipe.merge, sources)
+    return found
+
+
+def _memory_lines(merge: Merge, sources: Sequence[Source]) -> Iterator[str]:
+    """Yield how much memory the joint statistics of two models take, where that is much."""
+    from ..partial.joint_grams import largest_bytes
+
+    first, second = (
+        {name: info.shape for name, info in one.tensors.items() if not is_buffer(info)} for one in sources[:2]
+    )
+    convolutions = calibration_options(merge).convolutions
+    nbytes, without = (largest_bytes(first, second, convolutions=given) for given in (convolutions, False))
+    if nbytes >= MUCH_MEMORY:
+        saved = f"; --no-convolutions: up to {human(without)}" if without < nbytes else ""
+        yield f"which takes up to {human(nbytes)} of memory, 8 bytes for each pair of inputs of a matrix{saved}"
 
 
 def _announced(merge: Merge, label: str, recipe: Recipe) -> Iterator[str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..calibration.storing import AlreadyComputedError, Store
 from ..checkpoints.expected import announce_again
 from ..checkpoints.resolve import open_checkpoint
+from ..planning.tensor_rules import is_buffer
 from ..recipe import Alignment, Merge, Model, Recipe
 from .grouping import Found, find_groups
 from .joint_networks import Networks
@@ -18,6 +19,7 @@ from .options import calibration_options
 from .places import located, location_of, statistics_folder
 
 if TYPE_CHECKING:
+    from ..alignment.matching import CheckpointReader
     from ..checkpoints.checkpoint import Source
     from ..partial.computing import Computed
     from ..partial.declared import JointCalibration
@@ -62,31 +64,47 @@ def _learn(recipe: Recipe, merge: Merge, computing: Computing, store: Store) -> 
         both = [stack.enter_context(_opened(model, recipe)) for model in merge.models]
         networks = Networks(both, options, data_of(merge, recipe), recipe.seed, computing)
         networks.build()  # whatever cannot be run is said before anything else is done
+        readers = _sound(both[0]), _sound(both[1])
         first = Model(both[0].location)
         groups = str(located(options.groups, recipe.folder)) if options.groups else None
         wanted = Alignment(first, first, groups=groups, where=merge.where)
         found = find_groups(both[0], wanted, replace(recipe, folder=None), networks.computing)
         store.begin(_fingerprint(networks, found, options, recipe))
         computing.note(f"matching {both[0].location} and {both[1].location} on {networks.called}: {store.out}")
-        computed = _computed(both, networks, found, options)
+        computed = _computed(readers, networks, found, options)
         about = {**computed.facts.about, **networks.own_class}
         store.finish(computed.tensors, replace(computed.facts, about=about, data_use=networks.data_use))
 
 
-def _computed(both: list[Source], networks: Networks, found: Found, options: JointCalibration) -> Computed:
+def _sound(source: Source) -> CheckpointReader:
+    """Return a reader of a model whose weights have all been read: NaN says nothing once it has been through a network.
+
+    Raises:
+        MergeError: A tensor cannot be read, or holds NaN or infinities.
+    """
     from ..alignment.matching import CheckpointReader
+
+    reader = CheckpointReader(source)
+    for name, tensor in source.tensors.items():
+        if not is_buffer(tensor):
+            reader.read(name)
+    return reader
+
+
+def _computed(
+    readers: tuple[CheckpointReader, CheckpointReader], networks: Networks, found: Found, options: JointCalibration
+) -> Computed:
     from ..alignment.matching.products import products_on
     from ..partial.computing import compute_joint
     from ..partial.heads import choose_heads
     from ..partial.pairs import Matching
 
-    readers = CheckpointReader(both[0]), CheckpointReader(both[1])
     plain = replace(options, groups="")  # a place on this machine
     settings, note = networks.computing.settings, networks.computing.note
     matching = Matching(networks.subjects, networks.sample, readers, found.groups, plain, settings, note)
     with products_on(settings.device):
         computed = compute_joint(matching, networks.run_wide, networks.identities)
-    choose_heads(computed.joint(), readers[0].shapes, readers[1].shapes, "auto", both[1].location)
+    choose_heads(computed.joint(), readers[0].shapes, readers[1].shapes, "auto", readers[1].where)
     return computed
 
 

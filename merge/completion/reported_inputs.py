@@ -22,20 +22,30 @@ def coefficient_warnings(data: Sequence[CalibrationData], recipe: Recipe, settin
     tests = [benchmark.name for one in data for benchmark in one.benchmarks if benchmark.split == "test"]
     if tests:
         yield f"{TEST_INPUTS}: the coefficients were learned or selected on the split test of {', '.join(tests)}"
-    if shared := _reported(data, recipe, settings):
-        yield f"{TEST_INPUTS}: the coefficients were found with items of {shared}, whose scores flatter them"
+    yield from _flattered("the coefficients were found with", data, recipe, settings)
 
 
 def order_warnings(recipe: Recipe, settings: Settings) -> Iterator[str]:
     """Yield a warning where orders of units are going to be found with labels of data that is reported on."""
     from ..calibration.data import read_data
-    from ..reports.warnings import TEST_INPUTS
 
     found = [model.model for model in all_models(recipe.merge) if is_unaligned(model)]
     by_labels = [one for one in found if isinstance(one, Alignment) and one.options.get("matching") == STRAIGHT_THROUGH]
     specs = dict.fromkeys(located(one.data, recipe.folder) for one in by_labels if one.data)
-    if shared := _reported([read_data(spec) for spec in specs], recipe, settings):
-        yield f"{TEST_INPUTS}: the orders of units were found with items of {shared}, whose scores flatter them"
+    data = [read_data(spec) for spec in specs]
+    yield from _flattered("the orders of units were found with", data, recipe, settings)
+
+
+def statistics_warnings(data: CalibrationData, recipe: Recipe, settings: Settings) -> Iterator[str]:
+    """Yield a warning where BatchNorm statistics are measured on data that is reported on."""
+    yield from _flattered("BatchNorm statistics were measured on", [data], recipe, settings)
+
+
+def _flattered(what: str, data: Sequence[CalibrationData], recipe: Recipe, settings: Settings) -> Iterator[str]:
+    from ..reports.warnings import TEST_INPUTS
+
+    if shared := _reported(data, recipe, settings):
+        yield f"{TEST_INPUTS}: {what} items of {shared}, whose scores flatter them"
 
 
 def _reported(data: Sequence[CalibrationData], recipe: Recipe, settings: Settings) -> str:

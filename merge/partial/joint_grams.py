@@ -5,6 +5,7 @@ Memory: 8 (nA + nB)^2 bytes for each input that is told apart, and a batch of wh
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, NamedTuple
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from ..calibration.subject import Batch
     from .pairs import Matching
+    from .widths import Shapes
 
 Use = tuple[str, int]  # a parameter, and how often it was used within a batch so far
 
@@ -55,6 +57,18 @@ def joint_grams(matching: Matching) -> JointGrams:
         run.add(batch)
         matching.settings.advance(len(batch))
     return run.found()
+
+
+def largest_bytes(first: Shapes, second: Shapes, *, convolutions: bool) -> int:
+    """Return how many bytes the Gram matrices take at most, as far as shapes tell; matrices of one input share theirs.
+
+    Args:
+        first: Shapes of the first model's tensors: matrices [outputs, inputs], filters [outputs, inputs, kernel].
+        second: Of the second's.
+        convolutions: Whether filters have Gram matrices too.
+    """
+    names = [name for name, shape in first.items() if len(shape) == 2 or (convolutions and len(shape) > 2)]
+    return sum(8 * sum(math.prod(shapes.get(name, ())[1:]) for shapes in (first, second)) ** 2 for name in names)
 
 
 class _Run:

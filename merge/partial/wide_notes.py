@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..alignment.explain import some_of
+from ..errors import some_of
 from .joint_file import STAND_IN
 from .widths import Layout, Shapes
 
@@ -89,7 +89,7 @@ def always_merged(joint: Joint) -> str:
     for name, group in joint.groups.groups.items():
         if name not in joint.widens and group.parent is None:
             kinds.setdefault(group.kind, []).append(name)
-    return "; ".join(f"{some_of(names)} ({reasons.get(names[0], 'cannot be widened')})" for names in kinds.values())
+    return "; ".join(f"{some_of(names, 3)} ({reasons.get(names[0], 'cannot be widened')})" for names in kinds.values())
 
 
 def _on(about: Mapping[str, Any]) -> str:

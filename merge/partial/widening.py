@@ -67,16 +67,15 @@ class Widening:
 
         Args:
             name: The tensor.
-            first: The first model's, of float32 or float64.
+            first: The first model's, of float32 or float64, all finite.
             second: The second's.
 
         Returns:
             In float64 where least squares have found it, else in the members' type.
 
         Raises:
-            MergeError: The members hold NaN or infinities, or the joint statistics are not theirs.
+            MergeError: The joint statistics are not theirs.
         """
-        self._check(name, first, second)
         axes = self.layout.axes(name, first.shape, second.shape)
         plain = combine(axes, self.joint.reads.get(name), first, second)
         if not self.is_solved(name, first.shape, second.shape):
@@ -102,13 +101,6 @@ class Widening:
         except ValueError as error:
             raise MergeError(f"'{name}' cannot be solved: {error}") from None
         return np.moveaxis(solved.reshape(np.moveaxis(plain, reads, 1).shape), 1, reads)
-
-    def _check(self, name: str, *members: Numbers) -> None:
-        import numpy as np
-
-        for number, array in enumerate(members, 1):
-            if not np.isfinite(array).all():
-                raise MergeError(f"'{name}' of model {number} holds NaN or infinities", hint="such weights say nothing")
 
 
 def _patches(entries: Entries, kernel: int) -> Entries:

@@ -6,7 +6,6 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..checkpoints.checkpoint import Source
-from ..dtypes import DTYPES
 from ..errors import UsageError
 from ..recipe import Recipe
 from .bound import BoundCall
@@ -105,22 +104,16 @@ def _assembled(
 
 
 def _read_alike(pair: Pair, name: str) -> tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]]:
-    """Return both models' tensors in one type: float64 where one is stored so, else float32."""
+    """Return both models' tensors in one type: float64 where one is stored so, else float32.
+
+    Raises:
+        MergeError: One cannot be read, or holds NaN or infinities.
+    """
     import numpy as np
 
-    both = [_read(source, name) for source in (pair.first, pair.second)]
+    from ..alignment.matching import CheckpointReader
+
+    both = [CheckpointReader(source, cache_bytes=0).read(name) for source in (pair.first, pair.second)]
     kind = np.result_type(*both)
     first, second = (array.astype(kind, copy=False) for array in both)
     return first, second
-
-
-def _read(source: Source, name: str) -> NDArray[np.floating[Any]]:
-    import numpy as np
-
-    from ..dtypes import numpy_dtype
-
-    info = source.tensors[name]
-    stored = np.empty(info.shape, numpy_dtype(info.dtype))
-    if info.nbytes:
-        source.read_into(info, 0, stored.reshape(-1).view(np.uint8).data)
-    return stored if DTYPES[info.dtype].bits >= 32 else stored.astype(np.float32)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
-import shlex
 from pathlib import Path
 
 import numpy as np
@@ -12,32 +10,10 @@ import pytest
 import torch
 from checkpoint_files import load, save
 from command_line import ROOT, assert_refused
-from own_class import PERCEPTRON, state
+from documentation.play import play
+from own_class import state
+from rebasin_case import CLASSES, FIRST, SOURCE, two_models, write_orders
 
-from merge.alignment.groups import Group, Groups, Member
-from merge.alignment.permutations_file import Permutations, write_permutations
-
-PAGE = (ROOT / "docs" / "alignment.md").read_text("utf-8")
-COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL) for line in block.strip().splitlines()]
-GROUPS, RECIPE = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
-SOURCE = f"""{PERCEPTRON}
-
-class Branching(Network):
-    def forward(self, pixels):
-        return super().forward(pixels) if pixels.sum() < 1 else pixels
-
-
-class Normed(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.first, self.norm, self.head = torch.nn.Linear(64, 16), torch.nn.BatchNorm1d(16), torch.nn.Linear(16, 10)
-
-    def example_inputs(self):
-        return (torch.zeros(2, 64),)
-
-    def forward(self, pixels):
-        return self.head(torch.relu(self.norm(self.first(pixels))))
-"""
 NORMED = {"first.weight": (16, 64), "first.bias": (16,), "norm.weight": (16,), "norm.bias": (16,)}
 NORMED |= {"norm.running_mean": (16,), "norm.running_var": (16,), "head.weight": (10, 16), "head.bias": (10,)}
 
@@ -61,8 +37,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         tensors = {name: torch.rand(shape, generator=generator) for name, shape in NORMED.items()}
         save(folder / f"{name}.st", tensors | {"norm.num_batches_tracked": torch.tensor(7)})
     (folder / "model.py").write_text(SOURCE)
-    (folder / "groups.yaml").write_text(GROUPS)
-    (folder / "aligned.yaml").write_text(RECIPE)
     for name in ("train", "test"):
         images = np.random.default_rng(len(name)).integers(0, 256, (80, 8, 8), dtype=np.uint8)
         np.savez(folder / f"{name}.npz", images=images, labels=np.arange(80) % 10)
@@ -70,16 +44,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_every_command_of_the_page_is_in_a_block_that_is_run():
-    assert not re.findall(r"^[ \t]+merge .*", PAGE, re.MULTILINE)
-    assert {command.split()[1] for command in COMMANDS} >= {"rebasin", "barrier", "bn-reset", "repair", "verify", "run"}
-
-
-@pytest.mark.parametrize("number", range(len(COMMANDS)), ids=lambda number: COMMANDS[number][:70])
-def test_command_of_the_page(made, monkeypatch, cli, number):
+def test_the_page(made, monkeypatch, cli):
     monkeypatch.chdir(made)
-    result = cli(*shlex.split(COMMANDS[number])[1:])
-    assert result.code == 0, (COMMANDS[number], result.err)
+    play("alignment.md", cli, "groups.yaml", "aligned.yaml")
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
@@ -105,8 +72,7 @@ def test_models_of_one_start_get_the_advice(here, cli):
 
 
 def test_a_recipe_is_the_same_merge(here, cli):
-    for seed, name in enumerate("ab"):
-        save(here / f"{name}.st", state(seed))
+    two_models(here)
     assert cli("rebasin", "a.st", "b.st", "--seed", 3, "-o", "flags.st").code == 0
     (here / "r.yaml").write_text("merge: rebasin\nmodels: [a.st, b.st]\nseed: 3\noutput: recipe.st\n")
     assert cli("run", "r.yaml").code == 0
@@ -146,11 +112,6 @@ def test_a_base_is_aligned_too(here, cli, base):
     assert cli("verify", "out.st").code == 0
     if "merge" not in base:
         assert "permutations of the base" in [one["role"] for one in json.loads(result.out)["inputs"]]
-
-
-def two_models(folder: Path) -> None:
-    for seed, name in enumerate("ab"):
-        save(folder / f"{name}.st", state(seed))
 
 
 def test_orders_of_an_earlier_run_are_used_again(here, cli):
@@ -219,8 +180,8 @@ def test_a_dry_run_of_orders_writes_nothing(here, cli):
 
 
 def test_the_shipped_recipe_and_the_printed_one_run(here, cli):
-    for seed, name in enumerate("ab"):
-        save(here / f"{name}.st", state(seed))
+    two_models(here)
+    for seed in range(2):
         save(here / f"tuned-{seed + 1}" / "model.safetensors", state(seed))
     (here / "rebasin.yaml").write_text((ROOT / "recipes" / "rebasin.yaml").read_text())
     (here / "printed.yaml").write_text(cli("new", "rebasin").out)
@@ -230,8 +191,7 @@ def test_the_shipped_recipe_and_the_printed_one_run(here, cli):
 
 
 def test_what_is_written_names_all_that_went_in(here, cli):
-    for seed, name in enumerate("ab"):
-        save(here / f"{name}.st", state(seed))
+    two_models(here)
     result = cli("rebasin", "a.st", "b.st", "-o", "out.st", "--json")
     roles = [one["role"] for one in json.loads(result.out)["inputs"]]
     assert roles == ["model 1", "model 2 before it is aligned", "permutations of model 2", "model 2"]
@@ -245,108 +205,15 @@ def test_one_model_can_be_explained(here, cli):
 
 
 def test_a_dry_run_finds_nothing(here, cli):
-    for seed, name in enumerate("ab"):
-        save(here / f"{name}.st", state(seed))
+    two_models(here)
     result = cli("rebasin", "a.st", "b.st", "-o", "out.st", "--dry-run")
     assert result.code == 0, result.err
     assert sorted(path.name for path in here.iterdir()) == ["a.st", "b.st"]
 
 
-WIDE = {"fc1.weight": (20, 64), "fc1.bias": (20,), "fc2.weight": (12, 20), "fc2.bias": (12,), "head.weight": (10, 12)}
-BRANCHING = "model.py:Branching"
-REFUSED = {
-    "one model": (("a.st",), 2, "rebasin merges at least 2 models"),
-    "weights of one": (("a.st", "b.st", "--emit", "aligned", "--weights", "1,2"), 2, "leave --weights out"),
-    "weights of orders": (("a.st", "b.st", "--emit", "permutations", "--weights", "1,2"), 2, "leave --weights out"),
-    "a type of orders": (("a.st", "b.st", "--emit", "permutations", "--dtype", "bfloat16"), 2, "--dtype means nothing"),
-    "orders of another width": (("a.st", "wide.st", "--emit", "permutations"), 1, "depths cannot be aligned"),
-    "a metric of weights": (("a.st", "b.st", "--metric", "inner"), 2, "is for matching by activations"),
-    "samples of weights": (("a.st", "b.st", "--samples", "5"), 2, "is for matching by activations"),
-    "restarts of activations": (
-        ("a.st", "b.st", "--matching", "activations", "--data", "digits", "--restarts", "2"),
-        2,
-        "is for matching by weights",
-    ),
-    "a mean of activations": (
-        ("a.st", "b.st", "c.st", "--matching", "activations", "--data", "digits", "--many", "mean"),
-        2,
-        "'many' of mean is for matching by weights",
-    ),
-    "orders explained": (("a.st", "b.st", "--permutations", "o.st", "--explain"), 2, "nothing is left to find"),
-    "a word": (("a.st", "b.st", "--matching", "wheights"), 2, "did you mean 'weights'?"),
-    "another word": (("a.st", "b.st", "--emit", "align"), 2, "did you mean 'aligned'?"),
-    "orders of three": (("a.st", "b.st", "c.st", "--emit", "permutations"), 2, "is for two models"),
-    "aligned of one": (("a.st", "--emit", "aligned"), 2, "at least 2 models"),
-    "a document of three": (("a.st", "b.st", "b.st", "--emit", "aligned", "--json"), 2, "--json is for one output"),
-    "no data": (("a.st", "b.st", "--matching", "activations"), 2, "matching by activations needs data"),
-    "data for nothing": (("a.st", "b.st", "--data", "digits"), 2, "matching by weights takes no data"),
-    "orders and more": (("a.st", "b.st", "--permutations", "o.st", "--groups", "g.yaml"), 2, "nothing is left to find"),
-    "too few orders": (("a.st", "b.st", "c.st", "--permutations", "o.st"), 2, "given 1 times for 2 models"),
-    "orders that are a model": (("a.st", "b.st", "--permutations", "c.st"), 1, "holds no permutations"),
-    "no groups file": (("a.st", "b.st", "--groups", "g.yaml"), 2, "g.yaml: there is no such file of groups"),
-    "a misspelt file": (("a.st", "b.st", "--groups", "group.yaml"), 2, "did you mean 'groups.yaml'?"),
-    "a folder of groups": (("a.st", "b.st", "--groups", "folder"), 2, "this is a folder, and groups are a YAML file"),
-    "a checkpoint of groups": (("a.st", "b.st", "--groups", "c.st"), 2, "c.st: this is a binary file, and groups are"),
-    "groups are read first": (
-        ("a.st", "b.st", "--groups", "g.yaml", "--model", BRANCHING),
-        2,
-        "no such file of groups",
-    ),
-    "no kind": (("a.st", "b.st", "--only", "residuals", "--model", BRANCHING), 2, "did you mean 'residual'?"),
-    "no kind to explain": (("a.st", "--only", "nonsense", "--explain"), 2, "one of residual, heads"),
-    "no group of a kind": (("a.st", "b.st", "--only", "mlp,heads"), 2, "no group of kind 'heads' (its groups are mlp)"),
-    "no group of a kind, with a model": (
-        ("a.st", "b.st", "--only", "heads", "--model", "model.py:Network"),
-        2,
-        "this model has no group of kind 'heads'",
-    ),
-    "an odd line of code": (("a.st", "b.st", "--model", BRANCHING), 1, ": return super().forward(pixels) if"),
-    "orders proven on nothing": (
-        ("a.st", "b.st", "--permutations", "o.st", "--verify"),
-        2,
-        "nothing says how to run the model",
-    ),
-    "another width": (("a.st", "wide.st"), 1, "models of different widths or depths cannot be aligned"),
-    "a sweep": (("a.st", "b.st", "--sweep", "weight=0:1:0.5"), 2, "sweep"),
-    "a proof of nothing": (("a.st", "b.st", "--verify"), 2, "nothing says how to run the model"),
-    "an odd shape": (("a.st", "b.st", "--model", "model.py:Network", "--input-shape", "1by64"), 2, "--input-shape"),
-    "NaN": (("a.st", "nan.st"), 1, "fc1.weight"),
-    "unknown names": (("odd.st", "odd.st"), 2, "--groups"),
-}
-
-
-@pytest.mark.parametrize("case", REFUSED)
-def test_what_does_not_fit_is_refused(here, cli, case):
-    for seed, name in enumerate("abc"):
-        save(here / f"{name}.st", state(seed))
-    save(here / "wide.st", {name: torch.randn(shape) for name, shape in WIDE.items()} | {"head.bias": torch.randn(10)})
-    save(here / "nan.st", state(1) | {"fc1.weight": torch.full((16, 64), float("nan"))})
-    save(here / "odd.st", {"x": torch.randn(3, 5), "z.y": torch.randn(7, 2, 2)})
-    (here / "model.py").write_text(SOURCE)
-    (here / "folder").mkdir()
-    (here / "groups.yaml").write_text(GROUPS)
-    write_orders(here / "o.st", {"first": FIRST})
-    arguments, code, message = REFUSED[case]
-    result = cli("rebasin", *arguments, "-o", "out.st", "--quiet")
-    assert_refused(result, code, message)
-    assert not (here / "out.st").exists()
-
-
-FIRST_MEMBERS = (("fc1.weight", 0), ("fc1.bias", 0), ("fc2.weight", 1))
-FIRST = Group("first", 16, tuple(Member(name, axis, (16,)) for name, axis in FIRST_MEMBERS), "mlp")
-CLASSES = Group("classes", 10, (Member("head.weight", 0, (10,)), Member("head.bias", 0, (10,))))
-
-
-def write_orders(path: Path, groups: dict[str, Group]) -> None:
-    """Write orders that move every unit by one place."""
-    orders = {name: np.roll(np.arange(group.size), 1) for name, group in groups.items()}
-    write_permutations(path, Permutations(Groups(groups), orders))
-
-
 @pytest.mark.parametrize("emitted", ["merged", "aligned"])
 def test_orders_from_a_file_are_proven_where_the_model_runs(here, cli, emitted):
-    for seed, name in enumerate("ab"):
-        save(here / f"{name}.st", state(seed))
+    two_models(here)
     (here / "model.py").write_text(SOURCE)
     write_orders(here / "right.st", {"first": FIRST})
     write_orders(here / "wrong.st", {"first": FIRST, "classes": CLASSES})

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import re
-import shlex
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from command_line import ROOT
+from documentation.play import benchmark, play
 from evaluation.tiny_clip import make_clip
 from evaluation.tiny_language_models import make_gpt2, save
 
-PAGE = (ROOT / "docs" / "merging-with-data.md").read_text("utf-8")
-COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL) for line in block.strip().splitlines()]
-RECIPE = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 CLASSES = 3
 
 
@@ -47,18 +42,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save(make_gpt2(), folder / "gpt-a")
     make_clip(folder / "clip")
     (folder / "texts.txt").write_text("\n".join(f"a photo of {number} small things" for number in range(20)))
-    (folder / "regmean.yaml").write_text(RECIPE[0])
     return folder
 
 
-def test_the_page_has_commands_and_one_recipe():
-    assert len(COMMANDS) > 20
-    assert len(RECIPE) == 1
-    assert all(command.startswith("merge ") for command in COMMANDS)
-
-
-@pytest.mark.parametrize("number", range(len(COMMANDS)), ids=lambda number: COMMANDS[number][:60])
-def test_command(folder, monkeypatch, cli, number):
+def test_the_page(folder, monkeypatch, cli):
     monkeypatch.chdir(folder)
-    result = cli(*shlex.split(COMMANDS[number])[1:])
-    assert result.code == 0, (COMMANDS[number], result.err)
+    play("merging-with-data.md", cli, "regmean.yaml", benchmark, benchmark)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from documentation.blocks import Block
+from documentation.play import Cli, play
 from sequential_case import Data, run, save
 from torch import nn
 
@@ -340,13 +341,16 @@ class Scale(nn.Module):
         return x * self.factor
 
 
-def test_the_adapter_of_the_docs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_adapter_of_the_docs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: Cli) -> None:
     models, base = [MyVisionTower(0), MyVisionTower(1)], MyVisionTower(2)
     with pytest.raises(MergeError, match=r"the blocks of 'trunk\.steps' do not run one after the other"):
         run(tmp_path, models, data(MyVisionTower), base=base)
-    page = Path(__file__).parents[2] / "docs" / "architecture-adapters.md"
-    (snippet,) = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
-    monkeypatch.setattr(stacks, "ADAPTERS", [*stacks.ADAPTERS, eval(snippet, {"Adapter": stacks.Adapter})])
+
+    def add(block: Block, _: Cli) -> None:
+        adapter = eval(block.text, {"Adapter": stacks.Adapter})
+        monkeypatch.setattr(stacks, "ADAPTERS", [*stacks.ADAPTERS, adapter])
+
+    play("architecture-adapters.md", cli, add)
     monkeypatch.setattr(MyVisionTower, "__module__", "my_library.towers")
     found = run(tmp_path, models, data(MyVisionTower), base=base)
     assert found.found.from_base == ("to_shared_space.bias", "to_shared_space.weight", "trunk.scale.factor")

@@ -38,19 +38,6 @@ def test_members_of_other_types(types: tuple[str, str]) -> None:
     assert widening.tensor("second.weight", *(state["second.weight"] for state in states)).dtype == np.float64
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
-@pytest.mark.parametrize("model", [1, 2])
-def test_numbers_that_are_none_are_refused(bad: float, model: int) -> None:
-    pair, sample = pair_of(Perceptron), images(40, 6)
-    joint = joint_of(pair, sample)
-    states = floating(pair[0]), {name: array.copy() for name, array in floating(pair[1]).items()}
-    layout = laid_out(joint, states, 0.5)
-    given = [state["second.bias"].copy() for state in states]
-    given[model - 1][3] = bad
-    with pytest.raises(MergeError, match=f"'second.bias' of model {model} holds NaN or infinities"):
-        Widening(joint, layout).tensor("second.bias", *given)
-
-
 def test_statistics_of_other_models_are_refused() -> None:
     pair, sample = pair_of(lambda: Classifier(3, 9)), images(40, 6)
     joint = joint_of(pair, sample)

@@ -72,14 +72,19 @@ def test_refusals(cli, small, arguments, code, words):
     assert not (small / "new" / "out.st").exists()
 
 
-def test_a_model_with_nan(cli, small):
-    state = load(small / "b.st")
-    state["second.weight"][0, 0] = float("nan")
+@pytest.mark.parametrize(
+    "given", [("--stand-in", "--quiet"), ("--stand-in", "--matching", "activations", "--quiet"), JOINT]
+)
+@pytest.mark.parametrize("models", [("broken.st", "b.st"), ("a.st", "broken.st")])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_named_before_any_model_runs(cli, small, given, models, value):
+    """A bias of the outputs, which no comparison of units would look at."""
+    state = load(small / ("b.st" if models[1] == "broken.st" else "a.st"))
+    state["head.bias"][2] = value
     save(small / "broken.st", state)
-    result = pleas(cli, small, "a.st", "broken.st", "--stand-in")
-    assert result.code == 1
-    assert "broken.st" in result.err
-    assert "NaN" in result.err or "not finite" in result.err
+    result = pleas(cli, small, *models, *given, "--quiet", model=None if given == JOINT else "Small")
+    assert_refused(result, 1, "broken.st: 'head.bias' holds NaN or infinities")
+    assert not (small / "new" / "out.st").exists()
 
 
 def test_nothing_that_can_be_widened(cli, small):
@@ -107,6 +112,27 @@ def test_a_dry_run_runs_no_model(cli, small, tmp_path):
     assert after.code == 0, after.err
     assert "44 of 44 pairs of units stay apart" in after.out
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_tells_of_much_memory(cli, small, tmp_path):
+    for name in "xy":
+        filters = {"filter.weight": torch.zeros(2, 900, 3, 3)}
+        save(tmp_path / f"{name}.st", {"wide.weight": torch.zeros(2, 8000), "embed.bias": torch.zeros(9000), **filters})
+    given = ("pleas", tmp_path / "x.st", tmp_path / "y.st", "--stand-in", "-o", tmp_path / "o.st", "--dry-run")
+    told = "8 bytes for each pair of inputs of a matrix"
+    both, matrices = 8 * (16_200**2 + 16_000**2), 8 * 16_000**2
+    assert f"takes up to {both / 1e9:.3g} GB of memory, {told}; --no-convolutions: up to {matrices / 1e9:.3g} GB" in (
+        cli(*given).out
+    )
+    assert f"takes up to {matrices / 1e9:.3g} GB of memory, {told}\n" in cli(*given, "--no-convolutions").out
+    assert told not in cli("pleas", small / "a.st", small / "b.st", "--stand-in", *given[4:]).out
+
+
+def test_help_leaves_out_what_is_refused(cli):
+    shown = cli("pleas", "--help").out
+    assert not [flag for flag in ("--base", "--keep", "--missing", "--mismatch") if f"{flag} " in shown]
+    assert "--joint " in shown
+    assert "--base " in cli("soup", "--help").out
 
 
 def test_the_output_type_and_16_bit_members(cli, small, tmp_path):

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-import re
-import shlex
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from checkpoint_files import save
-from command_line import ROOT
+from documentation.play import play
 from test_layer_barriers import SOURCE, state
 
-PAGE = (ROOT / "docs" / "barriers.md").read_text("utf-8")
-COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL) for line in block.strip().splitlines()]
 NORMED = """
 
 class Normed(torch.nn.Module):
@@ -49,14 +45,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("number", range(len(COMMANDS)), ids=lambda number: COMMANDS[number][:70])
-def test_command_of_the_page(folder, monkeypatch, cli, number):
+def test_the_page_and_what_it_says_of_outputs_and_costs(folder, monkeypatch, cli):
     monkeypatch.chdir(folder)
-    result = cli(*shlex.split(COMMANDS[number])[1:])
-    assert result.code == 0, (COMMANDS[number], result.err)
-
-
-def test_what_the_page_says_of_outputs_and_costs(folder):
+    play("barriers.md", cli)
     assert {path.name for path in folder.glob("one-order*.st")} == {"one-order-2.st", "one-order-3.st"}
     found = json.loads((folder / "matrix" / "results.json").read_text())["barrier_matrix"]
     assert {pair["name"] for pair in found["pairs"]} == {"naive", "aligned"}

@@ -106,6 +106,15 @@ def test_both_outputs_can_be_verified_and_the_mask_stays(cli, here):
     assert {row["data_use"] for row in rows} == {"held-out, unlabeled"}
 
 
+@pytest.mark.parametrize("data", ["test.yaml", "calibration.npz"])
+def test_statistics_from_data_that_is_reported_on_are_told(cli, here, data):
+    told = "test inputs were used: BatchNorm statistics were measured on items of test, whose scores flatter them"
+    result = greedy(cli, "--reset-data", data, "--report-benchmark", "test.yaml", "--report", "report")
+    assert result.code == 0, result.err
+    assert (f"warning: {told}" in result.err) is (data == "test.yaml")
+    assert (told in (here / "report" / "report.md").read_text()) is (data == "test.yaml")
+
+
 def test_scores_of_other_reset_data_are_not_used_again(cli, here):
     scores = here / "out.st.scores.jsonl"
     assert greedy(cli).code == 0

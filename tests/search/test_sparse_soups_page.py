@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import runpy
-import shlex
 import sys
 from pathlib import Path
 
@@ -12,12 +9,11 @@ import numpy as np
 import pytest
 import torch
 from checkpoint_files import load, save
-from command_line import ROOT
+from documentation.blocks import blocks
+from documentation.play import play, run
 from torch.nn.utils import prune
 
-PAGE = (ROOT / "docs" / "sparse-soups.md").read_text("utf-8")
-COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL) for line in block.strip().splitlines()]
-NETWORK, RETRAIN = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+NETWORK, RETRAIN = (block for block in blocks("sparse-soups.md") if not block.commands)
 
 
 @pytest.fixture(scope="module")
@@ -25,8 +21,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from sklearn.datasets import load_digits
 
     folder = tmp_path_factory.mktemp("page")
-    (folder / "network.py").write_text(NETWORK)
-    (folder / "retrain.py").write_text(RETRAIN)
+    (folder / "network.py").write_text(NETWORK.text)
+    (folder / "retrain.py").write_text(RETRAIN.text)
     digits = load_digits()
     images, labels = (digits.images * 15).astype(np.uint8), digits.target.astype(np.int64)
     np.savez(folder / "train.npz", images=images[:1200], labels=labels[:1200])
@@ -42,26 +38,13 @@ def inside(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "network", raising=False)
 
 
-def run(cli, command: str) -> None:
-    program, *arguments = shlex.split(command)
-    if program == "python":
-        sys.argv, before = arguments, sys.argv
-        try:
-            runpy.run_path(arguments[0])
-        finally:
-            sys.argv = before
-        return
-    result = cli(*arguments)
-    assert result.code == 0, (command, result.err)
-
-
 def start(folder: Path, cli) -> None:
     """Train the dense network, and leave two modules under masks."""
     from network import Network
 
     torch.manual_seed(0)
     save(folder / "initial.st", Network().state_dict())
-    run(cli, "python retrain.py initial.st dense.st 0 0.1")
+    run("python retrain.py initial.st dense.st 0 0.1", RETRAIN, cli)
     for seed, name in enumerate(("masked.pt", "masked-too.pt")):
         network = Network()
         network.load_state_dict(load(folder / "dense.st"))
@@ -72,17 +55,13 @@ def start(folder: Path, cli) -> None:
 
 def test_the_whole_page(folder, cli):
     start(folder, cli)
-    for command in COMMANDS:
-        run(cli, command)
+    play("sparse-soups.md", cli, "network.py", "retrain.py")
     states = {path.stem: load(path) for path in folder.glob("*.st")}
     weights = ("0.weight", "3.weight", "8.weight")
     for name in ("pruned", "a", "b", "c", "soup", "greedy"):
         zeros = sum(int((states[name][weight] == 0).sum()) for weight in weights)
         assert zeros == round(0.8 * sum(states[name][weight].numel() for weight in weights))
     assert all(torch.equal(states["a"][one] == 0, states["greedy"][one] == 0) for one in weights)
-    assert {command.split()[1] for command in COMMANDS if command.startswith("merge")} == {
-        *("prune", "inspect", "sparse-soup", "bn-reset", "verify")
-    }
 
 
 def test_averages_are_good_once_their_statistics_are_measured(folder, cli):

@@ -9,9 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from ...errors import MergeError
-
-_SHOWN = 5
+from ...errors import MergeError, some_of
 
 
 @dataclass(frozen=True)
@@ -93,7 +91,7 @@ def _refuse_others(first: Mapping[str, str], second: Mapping[str, str], where: s
         if first.get(name) != second.get(name)
     ]
     if wrong:
-        raise MergeError(f"the networks differ in {len(wrong)} tensors: {_some(wrong)}", where=where)
+        raise MergeError(f"the networks differ in {len(wrong)} tensors: {some_of(wrong)}", where=where)
 
 
 def _refuse_modules(first: nn.Module, counterparts: Mapping[str, nn.Module], where: str) -> None:
@@ -103,9 +101,4 @@ def _refuse_modules(first: nn.Module, counterparts: Mapping[str, nn.Module], whe
         if type(module).__qualname__ != type(counterparts.get(name)).__qualname__
     ]
     if wrong:
-        raise MergeError(f"the networks differ in the class of {len(wrong)} modules: {_some(wrong)}", where=where)
-
-
-def _some(entries: list[str]) -> str:
-    more = len(entries) - _SHOWN
-    return ", ".join(entries[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+        raise MergeError(f"the networks differ in the class of {len(wrong)} modules: {some_of(wrong)}", where=where)

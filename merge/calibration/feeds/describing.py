@@ -6,17 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...checkpoints.local_path import local_path
 from ...errors import UsageError, suggest
 from ...evaluation.hub import is_hub_id
 from ...evaluation.language.line_files import LINES
-from ...evaluation.specification import benchmark_file, read_benchmark, read_one, suite_names
+from ...evaluation.specification import DATA_FILES, TEXT_FILES, benchmark_file, read_benchmark, read_one, suite_names
 from ...section import Section, read_section
 
 if TYPE_CHECKING:
     from ...evaluation.task import Benchmark
 
-TEXT_FILES = (".txt", ".text", ".md")
-DATA_FILES = (*TEXT_FILES, *LINES, ".npz", ".parquet")
 BENCHMARK_FILES = (".yaml", ".yml")
 PREFIXES = ("hub", "medmnist", "medimeta", "builtin")
 FORMS = (
@@ -58,18 +57,18 @@ def describe(spec: str) -> Description:
     text = spec.replace("hf:", "hub:", 1) if spec.startswith("hf:") else spec
     if not _exists(text):
         hint = suggest(spec, suite_names()) or f"--data takes {FORMS}"
-        what = "the file is of no form that is known" if Path(text).is_file() else "no such data"
+        what = "the file is of no form that is known" if local_path(text).is_file() else "no such data"
         raise UsageError(what, where=spec, hint=hint)
     return _of_data(text, spec)
 
 
 def _is_benchmark(spec: str) -> bool:
-    path, name = Path(spec), spec.removeprefix("builtin:")
+    path, name = local_path(spec), spec.removeprefix("builtin:")
     return name in suite_names() or path.suffix in BENCHMARK_FILES or (path.is_file() and not path.suffix)
 
 
 def _exists(text: str) -> bool:
-    path = Path(text).expanduser()
+    path = local_path(text)
     if path.is_file():
         return path.suffix in DATA_FILES
     is_pattern = path.suffix == ".parquet" and any(path.parent.glob(path.name))
@@ -109,8 +108,8 @@ def _checked(description: Description) -> Description:
 
 
 def _of_data(text: str, spec: str) -> Description:
-    is_prefixed = text.partition(":")[0] in PREFIXES or not Path(text).expanduser().exists()
-    name = text.removeprefix("hub:") if is_prefixed else Path(text).expanduser().resolve().stem
+    is_prefixed = text.partition(":")[0] in PREFIXES or not local_path(text).exists()
+    name = text.removeprefix("hub:") if is_prefixed else local_path(text).resolve().stem
     return Description(name, spec, _shorthand(text, spec, name), TARGET, is_shorthand=True)
 
 

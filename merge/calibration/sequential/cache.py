@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -103,10 +103,22 @@ def open_cache(kind: str, beside: Path) -> Iterator[Cache]:
 
 @contextmanager
 def temporary_folder(beside: Path, what: str) -> Iterator[Path]:
-    """Make a folder beside a file, and remove it at the end. Raises MergeError where it cannot be made."""
+    """Make a folder beside a file, and remove it at the end, or after a run that was killed.
+
+    Args:
+        beside: The file; whoever calls has the lock of those who build it.
+        what: What the folder is for, as part of its name.
+
+    Raises:
+        MergeError: It cannot be made.
+    """
+    folder = beside.with_name(f".{beside.name}-{what}")
     try:
-        folder = tempfile.TemporaryDirectory(prefix=f".{beside.name}-{what}-", dir=beside.parent)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
     except OSError as error:
-        raise MergeError(f"cannot keep {what}: {error.strerror}", where=str(beside.parent)) from None
-    with folder as path:
-        yield Path(path)
+        raise MergeError(f"cannot keep {what}: {error.strerror}", where=str(beside.parent.absolute())) from None
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

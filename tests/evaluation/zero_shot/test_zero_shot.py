@@ -2,73 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from tiny_clip import OPEN_CLIP_NAME, make_clip, make_open_clip
 from tiny_models import example_arrays
+from zero_shot_case import BOTH, CLASSES, IMAGES, NAMES, TEMPLATES, logits_of, outcome_of, pixels
 
-from merge.errors import MergeError, UsageError
+from merge.errors import UsageError
 from merge.evaluation import evaluate
 from merge.evaluation.locate import locate
 from merge.evaluation.specification import read_benchmark
 from merge.evaluation.task import Settings
-
-NAMES = ["red fox", "crane", "bee"]
-TEMPLATES = ["a photo of a {}.", "art of the {c}!"]
-CLASSES = f"classes: {NAMES}\n"
-BOTH = f"templates: {TEMPLATES}\n"
-IMAGES = example_arrays(channels=3)["images"]
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("MERGE_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "heads"
-
-
-@pytest.fixture(scope="session")
-def clip(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models") / "clip"
-    return folder, make_clip(folder)
-
-
-@pytest.fixture(scope="session")
-def siglip(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models") / "siglip"
-    return folder, make_clip(folder, sigmoid=True)
-
-
-@pytest.fixture(scope="session")
-def open_clip_model(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("open_clip")
-    return folder / "open_clip.safetensors", make_open_clip(folder)
-
-
-@pytest.fixture
-def write(tmp_path):
-    def write(more: str, arrays: dict | None = None) -> str:
-        np.savez(tmp_path / "data.npz", **(arrays or example_arrays(channels=3)))
-        path = tmp_path / "bench.yaml"
-        path.write_text(f"name: tiny\nkind: zero-shot\ndata: {{path: data.npz}}\n{more}")
-        return str(path)
-
-    return write
-
-
-def outcome_of(checkpoint, benchmark, **settings):
-    return read_benchmark(benchmark).prepare(Settings(**settings)).evaluate(locate(str(checkpoint)).load())
-
-
-def logits_of(checkpoint, benchmark, **settings):
-    return outcome_of(checkpoint, benchmark, **settings).logits
-
-
-def pixels(mean=0.5, std=0.25):
-    return (torch.from_numpy(IMAGES).permute(0, 3, 1, 2).float() / 255 - mean) / std
 
 
 def transformers_logits(folder, model, names, template):
@@ -153,21 +99,6 @@ def test_templates_are_averaged_after_and_before_normalising(clip, write):
     np.testing.assert_allclose(logits_of(folder, write(CLASSES + BOTH)), expected.numpy(), rtol=2e-5, atol=1e-5)
 
 
-@pytest.fixture
-def towers(clip, tmp_path):
-    """Image towers of the CLIP: with and without their projection, with their prefix and bare."""
-    tensors = load_file(clip[0] / "model.safetensors")
-    vision = {name: tensor for name, tensor in tensors.items() if name.startswith("vision_model.")}
-    contents = {
-        "projected": {**vision, "visual_projection.weight": tensors["visual_projection.weight"]},
-        "pooled": vision,
-        "bare": {name.removeprefix("vision_model."): tensor for name, tensor in vision.items()},
-    }
-    for name, content in contents.items():
-        save_file(content, tmp_path / f"{name}.st")
-    return [tmp_path / f"{name}.st" for name in contents]
-
-
 def test_image_towers_under_the_head_of_a_named_clip(clip, towers, write):
     benchmark = write(f"{CLASSES}model: {clip[0]}\n")
     expected = logits_of(clip[0], benchmark)
@@ -198,26 +129,6 @@ def test_the_same_head_in_a_classification_benchmark(clip, towers, write, tmp_pa
     path.write_text(f"kind: classification\ndata: {{path: data.npz}}\n{head}{normalize}logit_scale: 1\n")
     scale = clip[1].logit_scale.exp().item()
     np.testing.assert_allclose(logits_of(towers[0], str(path)) * scale, expected, rtol=1e-5)
-
-
-@pytest.mark.parametrize("family", ["clip", "siglip", "open_clip_model"])
-def test_prompts_that_are_cut_are_counted(family, write, request, tmp_path):
-    folder = request.getfixturevalue(family)[0]
-    fitting = 'templates: ["{}", "{} x"]\n'
-    more = {"model": f"open_clip:{OPEN_CLIP_NAME}"} if family == "open_clip_model" else {}
-    assert outcome_of(folder, write(CLASSES + fitting), **more).details["notes"] == []
-    names = f"classes: [crane, bee, '{'fox ' * 100}']\n"
-    told = ["2 of 6 prompts were cut to the 24 tokens that the text tower takes"]
-    assert outcome_of(folder, write(names + fitting), **more).details["notes"] == told
-    if family == "clip":
-        head = f"head: {{clip: {folder}, {names.strip()}, {fitting.strip()}}}\nmodel: {folder}\n"
-        (tmp_path / "fixed.yaml").write_text(f"kind: classification\ndata: {{path: data.npz}}\n{head}")
-        assert outcome_of(folder, str(tmp_path / "fixed.yaml")).details["notes"] == told
-
-
-def test_prompts_that_are_all_the_same_after_the_cut(clip, write):
-    with pytest.raises(UsageError, match="all classes have the same prompts after the cut to the 24 tokens"):
-        outcome_of(clip[0], write(CLASSES + f'templates: ["{"x " * 100}{{}}"]\n'))
 
 
 def test_the_named_head_serves_whole_models_too(clip, write, tmp_path):
@@ -275,105 +186,6 @@ def test_the_published_mean_of_clip_is_used_where_no_file_says_it(open_clip_mode
     np.testing.assert_array_equal(logits_of(open_clip_model[0], write(text)), given)
 
 
-class TestCache:
-    def test_same_numbers_with_and_without(self, clip, write, cache):
-        benchmark = write(CLASSES + BOTH)
-        first = logits_of(clip[0], benchmark)
-        (file,) = cache.iterdir()
-        before = file.stat().st_mtime_ns
-        np.testing.assert_array_equal(logits_of(clip[0], benchmark), first)
-        assert [(path, path.stat().st_mtime_ns) for path in cache.iterdir()] == [(file, before)]
-
-    def test_what_is_kept_is_used(self, clip, write, cache):
-        from merge.evaluation.zero_shot.cache import read_cached, write_cached
-
-        first = logits_of(clip[0], write(CLASSES))
-        (file,) = cache.iterdir()
-        write_cached(file.stem, read_cached(file.stem).flip(0))
-        np.testing.assert_allclose(logits_of(clip[0], write(CLASSES)), first[:, ::-1], rtol=1e-6)
-
-    @pytest.mark.parametrize("change", ["cut", "flip a bit", "other content"])
-    def test_a_damaged_file_is_made_anew(self, clip, write, cache, change):
-        first = logits_of(clip[0], write(CLASSES))
-        (file,) = cache.iterdir()
-        sound = file.read_bytes()
-        flipped = sound[:-1] + bytes([sound[-1] ^ 64])
-        file.write_bytes({"cut": sound[:40], "flip a bit": flipped, "other content": b"no tensors"}[change])
-        np.testing.assert_array_equal(logits_of(clip[0], write(CLASSES)), first)
-        assert file.read_bytes() == sound
-
-    @pytest.mark.parametrize("change", ["classes", "templates", "weights"])
-    def test_everything_that_matters_is_in_the_key(self, clip, write, cache, tmp_path, change):
-        folder = clip[0]
-        logits_of(folder, write(CLASSES))
-        if change == "weights":
-            folder = tmp_path / "other"
-            make_clip(folder, seed=3)
-        text = {"classes": "classes: [a, b, c]\n", "templates": CLASSES + BOTH}.get(change, CLASSES)
-        logits_of(folder, write(text))
-        assert len(list(cache.iterdir())) == 2
-
-    def test_no_place_to_write_is_no_failure(self, clip, write, tmp_path, monkeypatch):
-        first = logits_of(clip[0], write(CLASSES))
-        (tmp_path / "file").touch()
-        monkeypatch.setenv("MERGE_CACHE", str(tmp_path / "file"))
-        np.testing.assert_array_equal(logits_of(clip[0], write(CLASSES)), first)
-
-    def test_it_lies_where_the_system_keeps_caches(self, monkeypatch):
-        from merge.evaluation.zero_shot.cache import cache_folder
-
-        monkeypatch.delenv("MERGE_CACHE")
-        monkeypatch.setattr("sys.platform", "linux")
-        monkeypatch.setenv("XDG_CACHE_HOME", "/caches")
-        assert cache_folder() == Path("/caches/merge/heads")
-
-
-WRONG = {
-    "a template without a place": (
-        f"{CLASSES}templates: ['a {{}}', 'a dog']\n",
-        r"bench.yaml:5:\d+: the template 'a dog'",
-    ),
-    "a misspelt set": (f"{CLASSES}templates: opnai\n", r"bench.yaml:5:1: .*did you mean 'openai'"),
-    "no templates": (f"{CLASSES}templates: []\n", "'templates' is an empty list"),
-    "one class": ("classes: [dog]\n", "at least two names"),
-    "a gap": ("classes: {0: dog, 2: cat, 3: cow}\n", "from 0 to 2 without a gap"),
-    "a class that is no text": ("classes: [dog, [cat]]\n", r"bench.yaml:4:\d+: a class name must be a text"),
-    "too few names": ("classes: [dog, cat]\n", r"bench.yaml:4:1: the data has the label 2, the head has 2 class names"),
-    "an unknown key": ("clases: [a, b]\n", "did you mean 'classes'"),
-    "an unknown ensemble": (f"{CLASSES}ensemble: median\n", "no 'ensemble' called 'median'"),
-    "unknown weights": (f"{CLASSES}weights: zpee\n", "did you mean 'zpe'"),
-    "needless images": (f"{CLASSES}pretraining: {{path: data.npz}}\n", "serve 'weights: zpe' alone"),
-    "a misspelt architecture": (f"{CLASSES}model: open_clip:ViT-B-323\n", "did you mean 'ViT-B-32"),
-    "no such folder": (f"{CLASSES}model: ./nowhere\n", r"bench.yaml:5:1: './nowhere' has no config.json"),
-    "a checkpoint of nothing": (f"{CLASSES}checkpoint: a.st\n", "'checkpoint' needs a 'model'"),
-    "no such checkpoint": (f"{CLASSES}model: open_clip:ViT-B-32\ncheckpoint: a.st\n", "no such checkpoint: a.st"),
-}
-
-
-@pytest.mark.parametrize("text", WRONG)
-def test_wrong_requests(clip, write, tmp_path, text):
-    more, message = WRONG[text]
-    save_file(load_file(clip[0] / "model.safetensors"), tmp_path / "bare.st")
-    with pytest.raises(UsageError, match=message):
-        outcome_of(tmp_path / "bare.st" if "architecture" in text else clip[0], write(more))
-
-
-@pytest.fixture
-def architecture(clip, tmp_path):
-    """A folder that says what the CLIP is, without weights."""
-    folder = tmp_path / "architecture"
-    folder.mkdir()
-    for file in clip[0].glob("*.json"):
-        (folder / file.name).write_bytes(file.read_bytes())
-    return str(folder)
-
-
-def test_a_model_without_a_text_tower(architecture, towers, write):
-    message = r"projected.st: the text tower is missing: no tensor is named text_model"
-    with pytest.raises(MergeError, match=message):
-        outcome_of(towers[0], write(CLASSES), model=architecture)
-
-
 def test_the_model_flag_gives_towers_their_head(clip, towers, write):
     expected = logits_of(clip[0], write(CLASSES))
     task = read_benchmark(write(CLASSES)).prepare(Settings(model=str(clip[0])))
@@ -381,30 +193,6 @@ def test_the_model_flag_gives_towers_their_head(clip, towers, write):
         outcome = task.evaluate(locate(str(model)).load())
         np.testing.assert_array_equal(outcome.logits, expected)
     assert outcome.details["head"].startswith("own text tower")
-
-
-def test_an_open_clip_model_without_a_text_tower(open_clip_model, write, tmp_path):
-    tensors = {name: tensor for name, tensor in load_file(open_clip_model[0]).items() if name.startswith("visual.")}
-    save_file(tensors, tmp_path / "tower.st")
-    with pytest.raises(MergeError, match="the text tower is missing: no tensor is named token_embedding"):
-        outcome_of(tmp_path / "tower.st", write(CLASSES), model=f"open_clip:{OPEN_CLIP_NAME}")
-
-
-def test_a_model_without_an_image_tower(clip, architecture, write, tmp_path):
-    tensors = {name: tensor for name, tensor in load_file(clip[0] / "model.safetensors").items() if "vis" not in name}
-    save_file(tensors, tmp_path / "texts.st")
-    with pytest.raises(MergeError, match="image tower is missing"):
-        outcome_of(tmp_path / "texts.st", write(CLASSES), model=architecture)
-
-
-def test_a_classifier_needs_no_head(classifiers, clip, write):
-    with pytest.raises(UsageError, match="ViTForImageClassification has classes of its own"):
-        outcome_of(classifiers[0], write(f"{CLASSES}model: {clip[0]}\n", example_arrays()))
-
-
-def test_a_head_of_another_width(clip, siglip, write):
-    with pytest.raises(MergeError, match="the head takes 8 features, the model gives 6"):
-        outcome_of(clip[0], write(f"{CLASSES}model: {siglip[0]}\n"))
 
 
 def test_gradients_are_those_of_autograd_through_the_head(clip, write):
@@ -433,12 +221,6 @@ def make_clip_copy(model):
     import copy
 
     return copy.deepcopy(model)
-
-
-def test_no_gradient_where_the_head_would_change(clip, write):
-    task = read_benchmark(write(CLASSES)).prepare(Settings())
-    with pytest.raises(UsageError, match="the head would change with the weights"):
-        task.differentiate(locate(str(clip[0])).load())
 
 
 def test_files_for_clip_benchmark_lie_beside_the_report(clip, write, tmp_path):
