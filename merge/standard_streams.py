@@ -18,3 +18,18 @@ def fill_standard_streams() -> None:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - a device, until the end
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - a device, until the end
+
+
+def give_up_output() -> bool:
+    """Lead standard output nowhere where it takes nothing more; tell whether that is so.
+
+    Else the interpreter would try once more at its end, and fail in words of its own.
+    """
+    try:
+        sys.stdout.flush()
+    except OSError:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)
+        return True
+    return False

@@ -22,7 +22,7 @@ def test_what_fails_after_an_interrupt_is_an_interrupt(
     monkeypatch.setattr(cli.typer.main, "get_command", lambda _: type("Command", (), {"main": stumble}))
     before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
     assert cli.main(["inspect"]) == 130
-    assert capsys.readouterr().err == "merge: interrupted; nothing was written\n"
+    assert capsys.readouterr().err == "merge: interrupted; nothing half-written is left\n"
     assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == before
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..checkpoints.files import writing
 from ..checkpoints.remote.reference import is_remote
 from ..checkpoints.resolve import local_path, open_checkpoint, with_adapter
 from ..checkpoints.staging import Staging
@@ -131,11 +132,12 @@ def write_bundle(opened: Opened, advance: Advance) -> BundleDocument:
     staging = Staging(request.out, is_folder=True)
     staging.open(resume=False)
     try:
-        if request.copy:
-            copy_members(staging.path(""), opened.sources, common, advance)
         document = _document(opened, digests, common)
-        staging.path(FILE).write_text(render(document), "utf-8")
-        request.rule.furnish(staging.path(""), opened.found, request.options)
+        with writing(request.out):
+            if request.copy:
+                copy_members(staging.path(""), opened.sources, common, advance)
+            staging.path(FILE).write_text(render(document), "utf-8")
+            request.rule.furnish(staging.path(""), opened.found, request.options)
         for source in opened.sources:
             source.check_unchanged()
         staging.commit(replace=request.force, sync=request.sync)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import MergeError
@@ -123,3 +125,27 @@ def sync_folder(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def sync_files(folder: Path) -> None:
+    """Return when all files below a folder are on the disk."""
+    for path in folder.iterdir():
+        if path.is_dir():
+            sync_files(path)
+            continue
+        handle = os.open(path, os.O_RDWR)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    sync_folder(folder)
+
+
+@contextmanager
+def writing(out: Path) -> Iterator[None]:
+    """Say which output could not be written where the system does not. Raises MergeError."""
+    try:
+        yield
+    except OSError as error:
+        what = f"cannot write the output: {error.strerror or error}"
+        raise MergeError(what, where=str(error.filename or out)) from error

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 from pathlib import Path
 
 from ..errors import UsageError
+
+_NOWHERE = Path(os.devnull, "a name that is too long")  # where nothing is, and nothing can be written
 
 
 def local_path(location: str | Path, relative_to: Path | None = None) -> Path:
@@ -18,7 +22,18 @@ def local_path(location: str | Path, relative_to: Path | None = None) -> Path:
     try:
         str(path).encode()
     except UnicodeEncodeError:
-        raise UsageError("the file name is no valid UTF-8", where=repr(str(path)), hint="rename it") from None
+        hint = "rename it; or set PYTHONUTF8=1 where the locale is not UTF-8"
+        raise UsageError("the file name is no valid UTF-8", where=repr(str(path)), hint=hint) from None
     with contextlib.suppress(RuntimeError):
         path = path.expanduser()
-    return (relative_to or Path()) / path
+    found = (relative_to or Path()) / path
+    return _NOWHERE if _is_too_long(found) else found
+
+
+def _is_too_long(path: Path) -> bool:
+    """Tell whether no file can have this name, which looking for one would fail on: that of a signed URL, for one."""
+    try:
+        path.lstat()
+    except (OSError, ValueError) as error:
+        return getattr(error, "errno", None) == errno.ENAMETOOLONG
+    return False

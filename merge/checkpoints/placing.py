@@ -20,15 +20,25 @@ def placed(built: Path | None, folder: Path) -> Iterator[None]:
         return
     place, former = folder / built.name, built.with_name(built.name + ".former")
     if os.path.lexists(place):
-        place.replace(former)
+        _keep(place, former)
     try:
         built.replace(place)
         yield
     except BaseException:
-        place.unlink(missing_ok=True)
         if os.path.lexists(former):
             former.replace(place)
+        else:
+            place.unlink(missing_ok=True)
         raise
+
+
+def _keep(place: Path, former: Path) -> None:
+    """Give a file a second name, so that no moment lacks it; where there are no hard links, another name."""
+    former.unlink(missing_ok=True)  # of a run that was killed
+    try:
+        os.link(place, former, follow_symlinks=False)
+    except (OSError, NotImplementedError):
+        place.replace(former)
 
 
 def move(built: Path, target: Path) -> None:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from ..errors import MergeError
-from .files import sync_folder
+from ..interrupts import uninterrupted
+from .files import sync_files, sync_folder, writing
 from .placing import exchange, move, placed
 
 
@@ -50,16 +52,38 @@ class Staging:
             MergeError: When another run builds the same output, or the folder cannot be written.
         """
         try:
-            self._make_parents()
-            self._folder.mkdir(exist_ok=True)
-            self._take_lock()
-            if not resume:
-                self._clear()
-            self._result.mkdir(exist_ok=True)
+            with uninterrupted():
+                self._begin(resume=resume)
         except OSError as error:
-            where = str(self.target.parent)
-            self._remove_parents()
+            self._abandon()
+            where = str(self.target.parent.absolute())
             raise MergeError(f"cannot write into this folder: {error.strerror}", where=where) from None
+        except KeyboardInterrupt:
+            self._abandon()
+            raise
+
+    def _begin(self, *, resume: bool) -> None:
+        self._refuse_links()
+        self._make_parents()
+        self._folder.mkdir(exist_ok=True)
+        self._take_lock()
+        if not resume:
+            self._clear()
+        self._result.mkdir(exist_ok=True)
+
+    def _abandon(self) -> None:
+        """Remove what was begun, but not what could be resumed."""
+        self.leave() if os.path.lexists(self.journal) else self.close()
+        with suppress(OSError):
+            self._folder.rmdir()  # where there was no room for the lock
+        self._remove_parents()
+
+    def _refuse_links(self) -> None:
+        """Refuse links that another user of a shared folder may have left where we would write or remove files."""
+        for path in (self._folder, self._folder / "lock", self.journal, self._result):
+            if path.is_symlink():
+                hint = "remove it, if you know whose it is"
+                raise MergeError("a link stands where the output would be built", where=str(path), hint=hint)
 
     def _make_parents(self) -> None:
         missing = [parent for parent in self.target.parents if not parent.exists()]
@@ -89,7 +113,8 @@ class Staging:
     def _clear(self) -> None:
         self.discarded = self.journal.exists()
         self.journal.unlink(missing_ok=True)
-        shutil.rmtree(self._result, ignore_errors=True)
+        if os.path.lexists(self._result):  # what cannot be removed would become part of a folder
+            shutil.rmtree(self._result)
 
     def restart(self) -> None:
         """Throw an earlier result away after all."""
@@ -110,9 +135,10 @@ class Staging:
         """
         built = self._result if self._is_folder else self._result / self.target.name
         if sync:
-            _sync_files(self._result)
+            with writing(self.target):
+                sync_files(self._result)
         try:
-            with placed(beside, self.target.parent):
+            with uninterrupted(), placed(beside, self.target.parent):
                 if replace and os.path.lexists(self.target):
                     exchange(built, self.target) if self._is_folder else built.replace(self.target)
                 else:
@@ -122,7 +148,8 @@ class Staging:
         except OSError as error:
             raise MergeError(f"cannot put the output in place: {error.strerror}", where=str(self.target)) from None
         if sync:
-            sync_folder(self.target.parent)
+            with writing(self.target):
+                sync_folder(self.target.parent)
         self.close()
 
     def close(self) -> None:
@@ -148,19 +175,6 @@ def _folder_of(target: Path) -> Path:
 def is_unfinished(target: Path) -> bool:
     """Tell whether a run to this output was stopped before it was in place."""
     return not os.path.lexists(target) and (_folder_of(target) / "journal").exists()
-
-
-def _sync_files(folder: Path) -> None:
-    for path in folder.iterdir():
-        if path.is_dir():
-            _sync_files(path)
-            continue
-        handle = os.open(path, os.O_RDWR)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-    sync_folder(folder)
 
 
 def _lock(handle: int) -> None:

@@ -35,6 +35,8 @@ def check_target(target: Path, inputs: Iterable[Path], *, is_folder: bool, force
     if target.is_dir() is not is_folder:
         kinds = ("a folder", "a single file") if target.is_dir() else ("a file", "a folder")
         raise UsageError(f"{kinds[0]} stands there, and the output is {kinds[1]}", where=where)
+    if target.exists() and not (target.is_file() or target.is_dir()):
+        raise UsageError("a pipe or a device stands there", where=where, hint="choose another --out")
     if is_folder:
         _check_ours(target)
 
@@ -55,11 +57,14 @@ def check_ours_text(path: Path, mark: str) -> None:
 
     Raises:
         UsageError: Naming the file.
+        MergeError: It cannot be read.
     """
     try:
-        ours = mark in path.read_text("utf-8")
-    except (OSError, ValueError):
+        ours = path.is_file() and mark in path.read_text("utf-8")
+    except ValueError:
         ours = False
+    except OSError as error:
+        raise MergeError(f"cannot read it: {error.strerror}", where=str(path)) from None
     if not ours:
         raise UsageError("this file is in the way of the model card", where=str(path), hint="move it away")
 

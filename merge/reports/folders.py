@@ -52,6 +52,12 @@ def stage_folders(directory: Path, made: Path | None) -> None:
             shutil.copytree(made / name, partial)
 
 
+def drop_staged(directory: Path) -> None:
+    """Remove the folders that were staged, as far as that is possible."""
+    for name in FILES:
+        shutil.rmtree(directory / (name + PARTIAL), ignore_errors=True)
+
+
 def exchange_folders(directory: Path) -> None:
     """Replace the folders of a former report by those that were staged, or by nothing. Raises OSError."""
     for name in FILES:

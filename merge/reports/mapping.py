@@ -10,6 +10,7 @@ from ..after.document import MeasuredDocument
 from ..alignment.document import AlignmentRow
 from ..evaluation.results import AverageRow, ComparisonRow, CorruptionRow, DetailRow, ResultRow, RetentionRow, TimingRow
 from ..ledger_document import LedgerDocument
+from ..rounding_document import RoundingDocument
 from ..search.line_document import BarrierDocument
 from ..search.matrix_document import BarrierMatrixDocument
 from .mapping_search import CoefficientsBlock, GreedyBlock, LearnedBlock, SearchBlock, SweepBlock, WeightRow
@@ -65,6 +66,7 @@ class ReportDocument(TypedDict, total=False):
     search: SearchBlock
     sweep: SweepBlock
     statistics: LedgerDocument
+    rounding: RoundingDocument
     measured: MeasuredDocument
     merge: dict[str, Any]  # output, recipe, content id, counts, bytes, seconds
     models: list[dict[str, Any]]  # name, location, content id

@@ -46,7 +46,7 @@ def report_merge(
             ],
             "merge": {"output": found["out"], "recipe": dict(recipe), "data_use": data_use}
             | {key: found[key] for key in done if found[key]},
-            **{part: found[part] for part in ("statistics", "alignments") if part in found},
+            **{part: found[part] for part in ("statistics", "alignments", "rounding") if part in found},
             "environment": describe_environment(),
             "run": {"seconds": found["seconds"]} | ({"peak_memory_bytes": memory} if memory else {}),
         },

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from ..checkpoints.address import meant_address
 from ..errors import MergeError, UsageError
+from ..interrupts import uninterrupted
 from .document import document
-from .folders import FILES, PARTIAL, exchange_folders, foreign_files, stage_folders
+from .folders import FILES, PARTIAL, drop_staged, exchange_folders, foreign_files, stage_folders
 from .render import html, markdown
 
 NAMES = ("results.json", "report.md", "report.html")
@@ -37,14 +38,15 @@ def write_report(directory: Path, report: Mapping[str, Any], made: Path | None =
     text = _json(report, directory)
     arranged = document(json.loads(text))  # what is shown is what a reader of the file finds in it
     texts = (text, markdown(arranged), html(arranged))
+    files = {directory / name: text for name, text in zip(NAMES, texts, strict=True)}
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        stage_folders(directory, made)
-        files = [_replace(directory / name, text) for name, text in zip(NAMES, texts, strict=True)]
-        exchange_folders(directory)
+        with _made(directory):
+            stage_folders(directory, made)
+            _replace(files)
+            exchange_folders(directory)
     except OSError as error:
         raise MergeError(f"the report cannot be written: {_reason(error)}", where=str(directory)) from None
-    return files
+    return list(files)
 
 
 def write_folder(directory: Path, documents: Mapping[str, Mapping[str, Any]]) -> None:
@@ -53,10 +55,10 @@ def write_folder(directory: Path, documents: Mapping[str, Mapping[str, Any]]) ->
     Raises:
         MergeError: The folder cannot be written.
     """
+    texts = {directory / name: _json(document, directory) for name, document in documents.items()}
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        for name, document in documents.items():
-            _replace(directory / name, _json(document, directory))
+        with _made(directory):
+            _replace(texts)
     except OSError as error:
         raise MergeError(f"the report cannot be written: {error.strerror}", where=str(directory)) from None
 
@@ -89,8 +91,30 @@ def _json(report: Mapping[str, Any], directory: Path) -> str:
         raise MergeError("a number of the report is nan or infinite", where=str(directory)) from None
 
 
-def _replace(path: Path, text: str) -> Path:
-    partial = path.with_name(path.name + PARTIAL)
-    partial.write_text(text, encoding="utf-8", newline="\n")
-    os.replace(partial, path)  # noqa: PTH105
-    return path
+@contextmanager
+def _made(directory: Path) -> Iterator[None]:
+    """Make a folder where it is not there; when what follows fails, nothing unfinished stays, nor an empty folder."""
+    is_new = not directory.exists()
+    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        drop_staged(directory)
+        if is_new:
+            with suppress(OSError):
+                directory.rmdir()
+        raise
+
+
+def _replace(texts: Mapping[Path, str]) -> None:
+    """Write all files beside their places, then rename them. Raises OSError; then nothing stays beside them."""
+    partial = {path: path.with_name(path.name + PARTIAL) for path in texts}
+    try:
+        for path, text in texts.items():
+            partial[path].write_text(text, encoding="utf-8", newline="\n")
+        with uninterrupted():
+            for path in texts:
+                partial[path].replace(path)
+    finally:
+        for path in partial.values():
+            path.unlink(missing_ok=True)

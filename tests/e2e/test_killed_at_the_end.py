@@ -18,11 +18,12 @@ KILLED = 9
 PROGRAM = f"""
 import os, sys
 from pathlib import Path
-rename = Path.replace
+rename, link = Path.replace, os.link
 def stop(self, target):
     os._exit({KILLED}) if Path(target).name == "out.st" else rename(self, target)
-Path.replace = stop
-os.link = lambda built, target: os._exit({KILLED})
+def stop_link(built, target, **how):
+    os._exit({KILLED}) if Path(target).name == "out.st" else link(built, target, **how)
+Path.replace, os.link = stop, stop_link
 from merge.cli import main
 main(sys.argv[1:])
 """
@@ -79,7 +80,7 @@ def test_when_the_output_cannot_be_placed_the_card_is_as_before(cli, here, pair,
             raise OSError(5, "Input/output error")
         return rename(self, target)
 
-    def refuse(built: Path, target: Path) -> None:
+    def refuse(built: Path, target: Path, **how: object) -> None:
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(Path, "replace", fail)
