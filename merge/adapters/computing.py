@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..checkpoints.header import TensorInfo
 from ..dtypes import DTYPES
+from ..streaming.rounding import rounded
 from .blocks import rows_of_block
 from .changes import Change, Part
-from .elements import ReadPart, all_of, elements, rounded, squares, working_type
+from .elements import ReadPart, all_of, elements, squares, working_type
 from .rows import rows_of
 
 if TYPE_CHECKING:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,7 +70,8 @@ class AdapterConfig:
 
     def _number(self, patterns: str, common: str, module: str) -> float:
         value = self._pattern_value(patterns, module, self.values.get(common))
-        sound = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        sound = is_number and abs(value) <= sys.float_info.max  # an integer may be beyond all floats
         if not sound or (common == "r" and value <= 0):
             raise MergeError(f"'{common}' of '{module}' is no sound number: {value!r}", where=self.where)
         return float(value)

@@ -7,7 +7,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from ..checkpoints.header import TensorInfo
-from ..dtypes import DTYPES, accumulator, numpy_dtype
+from ..dtypes import accumulator, numpy_dtype
 from .changes import Change
 
 if TYPE_CHECKING:
@@ -45,15 +45,3 @@ def squares(values: NDArray[Any]) -> NDArray[Any]:
     wide: NDArray[Any] = values.astype("float64")
     wide *= wide
     return wide
-
-
-def rounded(values: NDArray[Any], dtype: str) -> NDArray[Any]:
-    """Return values in a type of the format, rounded to nearest even once."""
-    import numpy as np
-
-    from ..streaming.rounding import single_rounding
-
-    with np.errstate(over="ignore", invalid="ignore"):
-        if values.dtype == np.float64 and DTYPES[dtype].bits <= 16:
-            values = single_rounding(values, np)
-        return np.ascontiguousarray(values.astype(numpy_dtype(dtype)))

@@ -53,12 +53,18 @@ def _loaded(base: FileCheckpoint) -> tuple[dict[str, str], set[str]]:
 
 
 def build_network(config: Mapping[str, Any]) -> Any:
-    """Build the network of a configuration without memory for its weights; only classes of transformers itself."""
+    """Build the network of a configuration without memory for its weights; only classes of transformers itself.
+
+    Raises:
+        MergeError: It names code from elsewhere; what else is wrong with it raises whatever transformers does.
+    """
     import torch
     import transformers
 
+    from ..evaluation.foreign_code import class_named, refuse_kernels
     from ..evaluation.quiet import quiet_transformers
 
+    refuse_kernels(config, "config.json")
     with quiet_transformers(), torch.device("meta"):
         settings = transformers.CONFIG_MAPPING[config["model_type"]].from_dict(dict(config))
-        return getattr(transformers, config["architectures"][0])(settings)
+        return class_named(str(config["architectures"][0]))(settings)

@@ -65,8 +65,10 @@ class ProductRows(_Loaded):
 
     def rows(self, first: int, last: int) -> NDArray[Any]:
         """Return rows of the product as the weight stores it."""
+        import numpy as np
+
         left, right = self._loaded
-        with one_blas_thread():
+        with one_blas_thread(), np.errstate(all="ignore"):  # what is not finite is found in the outcome
             found: NDArray[Any] = left[first:last] @ right
         return found
 

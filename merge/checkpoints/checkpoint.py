@@ -16,6 +16,7 @@ from .links import link_of, reading_meter
 from .meter import Meter
 
 OUR_KEY = "merge.output"  # metadata that every file of ours has
+MOST_JSON_BYTES = 2**29  # of an index or a configuration; the largest known hold a tenth of that
 WIDE_KEY = "wide"  # metadata of a network that is wider than its architecture: JSON that says how
 NO_DEVICE = -1  # of a file elsewhere: no local file lies on it, so identities never meet
 
@@ -149,9 +150,11 @@ def read_json_object(path: Path) -> dict[str, Any]:
     """Read a JSON file that must hold an object.
 
     Raises:
-        MergeError: When it cannot be read or holds something else.
+        MergeError: When it cannot be read, is far too large, or holds something else.
     """
     try:
+        if path.stat().st_size > MOST_JSON_BYTES:
+            raise MergeError(f"is larger than {MOST_JSON_BYTES // 2**20} MB", where=str(path), hint="it is damaged")
         found = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         raise MergeError(f"cannot read it as JSON: {error}", where=str(path)) from None

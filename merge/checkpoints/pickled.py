@@ -18,7 +18,7 @@ from .checkpoint import FileCheckpoint, FileIdentity, check_files
 from .choice import CHOICE
 from .files import Buffer
 from .header import TensorInfo
-from .pickled_loading import Pickle, load_pickle
+from .pickled_loading import MOST_TIMES, SMALL_BYTES, Pickle, load_pickle
 from .pickled_places import Places
 
 _CODES = {dtype.torch: code for code, dtype in DTYPES.items() if dtype.torch}
@@ -87,7 +87,12 @@ def _oddness(tensor: Any) -> str | None:
     """Return in a word why a tensor is no plain array, or None."""
     if str(tensor.layout) != "torch.strided" or tensor.is_nested:
         return "a sparse or nested tensor"
-    return "a meta tensor without values" if tensor.is_meta else None
+    if tensor.is_meta:
+        return "a meta tensor without values"
+    size = tensor.numel() * tensor.element_size()
+    if size > max(SMALL_BYTES, MOST_TIMES * tensor.untyped_storage().nbytes()):
+        return f"a tensor of {size:,} bytes made of a few that it repeats"
+    return None
 
 
 def _read_rows(tensor: Any, offset: int, buffer: Buffer) -> None:

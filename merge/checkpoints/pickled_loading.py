@@ -21,6 +21,7 @@ _GLOBAL = re.compile(r"GLOBAL ([A-Za-z_][\w.]*)")  # in torch's messages
 MOST_NAMES = 500  # of classes that are unknown; each is found by another attempt
 _PARTS = ("torch.distributed.tensor", "torch.distributed._tensor", "torch.distributed._shard")  # of a tensor, not all
 SMALL_BYTES, MOST_TIMES = 2**26, 50  # a compressed archive is held in memory, unless it is a trap
+SAFE_TORCH = "2.6"  # before it, loading weights only could be made to run code: CVE-2025-32434
 _TRUST = "nothing of it was executed; where you trust it, load it and save the state dict as safetensors"
 
 
@@ -46,11 +47,13 @@ def load_pickle(path: Path, chosen: str = "") -> Pickle:
         chosen: The wrapper in it that is wanted, where the user names one.
 
     Raises:
-        MergeError: It is damaged, was not written by torch.save, or holds more than plain tensors.
+        MergeError: It is damaged, was not written by torch.save, or holds more than plain tensors; or this torch is
+            one that does not load it safely.
     """
     if path.suffix == ".safetensors":  # torch would go by the name
         what = "this is a pickle or zip archive under the name of a safetensors file"
         raise MergeError(what, where=str(path), hint=f"where that is meant, rename it to {path.stem}.pt")
+    _refuse_unsafe_torch(path)
     with path.open("rb") as stream:
         start = stream.read(len(_OLD))
     if start.startswith(_ZIP):
@@ -64,6 +67,14 @@ def load_pickle(path: Path, chosen: str = "") -> Pickle:
     if kept:
         return Pickle(tensors, Places({}), [*notes, f"{path.name} is {kept}: it is held in memory"])
     return Pickle(tensors, places_of(path, tensors.values()), notes)
+
+
+def _refuse_unsafe_torch(path: Path) -> None:
+    import torch
+
+    if torch.torch_version.TorchVersion(torch.__version__) < SAFE_TORCH:
+        what = f"torch {torch.__version__} can be made to run code by such a file (CVE-2025-32434), so it is not loaded"
+        raise MergeError(what, where=str(path), hint="pip install 'torch>=2.6'; safetensors files need no torch")
 
 
 def _is_compressed(path: Path) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ..errors import some_of
 from .space import human
 from .stand_ins import StandIn
 
@@ -44,9 +45,8 @@ def described(value: Any) -> str:
 
 def listed(values: Mapping[Any, Any], shown: int) -> list[str]:
     """Return a note on what is left out, where something is."""
-    rest = [f"'{key}' ({described(value)})" for key, value in values.items()]
-    more = f" and {len(rest) - shown} more" if len(rest) > shown else ""
-    return [f"left out: {', '.join(rest[:shown])}{more}"] if rest else []
+    rest = (f"'{key}' ({described(value)})" for key, value in values.items())
+    return [f"left out: {some_of(rest, shown)}"] if values else []
 
 
 def _tensors(value: Any, depth: int = _DEPTH) -> Iterator[Any]:

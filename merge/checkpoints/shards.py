@@ -30,14 +30,19 @@ def read_weight_map(index: Path) -> dict[str, str]:
     return weight_map
 
 
+def refuse_outside(shard: str, index: Path | str) -> None:
+    """Refuse the name of a shard that lies outside its folder. Raises MergeError."""
+    if shard != Path(shard).name or shard in {"", ".", ".."} or "\\" in shard:
+        raise MergeError(f"names the file '{shard}' outside its folder", where=str(index))
+
+
 def shard_path(path: Path, shard: str, index: Path) -> Path:
     """Return where a shard lies.
 
     Raises:
         MergeError: It lies outside the folder, or nowhere.
     """
-    if shard != Path(shard).name or shard in {"", ".", ".."}:
-        raise MergeError(f"names the file '{shard}' outside its folder", where=str(index))
+    refuse_outside(shard, index)
     if not (path / shard).is_file():
         raise MergeError(f"names the shard {shard}, which is missing", where=str(index), hint="download it again")
     return path / shard

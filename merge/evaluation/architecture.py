@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..errors import MergeError
+from .foreign_code import NEVER_RUN, class_named
 from .networks.weights import refuse_misfits, refuse_without_image_tower
 from .networks.wide import are_wide, resizing_class
 from .quiet import quiet_transformers
@@ -103,19 +104,22 @@ def has_classes(model_class: Any) -> bool:
 
 
 def _model_class(config: Any, tensors: Mapping[str, Tensor], where: str) -> tuple[Any, Any]:
-    import transformers
-
-    named = (getattr(config, "architectures", None) or [None])[0]
+    named = _named(config)
     if named is None or "ForImageClassification" not in named:
         tower = _tower(config, tensors)
         if tower is not None:
             return tower
-    model_class = getattr(transformers, named, None) if named else _default_class(config)
+    model_class = class_named(named) if named else _default_class(config)
     if model_class is None:
-        hint = "code that comes with a checkpoint is never run"
         what = f"transformers has no architecture '{named}'" if named else "the configuration names no architecture"
-        raise MergeError(what, where=where, hint=hint)
+        raise MergeError(what, where=where, hint=NEVER_RUN)
     return model_class, config
+
+
+def _named(config: Any) -> str | None:
+    """Return the first architecture that a configuration names, whatever it holds in that place."""
+    found = getattr(config, "architectures", None)
+    return str(found[0]) if isinstance(found, list | tuple) and found and found[0] else None
 
 
 def _default_class(config: Any) -> Any:

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..checkpoints.checkpoint import read_json_object
 from ..errors import MergeError, UsageError
+from .foreign_code import NEVER_RUN, refuse_kernels
 from .model_name import CONFIG, MAIN, ModelName, folder_name
 from .quiet import quiet_transformers
 
@@ -36,16 +38,19 @@ def configuration(candidate: Candidate, override: str | None, fallback: Path | N
 
 
 def read_configuration(model: ModelName) -> Any:
-    """Read the configuration of a folder or of a model on the hub. Raises MergeError when it cannot be read."""
+    """Read the configuration of a folder or of a hub's model. Raises MergeError when it cannot be read or is code."""
     from transformers import AutoConfig
 
     folder = settings_folder(model, (CONFIG,))
+    if (Path(folder) / CONFIG).is_file():
+        refuse_kernels(read_json_object(Path(folder) / CONFIG), model.name)
     try:
         with quiet_transformers():
             return AutoConfig.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError, KeyError, TypeError) as error:
         first_line = str(error).strip().partition("\n")[0]
-        raise MergeError(f"cannot read the configuration: {first_line}", where=model.name) from None
+        hint = NEVER_RUN if "custom code" in first_line else None
+        raise MergeError(f"cannot read the configuration: {first_line}", where=model.name, hint=hint) from None
 
 
 def settings_folder(model: ModelName, needed: Sequence[str]) -> str:

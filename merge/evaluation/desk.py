@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -75,7 +76,8 @@ class Desk:
     def __post_init__(self) -> None:
         work = self.work
         self.room: Room = free_room(work.processes or max(1, cores() // work.threads))
-        self.folder = Path(tempfile.gettempdir(), f"merge-evaluation-{work.name}-{os.getpid()}")
+        # One name for all calls, since prepared benchmarks remember it, and none that others could have guessed.
+        self.folder = Path(tempfile.gettempdir(), f"merge-evaluation-{os.getpid()}-{secrets.token_hex(8)}")
         output = self.folder if work.makes_files else None
         self.settings = replace(work.settings, device=own_device(work.settings.device), output=output)
 
@@ -104,7 +106,7 @@ class Desk:
         if not self.work.makes_files:
             yield
             return
-        self.folder.mkdir(exist_ok=True)
+        self.folder.mkdir(mode=0o700)
         try:
             yield
         finally:

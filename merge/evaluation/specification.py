@@ -7,14 +7,18 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..checkpoints.local_path import local_path
 from ..errors import UsageError, suggest
 from ..section import Section, read_section
+from .language.line_files import LINES
 
 if TYPE_CHECKING:
     from .task import Benchmark
 
 KINDS = ("classification", "zero-shot", "lm-eval", "perplexity")
 SUITES = Path(__file__).parent / "suites"
+TEXT_FILES = (".txt", ".text", ".md")
+DATA_FILES = (*TEXT_FILES, *LINES, ".npz", ".parquet")
 SUITE_KEYS = ("suite", "about", "defaults", "benchmarks")
 
 
@@ -67,15 +71,18 @@ def _read(spec: str) -> Iterator[Benchmark]:
 
 
 def benchmark_file(spec: str) -> Path:
-    """Return the path of a benchmark's file, or of a bundled one. Raises UsageError when there is none."""
+    """Return the path of a benchmark's file, or of a bundled one. Raises UsageError when it is none."""
     bundled = spec.removeprefix("builtin:")
     if bundled in suite_names():
         return SUITES / f"{bundled}.yaml"
-    if not Path(spec).is_file():
+    if Path(spec).is_dir() or (Path(spec).is_file() and Path(spec).suffix in DATA_FILES):
+        hint = f"write a YAML file with 'kind: classification', or another kind, and 'data: {{path: {spec}}}'"
+        raise UsageError("this is data, and a benchmark is a YAML file that names its data", where=spec, hint=hint)
+    if not local_path(spec).is_file():
         names = ", ".join(suite_names())
         hint = suggest(spec, suite_names()) or f"give a YAML file, or one of the bundled ones: {names}"
         raise UsageError("no such benchmark file", where=spec, hint=hint)
-    return Path(spec)
+    return local_path(spec)
 
 
 def read_one(section: Section, folder: Path, name: str) -> Sequence[Benchmark]:

@@ -40,7 +40,7 @@ def render_card(extracted: Extracted, difference: Difference, out: OutputPath, i
     lines += ["## Loading", "", *_loading(extracted, difference, base, out), ""]
     lines += _energy(extracted)
     notes = warnings_of(extracted)
-    return "\n".join([*lines, *(["## Notes", "", *(f"- {note}" for note in notes), ""] if notes else [])])
+    return "\n".join([*lines, *card.note_lines(notes)])
 
 
 def _front_matter(extracted: Extracted, difference: Difference) -> list[str]:

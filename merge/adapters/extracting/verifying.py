@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ...checkpoints.checkpoint import FileCheckpoint
 from ...documents import VerifyDocument
+from ...dtypes import parse_dtype
 from ...engine import RunSettings
 from ...errors import MergeError, UsageError
 from ...section import Section
@@ -15,7 +16,7 @@ from ..low_rank.spool import SPOOL, Spool
 from ..low_rank.truncation import Truncation
 from .making import COMMAND
 from .opened import Extracting
-from .request import Extraction
+from .request import EMBEDDINGS, Extraction
 
 _OPTIONS = ("rank", "energy", "max_rank", "exact", "dtype", "embeddings", "whole", "only", "skip")
 
@@ -56,11 +57,15 @@ def read_card(section: Section, folder: Path | None) -> Extraction:
         UsageError: It is not as it was written.
     """
     section.check_keys((COMMAND, "base", "options"), required=(COMMAND, "base", "options"))
-    options = dict(section.mapping["options"])
-    unknown = options.keys() - set(_OPTIONS)
-    if unknown:
-        raise UsageError(f"the card's recipe has an unknown option '{sorted(unknown)[0]}'")
-    cut = Truncation(options.get("rank"), options.get("energy"), options.get("max_rank"), bool(options.get("exact")))
-    whole, only, skip = (tuple(options.get(kind) or ()) for kind in ("whole", "only", "skip"))
-    tuned, base = str(section.mapping[COMMAND]), str(section.mapping["base"])
-    return Extraction(tuned, base, cut, None, options["dtype"], options["embeddings"], whole, only, skip, folder)
+    options = section.section("options")
+    options.check_keys(_OPTIONS, required=("dtype", "embeddings"))
+    rank, most = (options.whole_number(key, least=1) for key in ("rank", "max_rank"))
+    cut = Truncation(rank, options.number("energy"), most, bool(options.mapping.get("exact")))
+    whole, only, skip = (tuple(options.texts(kind)) for kind in ("whole", "only", "skip"))
+    tuned, base = section.text(COMMAND, ""), section.text("base", "")
+    dtype = parse_dtype(options.text("dtype", ""), where=options.where("dtype"))
+    embeddings = next((one for one in EMBEDDINGS if one == options.mapping["embeddings"]), None)
+    if embeddings is None:
+        what = f"'embeddings' must be one of {', '.join(EMBEDDINGS)}"
+        raise UsageError(what, where=options.where("embeddings"))
+    return Extraction(tuned, base, cut, None, dtype, embeddings, whole, only, skip, folder)

@@ -97,7 +97,7 @@ def render(
     lines += [f"| adapter {n} | `{name}` | `{own}` |" for n, (name, own) in enumerate(zip(names, ids, strict=True), 1)]
     lines += [f"| output | `{out.name}` | `{identity}` |", "", "## Recipe", ""]
     lines += ["```yaml", card.dump_yaml(describe(request, names)).rstrip(), "```", ""]
-    lines += ["## Notes", "", *(f"- {fact}" for fact in facts), ""] if facts else []
+    lines += card.note_lines(facts)
     return "\n".join(lines)
 
 

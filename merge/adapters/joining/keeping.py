@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ...errors import MergeError
-from ..elements import rounded
+from ...streaming.rounding import rounded
 from ..low_rank.spool import Spool
 from ..low_rank.writing import AdapterTensor
 from .shaping import Made, names_of

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from ...engine import RunSettings, cores, run
 from ...errors import MergeError
 from ...planning.rows import Row
-from ..elements import elements, rounded
+from ...streaming.rounding import rounded
+from ..elements import elements
 from ..low_rank.device import Factoriser
 from ..low_rank.sink import WholeSink, run_into
 from ..low_rank.spool import Spool

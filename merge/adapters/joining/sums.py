@@ -12,8 +12,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ...streaming.rounding import rounded
 from ..blas import one_blas_thread
-from ..elements import rounded
 from ..low_rank.truncation import Truncation
 
 if TYPE_CHECKING:

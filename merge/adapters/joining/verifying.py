@@ -7,6 +7,7 @@ from pathlib import Path
 from ...checkpoints.checkpoint import FileCheckpoint
 from ...checkpoints.strength import FULL, Strength
 from ...documents import VerifyDocument
+from ...dtypes import parse_dtype
 from ...engine import RunSettings
 from ...errors import MergeError, UsageError
 from ...section import Section
@@ -47,19 +48,37 @@ def read_card(section: Section, folder: Path | None) -> Request:
     """
     section.check_keys(_KEYS, required=(KEY, "models"))
     given = section.mapping
-    models = [dict(model) for model in given["models"]]
-    cut = {key: given.get(key) for key in ("rank", "energy", "max_rank")}
+    models = [_model(item, where, section.name) for item, where in section.items("models")]
+    rank, most = (section.whole_number(key, least=1) for key in ("rank", "max_rank"))
+    energy = section.number("energy")
     return Request(
-        tuple(str(model.pop("model")) for model in models),
-        str(given[KEY]),
-        dict(given.get("options") or {}),
-        given_strengths=tuple(Strength(*model.pop("strength", FULL)) for model in models),
-        own_options=tuple(models),
-        truncation=None if cut["rank"] is None and cut["energy"] is None else Truncation(**cut),
-        only=tuple(given.get("only") or ()),
-        skip=tuple(given.get("skip") or ()),
+        tuple(model.text("model", "") for model in models),
+        section.text(KEY, ""),
+        dict(section.section("options").mapping) if "options" in given else {},
+        given_strengths=tuple(map(_strength, models)),
+        own_options=tuple(
+            {key: value for key, value in model.mapping.items() if key not in ("model", "strength")} for model in models
+        ),
+        truncation=None if rank is None and energy is None else Truncation(rank, energy, most),
+        only=tuple(section.texts("only")),
+        skip=tuple(section.texts("skip")),
         any_base=bool(given.get("any_base")),
-        dtype=given.get("dtype"),
-        seed=int(given.get("seed", 0)),
+        dtype=parse_dtype(section.text("dtype", ""), where=section.where("dtype")) if "dtype" in given else None,
+        seed=section.whole_number("seed", least=0) or 0,
         folder=folder,
     )
+
+
+def _model(item: object, where: str, name: str) -> Section:
+    if not isinstance(item, dict):
+        raise UsageError("an adapter is a mapping with `model:`", where=where)
+    return Section(name, item)
+
+
+def _strength(model: Section) -> Strength:
+    if "strength" not in model.mapping:
+        return FULL
+    numbers = model.numbers("strength")
+    if len(numbers) != len(FULL):
+        raise UsageError(f"'strength' needs {len(FULL)} numbers", where=model.where("strength"))
+    return Strength(*numbers)

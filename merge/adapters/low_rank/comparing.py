@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from ...checkpoints.checkpoint import OUR_KEY, FileCheckpoint
@@ -10,6 +9,7 @@ from ...checkpoints.header import TensorInfo
 from ...content_id import checkpoint_id, tensor_digests
 from ...documents import VerifyDocument
 from ...planning.layout import nbytes_of
+from ...recorded_inputs import recorded_inputs
 from .writing import AdapterTensor
 
 
@@ -32,7 +32,7 @@ def compare(
     found = tensor_digests(out.tensors.values(), out.read_into)
     differing = sorted(name for name in found.keys() | repeated.keys() if found.get(name) != repeated.get(name))
     found_id, repeated_id = checkpoint_id(out.tensors.values(), found), checkpoint_id(infos, repeated)
-    recorded, known = out.metadata.get(OUR_KEY), json.loads(out.metadata.get("merge.inputs", "[]"))
+    recorded, known = out.metadata.get(OUR_KEY), recorded_inputs(out.metadata, out.location)
     return {
         "out": out.location,
         "repeats": not differing and found_id == recorded == repeated_id,

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import MergeError
 from ...reduction import Array
+from ...streaming.rounding import rounded
 from ..blas import one_blas_thread
-from ..elements import rounded
 from .libraries import Library
 from .sketching import OVERSAMPLING, sketch
 from .truncation import Truncation

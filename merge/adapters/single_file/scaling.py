@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from ...checkpoints.checkpoint import FileCheckpoint
 from ...errors import MergeError
+from ...json_text import parse_json
 from ..config import AdapterConfig
 from .keys import Keys, Parts
 from .scalars import read_number
@@ -77,7 +77,7 @@ def _configs(metadata: Mapping[str, str], where: str) -> dict[str, AdapterConfig
     if not text:
         return {}
     try:
-        values = json.loads(text)
+        values = parse_json(text)
     except ValueError as error:
         raise MergeError(f"its metadata '{METADATA}' are no JSON: {error}", where=where) from None
     if not isinstance(values, Mapping):

@@ -9,6 +9,7 @@ from typing import Any
 
 import transformers
 
+from ...evaluation.foreign_code import refuse_kernels
 from ..combine import Combination
 
 Settings: Any = transformers.PretrainedConfig
@@ -77,7 +78,12 @@ class LogitMixtureConfig(Settings):  # type: ignore[misc]
         return Combination(self.combine, weights, None if self.temperatures is None else tuple(self.temperatures))
 
     def expert_configs(self) -> list[Any]:
-        """Return the configuration of every expert as an object of its own."""
+        """Return the configuration of every expert as an object of its own.
+
+        Raises:
+            MergeError: One names code from elsewhere.
+        """
+        refuse_kernels({"experts": self.experts}, "config.json")
         return [transformers.AutoConfig.for_model(**expert) for expert in self.experts]
 
     def save_pretrained(self, save_directory: str | PathLike[str], *arguments: Any, **options: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...errors import MergeError
+from ...errors import MergeError, some_of
 from ..bundle import open_bundle
 from ..document import is_bundle
 from .calling import expert_class
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from ..member import Member
 
 WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "*.bin")
-SHOWN = 3  # names of tensors in a message
 
 
 def read_members(folder: Path) -> tuple[Member, ...] | None:
@@ -48,6 +47,5 @@ def load_member(member: Member, config: Any, options: dict[str, Any]) -> Any:
     found, told = network.from_pretrained(None, **own)
     for what in ("missing_keys", "mismatched_keys"):
         if names := sorted(map(str, told[what])):
-            shown = ", ".join(names[:SHOWN]) + (" …" if len(names) > SHOWN else "")
-            raise MergeError(f"its tensors do not fit {network.__name__}: {shown}", where=member.name)
+            raise MergeError(f"its tensors do not fit {network.__name__}: {some_of(names, 3)}", where=member.name)
     return found

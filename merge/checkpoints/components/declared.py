@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...errors import MergeError
+from ...json_text import parse_json
 
 PIPELINE, MODULES, ROUTER = "model_index.json", "modules.json", "router_config.json"
 CONFIG, SCHEDULER = "config.json", "scheduler_config.json"
+LONGEST = 255  # bytes of a name that every system can write
 DIFFUSERS, SENTENCES = "diffusers", "sentence-transformers"
 
 Read = Callable[[str], bytes]  # name of a file, with folders in front
@@ -68,7 +70,7 @@ def read_folder(names: Collection[str], read: Read, where: str) -> Folder | None
     file = declaring_file(names)
     if file is None:
         return None
-    found = _parsed(read(file), f"{where}/{file}")
+    found = _parsed(read, file, where)
     if file == PIPELINE:
         components = tuple(_of_pipeline(found, f"{where}/{file}"))
     else:
@@ -112,7 +114,7 @@ def _of_modules(found: Any, read: Read, where: str) -> Iterator[Declared]:
 def _of_router(folder: str, read: Read, where: str) -> Iterator[Declared]:
     """Yield the modules that a router chooses from, which lie in folders of their own within its own."""
     name = f"{folder}/{ROUTER}" if folder else ROUTER
-    found = _parsed(read(name), f"{where}/{name}")
+    found = _parsed(read, name, where)
     types = found.get("types") if isinstance(found, dict) else None
     if not isinstance(types, Mapping):
         raise MergeError("has no 'types' of the modules that it chooses from", where=f"{where}/{name}")
@@ -121,11 +123,12 @@ def _of_router(folder: str, read: Read, where: str) -> Iterator[Declared]:
         yield Declared(f"{folder}/{inner}" if folder else inner, str(kind).rpartition(".")[2], False)
 
 
-def _parsed(raw: bytes, where: str) -> Any:
+def _parsed(read: Read, name: str, where: str) -> Any:
     try:
-        return json.loads(raw)
-    except (ValueError, RecursionError) as error:
-        raise MergeError(f"cannot read it as JSON: {error}", where=where) from None
+        return parse_json(read(name))
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise MergeError(f"cannot read it as JSON: {reason}", where=f"{where}/{name}") from None
 
 
 def _safe(folder: str, where: str) -> str:
@@ -137,5 +140,9 @@ def _safe(folder: str, where: str) -> str:
 
 def is_within(name: str) -> bool:
     """Tell whether a name, with ``/`` between folders, leads to something within a folder on every system."""
-    parts = name.split("/")
-    return not any(part in ("", ".", "..") or "\\" in part or ":" in part or "\0" in part for part in parts)
+    return not any(
+        part in ("", ".", "..")
+        or any(sign in part for sign in "\\:\0")
+        or len(part.encode("utf-8", "replace")) > LONGEST
+        for part in name.split("/")
+    )

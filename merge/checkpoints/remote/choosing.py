@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from ...errors import MergeError, UsageError
+from ...errors import MergeError, UsageError, some_of
 from ..folders import BUNDLE, INDEX_SUFFIX, PICKLE_SUFFIXES
 from ..foreign import refuse_names
-from ..shards import read_weight_map
+from ..shards import read_weight_map, refuse_outside
 from ..variants import PICKLES, Meant, meant_among
 from .reference import SAFETENSORS_SUFFIXES
 from .store import Store
@@ -17,7 +17,6 @@ from .store import Store
 _PICKLED_INDEX = re.compile(r"\.bin\.index(\.\w+)?\.json$")
 _FOREIGN = (".gguf", ".onnx", ".h5", ".msgpack", ".ot", ".tflite", ".mlmodel", ".npz")
 _SHARD = re.compile(r"-\d{5}-of-(\d{5})\.")
-_SHOWN = 6
 
 
 class Chosen(NamedTuple):
@@ -66,6 +65,8 @@ def _choose_shards(store: Store, meant: Meant) -> Chosen:
     index = meant.file
     weight_map = read_weight_map(store.fetch([index]) / index)
     shards = sorted(set(weight_map.values()))
+    for shard in shards:
+        refuse_outside(shard, f"{store.where}/{index}")
     absent = next((shard for shard in shards if shard not in store.names), None)
     if absent is not None:
         what = f"names the shard {absent}, which is not in the folder"
@@ -104,7 +105,6 @@ def _none_or_several(store: Store, files: Sequence[str]) -> MergeError:
         return UsageError(what, where=store.where, hint="name one of the files with its whole address")
     weights = [name for name in store.names if name.endswith((*PICKLE_SUFFIXES, *_FOREIGN))]
     listed = weights or store.names
-    more = f" and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else ""
-    found = f"no safetensors, only {', '.join(listed[:_SHOWN])}{more}" if listed else "nothing"
+    found = f"no safetensors, only {some_of(listed)}" if listed else "nothing"
     hint = "convert it to safetensors first" if weights else "is this the repository or folder of a model?"
     return UsageError(f"holds {found}", where=store.where, hint=hint)

@@ -13,7 +13,7 @@ from .filesystem_file import FilesystemFile
 from .offline import LOCAL_PROTOCOLS, refuse_offline
 from .s3_file import S3File, described, detailed, is_s3, is_signed, settings
 from .shown import shown
-from .store import FetchingStore
+from .store import FetchingStore, check_small
 
 
 def open_filesystem(location: str) -> tuple[FilesystemStore, str | None]:
@@ -116,10 +116,12 @@ class FilesystemStore(FetchingStore):
             raise explain(error, where) from None
 
     def _content(self, name: str) -> bytes:
+        where = f"{self.where}/{name}"
+        check_small(int((self._entries.get(name) or {}).get("size") or 0), where)
         try:
             content: bytes = self._filesystem.cat_file(f"{self._path}/{name}")
         except Exception as error:
-            raise explain(error, f"{self.where}/{name}") from None
+            raise explain(error, where) from None
         return content
 
 

@@ -41,7 +41,7 @@ def follow(request: Request) -> tuple[BaseHTTPResponse, str]:
     Raises:
         TransientError: There is none, and there may be one later.
         LostError: The host cannot be reached.
-        MergeError: One address leads to the next without end.
+        MergeError: One address leads to the next without end, or to a file or the like.
     """
     url = request.url
     for _ in range(_MOST):
@@ -50,6 +50,8 @@ def follow(request: Request) -> tuple[BaseHTTPResponse, str]:
             return response, url
         url = urljoin(url, response.headers["Location"])
         response.close()
+        if urlsplit(url).scheme not in ("http", "https"):
+            raise MergeError(f"leads to {shown(url)}, which is no web address", where=request.where)
     raise MergeError(f"leads from one address to another, more than {_MOST} times", where=request.where)
 
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from threading import Event
 from typing import Any, TypeVar
 
-from ...errors import MergeError, UsageError, suggest
+from ...errors import MergeError, UsageError, some_of, suggest
 from .http_status import Answer, check_status
 from .patience import Patience, TransientError
 from .reference import HubReference
@@ -128,5 +128,4 @@ def _known_revisions(reference: HubReference) -> str | None:
     except Exception:  # whatever the library raises; this is only a hint
         return None
     names = [found.name for found in (*refs.branches, *refs.tags)]
-    shown = ", ".join(names[:8]) + (" …" if len(names) > 8 else "")
-    return suggest(reference.revision, names) or (f"there are {shown}" if names else None)
+    return suggest(reference.revision, names) or (f"there are {some_of(names, 8)}" if names else None)

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
-from ...errors import UsageError
+from ...errors import MergeError, UsageError
 from ..components.declared import is_within
 from .checksums import Stated
 from .file import RemoteFile
@@ -57,6 +57,16 @@ class Store(Protocol):
         Raises:
             MergeError: That fails.
         """
+
+
+MOST_BYTES = 2**29  # of a file beside weights; the largest known, a tokenizer's, is a tenth of that
+
+
+def check_small(size: int, where: str) -> None:
+    """Refuse a file beside weights that is far too large for one. Raises MergeError."""
+    if size > MOST_BYTES:
+        what = f"is larger than {MOST_BYTES // 2**20} MB, which no file beside weights is"
+        raise MergeError(what, where=where, hint="is it what it should be?")
 
 
 class FetchingStore(ABC):

@@ -21,7 +21,7 @@ from .http_status import Answer, check_status
 from .patience import Patience, TransientError
 from .requests import map_side_by_side
 from .shown import shown
-from .store import FetchingStore
+from .store import FetchingStore, check_small
 from .web_user import split_user
 
 if TYPE_CHECKING:
@@ -108,23 +108,21 @@ class WebFolder(FetchingStore):
         return urljoin(self._url, quote(name))
 
     def _exists(self, name: str) -> bool:
-        response = self._persist("HEAD", self._address(name))
-        response.close()
-        return response.status == 200
+        return self._persist("HEAD", self._address(name)).status == 200
 
     def _content(self, name: str) -> bytes:
         address = self._address(name)
-        response = self._persist("GET", address)
-        if response.status != 200:
-            found = check_status(Answer(response.status, dict(response.headers.items())), address)
+        answer = self._persist("GET", address)
+        if answer.status != 200:
+            found = check_status(answer, address)
             raise found if isinstance(found, MergeError) else MergeError(str(found), where=address)
-        return response.data
+        return answer.content
 
-    def _persist(self, method: str, address: str) -> BaseHTTPResponse:
-        """Return the answer, its content read, after further tries where the server is busy.
+    def _persist(self, method: str, address: str) -> Answer:
+        """Return the answer with its whole content, after further tries where the server is busy.
 
         Raises:
-            MergeError: There is none.
+            MergeError: There is none, or it has no end.
         """
         patience = Patience(address, Event())
         while True:
@@ -133,15 +131,26 @@ class WebFolder(FetchingStore):
             except TransientError as error:
                 patience.failed(error)
 
-    def _ask(self, method: str, address: str) -> BaseHTTPResponse:
-        from urllib3.exceptions import HTTPError
-
+    def _ask(self, method: str, address: str) -> Answer:
         response = follow(Request(method, address, address, self._secret, {}))[0]
-        try:
-            response.read(cache_content=True, decode_content=False)
-        except HTTPError as error:
-            raise TransientError(reason(error)) from None
-        found = check_status(Answer(response.status, dict(response.headers.items())), address)
-        if response.status != 200 and isinstance(found, TransientError):
+        answer = Answer(response.status, dict(response.headers.items()), content=_content_of(response, address))
+        found = check_status(answer, address)
+        if answer.status != 200 and isinstance(found, TransientError):
             raise found
-        return response
+        return answer
+
+
+def _content_of(response: BaseHTTPResponse, address: str) -> bytes:
+    """Return what comes with an answer. Raises MergeError for far too much, TransientError where it breaks off."""
+    from urllib3.exceptions import HTTPError
+
+    content = bytearray()
+    try:
+        for part in response.stream(decode_content=False):
+            content += part
+            check_small(len(content), address)
+    except HTTPError as error:
+        raise TransientError(reason(error)) from None
+    finally:
+        response.close()
+    return bytes(content)

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
-from ...errors import MergeError, UsageError
+from ...errors import MergeError, UsageError, some_of
 from ..resizing import Resizing
 from .decoding import MODES, BrokenImage, check, decode
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from ..image_format import ImageFormat
     from .image_set import Items
 
-NAMES_SHOWN = 5
 MOST_THREADS = 8  # Pillow decodes outside Python's lock, but reading and copying are not
 
 
@@ -131,8 +130,7 @@ def without_broken(images: EncodedImages) -> EncodedImages:
     if broken.all():
         raise UsageError(f"none of the {len(images):,} images can be read", where=images.where)
     names = [images.name(int(number)) for number in np.flatnonzero(broken)]
-    shown = ", ".join(names[:NAMES_SHOWN]) + (", …" if len(names) > NAMES_SHOWN else "")
-    note = f"{len(names):,} of {len(images):,} images could not be read and are left out: {shown}"
+    note = f"{len(names):,} of {len(images):,} images could not be read and are left out: {some_of(names)}"
     kept = ~broken
     return replace(images, items=images.items[kept], labels=images.labels[kept], notes=(*images.notes, note))
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...errors import UsageError, suggest
+from ...errors import UsageError, some_of, suggest
 from ..data_source import WHOLE
 from .arrays import no_labels
 from .decoding import BrokenImage
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from ..data_source import DataSource
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
-NAMES_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,8 @@ def _split(folder: Path, source: DataSource) -> Path:
         return folder
     if not (folder / source.split).is_dir():
         names = [child.name for child in _folders(folder)]
-        hint = suggest(source.split, names) or f"there are: {_some(names)}; without 'split' these are the classes"
+        shown = some_of(names) or "none"
+        hint = suggest(source.split, names) or f"there are: {shown}; without 'split' these are the classes"
         raise UsageError(f"no split '{source.split}' in {folder}", where=source.where, hint=hint)
     _check_classes(folder, source)
     return folder / source.split
@@ -105,7 +105,7 @@ def _check_classes(folder: Path, source: DataSource) -> None:
     training = {child.name for child in _folders(folder / "train")} if (folder / "train").is_dir() else set()
     missing = sorted(training - {child.name for child in _folders(folder / source.split)})
     if missing:
-        what = f"'{source.split}' lacks classes that 'train' has: {_some(missing)}; the others would be numbered anew"
+        what = f"'{source.split}' lacks classes that 'train' has: {some_of(missing)}; the others would be numbered anew"
         raise UsageError(what, where=source.where, hint="make an empty folder for each of them")
 
 
@@ -140,7 +140,3 @@ def _is_image(path: Path) -> bool:
 def _folders(folder: Path) -> list[Path]:
     """Return the folders in a folder by their names; hidden ones hold no class."""
     return sorted(child for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:NAMES_SHOWN]) + (", …" if len(names) > NAMES_SHOWN else "") if names else "none"

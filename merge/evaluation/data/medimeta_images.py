@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import UsageError, suggest
 from .arrays import class_numbers
+from .claims import check_claim
 from .encoded import EncodedImages
 from .folders import Files
 from .medimeta import labelling
@@ -54,8 +55,8 @@ def _split(folder: Path, source: DataSource) -> list[int]:
         there = sorted(found.stem for found in (folder / "splits").glob("*.txt"))
         hint = suggest(source.split, there) or f"there are: {', '.join(there) or 'none'}"
         raise UsageError(f"{folder.name} has no split '{source.split}'", where=source.where, hint=hint)
-    lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
     try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
         return sorted(int(Path(line).stem) for line in lines if line)
     except ValueError:
         raise UsageError(f"{folder.name}/splits/{path.name} is no list of images", where=source.where) from None
@@ -66,6 +67,8 @@ def _labels(folder: Path, task: Labelling, where: str) -> NDArray[np.int64]:
 
     path = folder / "task_labels" / f"{task.name}.npy"
     try:
+        with path.open("rb") as stream:
+            check_claim(stream, path.stat().st_size, path.name, where=where)
         labels = class_numbers(np.load(path, allow_pickle=False), where)
     except (OSError, ValueError, EOFError) as error:
         raise UsageError(f"cannot read the labels of the task '{task.name}': {error}", where=where) from None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import UsageError, suggest
 from .arrays import channels_first, class_numbers
+from .claims import array_header, check_member
 from .image_set import ArrayImages
 from .medmnist import medmnist_root
 
@@ -80,6 +81,7 @@ def load(source: DataSource) -> ArrayImages:
 
     Raises:
         UsageError: The benchmark is not of the test split, or the file is not what MedMNIST-C publishes.
+        MergeError: The images do not fit in memory.
     """
     assert source.corruption is not None  # noqa: S101 -- the caller looked
     name, severity, _ = source.corruption
@@ -98,6 +100,7 @@ def _slice(path: Path, key: str, severity: int, where: str) -> NDArray[Any]:
     """Return a fifth of an array in an npz file, read without the others."""
     try:
         with zipfile.ZipFile(path) as archive, archive.open(f"{key}.npy") as stream:
+            check_member(archive, key, where=where, share=SEVERITIES)
             return _read_slice(stream, severity, f"{key} of {path.name}", where)
     except KeyError:
         raise UsageError(f"no array '{key}' in {path.name}", where=where, hint=suggest(key, _keys(path))) from None
@@ -108,9 +111,7 @@ def _slice(path: Path, key: str, severity: int, where: str) -> NDArray[Any]:
 def _read_slice(stream: Any, severity: int, what: str, where: str) -> NDArray[Any]:
     import numpy as np
 
-    version = np.lib.format.read_magic(stream)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, in_columns, dtype = read(stream)
+    shape, in_columns, dtype = array_header(stream)
     if in_columns or dtype.hasobject or not shape or shape[0] % SEVERITIES:
         hint = f"it holds the test split {SEVERITIES} times"
         raise UsageError(f"{what} is no array of MedMNIST-C", where=where, hint=hint)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import UsageError, suggest
 from .arrays import channels_first, class_numbers, no_labels
+from .claims import check_member
 from .image_set import ArrayImages
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ def load(source: DataSource) -> ArrayImages:
 
     Raises:
         UsageError: The file or an array in it is not what the benchmark says.
+        MergeError: An array does not fit in memory.
     """
     assert source.path is not None  # noqa: S101 -- an npz file has a path
     stored, numbers = _read_npz(source.path, source)
@@ -54,6 +56,7 @@ def _names(key: str, source: DataSource) -> tuple[str, str]:
 def _array(archive: Any, key: str, source: DataSource) -> NDArray[Any]:
     for name in _names(key, source):
         if name in archive:
+            check_member(archive.zip, name, where=source.where)
             array: NDArray[Any] = archive[name]
             return array
     what = f"no array '{key}' or '{source.split}_{key}'; there are: {', '.join(archive.files) or 'none'}"

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import MergeError, UsageError, suggest
+from ...json_text import parse_json
 
 if TYPE_CHECKING:
     from ..data_source import DataSource
 
+SAFE_DATASETS = 4  # the first version without scripts that come with a data set
+
 
 def check_installed(where: str) -> None:
-    """Raise MergeError where the library is missing."""
+    """Raise MergeError where the library is missing, or is one that runs scripts of data sets."""
     if find_spec("datasets") is None:
         hint = "pip install 'merge-checkpoints[data]'"
         raise MergeError("parquet files and data sets of the hub need the library datasets", where=where, hint=hint)
+    found = version("datasets")
+    if int(found.partition(".")[0]) < SAFE_DATASETS:
+        what = f"datasets {found} runs code that comes with a data set, so it is not used"
+        raise MergeError(what, where=where, hint=f"pip install 'datasets>={SAFE_DATASETS}'")
 
 
 def open_table(source: DataSource) -> tuple[Any, tuple[str, ...]]:
@@ -57,7 +64,7 @@ def check_split(source: DataSource, splits: Iterable[object]) -> None:
 def saved_split(folder: Path) -> str | None:
     """Return which split a folder of ``save_to_disk`` is, if it is a single one and says so."""
     try:
-        state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+        state = parse_json((folder / "state.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     split = state.get("_split") if isinstance(state, dict) else None

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ...errors import MergeError, UsageError, suggest
+from ...errors import MergeError, UsageError, some_of, suggest
 from .quiet_harness import quiet_harness
 
 
@@ -135,7 +134,7 @@ def _single(data: HarnessData, groups: dict[str, Any], leaves: dict[str, Any]) -
     elif list(leaves) == [data.task]:
         return leaves[data.task]
     what = f"'{data.task}' stands for {len(leaves)} tasks and has no number of its own"
-    raise UsageError(what, where=data.where, hint=f"list them: {_some(list(leaves))}")
+    raise UsageError(what, where=data.where, hint=f"list them: {some_of(leaves, 8)}")
 
 
 def _refuse_code(leaves: dict[str, Any], data: HarnessData) -> None:
@@ -145,8 +144,3 @@ def _refuse_code(leaves: dict[str, Any], data: HarnessData) -> None:
             raise MergeError(f"the task '{name}' runs code that the model writes", where=data.where, hint=hint)
         if getattr(task, "MULTIMODAL", False):
             raise MergeError(f"the task '{name}' is not of text alone", where=data.where)
-
-
-def _some(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:8])
-    return shown if len(names) <= 8 else f"{shown}, …"

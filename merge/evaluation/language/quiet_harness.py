@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 
 from ...errors import MergeError
+from ..data.opening import check_installed as check_datasets
 from ..data.opening import quiet_datasets
 from ..quiet import quiet_transformers
 
@@ -20,11 +21,12 @@ ONE_PROCESS = "DISABLE_MULTIPROC"
 
 
 def check_installed(where: str) -> None:
-    """Raise MergeError where lm-evaluation-harness, or what it needs to run models of transformers, is missing."""
+    """Raise MergeError where lm-evaluation-harness, or what it needs to run models, is missing or unsafe."""
     missing = [name for name in ("lm_eval", "accelerate") if find_spec(name) is None]
     if missing:
         hint = "pip install 'merge-checkpoints[lm]'"
         raise MergeError(f"lm-evaluation-harness needs the package {' and '.join(missing)}", where=where, hint=hint)
+    check_datasets(where)
 
 
 @contextlib.contextmanager

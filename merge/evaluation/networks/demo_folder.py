@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from ...json_text import parse_json
 from ..model_name import CONFIG, ModelName
 
 MODEL_TYPE = "merge-demo-digits"
@@ -19,7 +20,7 @@ def write_demo_configuration(folder: Path) -> None:
 def demo_folder(folder: Path, model: ModelName) -> ModelName | None:
     """Return the demo's network where a folder's configuration names it; nothing that lies in the folder is run."""
     try:
-        found = json.loads((folder / CONFIG).read_text("utf-8"))
+        found = parse_json((folder / CONFIG).read_text("utf-8"))
     except (OSError, ValueError):  # said by whoever needs the configuration
         return None
     if not isinstance(found, dict) or found.get("model_type") != MODEL_TYPE:

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import MergeError, UsageError, suggest
+from ..foreign_code import never_asked
 from ..image_format import ImageFormat
 from ..model_name import CONFIG, OPEN_CLIP_CONFIG
 from .network import ImageNetwork
-from .open_clip_hub import TEXT_MODEL, fetch_for_texts
+from .open_clip_hub import TEXT_MODEL, check_text_model, fetch_for_texts
 from .weights import load_strictly, no_global_randomness, refuse_without_image_tower
 
 if TYPE_CHECKING:
@@ -77,7 +78,8 @@ def create_open_clip(model: ModelName, *, where: str) -> Any:
 
     name = open_clip_name(model)
     fetch_for_texts(model, TEXT_MODEL, (CONFIG,))
-    with no_global_randomness(), quiet_logging():
+    check_text_model(model)
+    with no_global_randomness(), quiet_logging(), never_asked():
         try:
             return open_clip.create_model(name, load_weights=False, pretrained_text=False)
         except (RuntimeError, ValueError, TypeError, KeyError, OSError, AssertionError) as error:

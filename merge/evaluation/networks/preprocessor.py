@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from ...json_text import parse_json
 
 FILE = "preprocessor_config.json"
 SIDES = ("shortest_edge", "longest_edge")
@@ -18,7 +19,7 @@ def published_size(folder: Path) -> tuple[int, int] | None:
     says nothing.
     """
     try:
-        stated = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        stated = parse_json((folder / FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None  # a folder need not have it, and other kinds of models have other files of this name
     if not isinstance(stated, Mapping):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from ...errors import MergeError
+from ...errors import MergeError, some_of
 from .wide import are_wide, mark_wide, resize_for
 
 if TYPE_CHECKING:
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 # Buffers that some library versions save and others do not; they hold no knowledge.
 OPTIONAL_BUFFERS = ("num_batches_tracked", "position_ids")
-NAMES_SHOWN = 5
 
 
 @contextmanager
@@ -58,7 +57,7 @@ def refuse_misfits(
 ) -> None:
     """Raise MergeError when a tensor is missing, left over or of another shape, buffers without knowledge aside."""
     problems = {"missing": _weighty(missing), "left over": _weighty(left_over), "of another shape": shapes}
-    texts = [f"{len(names)} {kind}: {_some(names)}" for kind, names in problems.items() if names]
+    texts = [f"{len(names)} {kind}: {some_of(sorted(names))}" for kind, names in problems.items() if names]
     if texts:
         raise MergeError(f"the weights do not fit {architecture}; " + "; ".join(texts), where=where)
 
@@ -124,9 +123,3 @@ def _number(tensor: Tensor, count: int) -> int | None:
 
 def _weighty(names: Collection[str]) -> list[str]:
     return [name for name in names if not name.endswith(OPTIONAL_BUFFERS)]
-
-
-def _some(names: Collection[str]) -> str:
-    shown = sorted(names)[:NAMES_SHOWN]
-    rest = len(names) - len(shown)
-    return ", ".join(shown) + (f" and {rest} more" if rest else "")

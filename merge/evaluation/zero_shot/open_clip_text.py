@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...errors import MergeError
+from ..foreign_code import never_asked
 from ..language.tokenizer import FILES
-from ..networks.open_clip_hub import TOKENIZER, fetch_for_texts
+from ..networks.open_clip_hub import TOKENIZER, fetch_for_texts, tokenizer_options
 from ..networks.open_clip_models import (
     IMAGE_TOWER,
     create_open_clip,
@@ -60,8 +61,8 @@ def _tokenizer(model: ModelName) -> Any:
 
     fetch_for_texts(model, TOKENIZER, FILES)
     try:
-        with quiet_logging():
-            return open_clip.get_tokenizer(open_clip_name(model))
+        with quiet_logging(), never_asked():
+            return open_clip.get_tokenizer(open_clip_name(model), **tokenizer_options(model))
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError) as error:
         first_line = str(error).strip().partition("\n")[0]
         raise MergeError(f"no tokenizer can be read: {first_line}", where=model.label) from None

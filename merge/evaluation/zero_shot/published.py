@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...json_text import parse_json
 from ..configuration import settings_folder
 from ..images import Normalization
 from ..model_name import CONFIG
@@ -47,10 +47,10 @@ def of_folder(folder: Path) -> tuple[tuple[float, ...], tuple[float, ...]] | Non
     """Return the mean and standard deviation that a folder states, or None."""
     for file, keys in FILES.items():
         try:
-            content = json.loads((folder / file).read_text(encoding="utf-8"))
+            content = parse_json((folder / file).read_text(encoding="utf-8"))
             mean, std = (content.get("preprocess_cfg", content)[key] for key in keys)
             return tuple(float(value) for value in mean), tuple(float(value) for value in std)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
             continue  # a folder need not have them, and what it says may be of another kind
     return None
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ....errors import MergeError
+from ....json_text import parse_json
 from ....streaming.journal import boot
 from .insisting import ConditionError
 from .objects import Objects
@@ -84,7 +85,7 @@ def _processes() -> str:
 
 def _read(text: bytes | None) -> dict[str, Any]:
     try:
-        found = json.loads(text or b"{}")
+        found = parse_json(text or b"{}")
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
@@ -103,7 +104,7 @@ def _runs(pid: Any) -> bool:
         return True
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):  # or a number that no process has
         return False
     except OSError:
         return True
