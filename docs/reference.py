@@ -6,7 +6,7 @@ of every method, which a test guards.
 
 from __future__ import annotations
 
-import inspect
+import re
 from pathlib import Path
 from typing import Any, get_args
 
@@ -20,6 +20,8 @@ from merge.options import Declaration
 from merge.registry import built_in_names, find_declared
 
 FOLDER = Path(__file__).resolve().parent
+HEADS = ("| recipe key | flag | meaning | default | range |", "|---|---|---|---|---|")
+SHARED = "`*`: one value for all models (under `options:`) or one per model (beside `model:`)."
 
 
 def method_list() -> str:
@@ -43,60 +45,57 @@ def method_table() -> str:
 def method_page(name: str) -> str:
     """Return the page of a method: its source note, its options and a recipe."""
     method = find_declared(name)
-    note = inspect.getdoc(inspect.getmodule(type(method))) or ""
     recipe = (FOLDER.parent / "recipes" / f"{name}.yaml").read_text("utf-8").strip()
     if isinstance(method, Rule):
-        return _rule_page(method, note, recipe)
+        return _rule_page(method, recipe)
     names = {None: "MODEL…"} | {count: " ".join(["MODEL"] * count) for count in (1, 2, 3)}
     models = names[method.maximum_models if method.maximum_models == method.minimum_models else None]
     base = {"task_vectors": " --base BASE", "base_and_weights": " --base BASE", "either": " [--base BASE]"}
-    lines = [
-        f"# {name}",
-        "",
-        "<!-- generated: python -m docs.reference -->",
-        "",
-        note,
-        "",
-        "## On the command line",
-        "",
-    ]
+    lines = [*_head(method), "## On the command line", ""]
     data = " --data SPEC" if method.statistics else ""
     given = f"{models}{base.get(method.takes, '')}" if not method.learns_together else "BASE --task-vectors MODEL…"
     lines += [f"    merge {name} {given}{data} -o OUT", ""]
-    if method.options.declarations:
-        lines += ["| recipe key | flag | meaning | default | range |", "|---|---|---|---|---|"]
-        lines += [_option_row(option) for option in method.options.declarations.values()]
-        lines += [""]
+    lines += [*_option_table(method), ""] if method.options.declarations else ["It has no options of its own.", ""]
     lines += _learned(method)
     if any(option.shared for option in method.options.declarations.values()):
-        lines += ["`*`: one value for all models (under `options:`) or one per model (beside `model:`).", ""]
+        lines += [SHARED, ""]
     lines += ["The flags of every merging command are listed in [Commands](../commands.md).", ""]
     return "\n".join([*lines, "## As a recipe", "", "```yaml", recipe, "```", ""])
 
 
-def _rule_page(rule: Rule, note: str, recipe: str) -> str:
+def _head(method: Method | Rule) -> list[str]:
+    """Return the title, the source note, and when to use it."""
+    note = [part for part in method.note.split("\n\n") if part not in method.advice]
+    advice = [re.sub(r"docs/([\w-]+)\.md", r"[\1](../\1.md)", paragraph) for paragraph in method.advice]
+    lines = [f"# {method.name}", "<!-- generated: python -m docs.reference -->", *note]
+    return "\n\n".join([*lines, "## When to use it", *advice, ""]).splitlines()
+
+
+def _rule_page(rule: Rule, recipe: str) -> str:
     """Return the page of a rule that joins models at inference."""
     models = " ".join(role.upper() for role in rule.roles) or "MODEL…"
-    lines = [f"# {rule.name}", "", "<!-- generated: python -m docs.reference -->", "", note, ""]
-    lines += ["## On the command line", "", f"    merge {rule.name} {models} -o BUNDLE", ""]
-    lines += ["| recipe key | flag | meaning | default | range |", "|---|---|---|---|---|"]
-    lines += [_option_row(option) for option in rule.options.declarations.values()]
-    lines += ["", "`*`: one value for all models (under `options:`) or one per model (beside `model:`)."]
-    lines += ["", "It writes a bundle: see [Merging at inference](../bundles.md).", ""]
+    lines = [*_head(rule), "## On the command line", "", f"    merge {rule.name} {models} -o BUNDLE", ""]
+    lines += [*_option_table(rule), "", SHARED, ""]
+    lines += ["It writes a bundle: see [Merging at inference](../bundles.md).", ""]
     return "\n".join([*lines, "## As a recipe", "", "```yaml", recipe, "```", ""])
 
 
 def _learned(method: Method) -> list[str]:
-    """Return how the method's statistics are computed."""
+    """Return how the method's statistics, or the orders of units, are found."""
+    rows = [_option_row(option) for option in method.calibration.declarations.values()]
+    if method.aligns:
+        return ["How the orders of units are found:", "", *HEADS, *rows, "", "See [Alignment](../alignment.md).", ""]
     if not method.statistics:
         return []
     kept = "that an earlier run left" if method.learns_together or method.widens else "from `merge calibrate`"
     files = "" if method.sequential else f"`--{method.statistics} FILE` gives files {kept}; "
     often = "given for each set of data" if method.learns_together else "once for all models or once for each"
     lines = [f"What it learns from data: {files}`--data SPEC` computes it, {often}:", ""]
-    lines += ["| recipe key | flag | meaning | default | range |", "|---|---|---|---|---|"]
-    lines += [_option_row(option) for option in method.calibration.declarations.values()]
-    return [*lines, "", "See [Merging with data](../merging-with-data.md).", ""]
+    return [*lines, *HEADS, *rows, "", "See [Merging with data](../merging-with-data.md).", ""]
+
+
+def _option_table(method: Method | Rule) -> list[str]:
+    return [*HEADS, *map(_option_row, method.options.declarations.values())]
 
 
 def _option_row(option: Declaration) -> str:

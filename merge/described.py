@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import sys
 
@@ -20,7 +21,17 @@ class Described:
         return (type(self).__doc__ or "").strip().splitlines()[0]
 
     @property
+    def note(self) -> str:
+        """The module's docstring: source, formula, and at its end when to use it."""
+        return inspect.cleandoc(sys.modules[type(self).__module__].__doc__ or "")
+
+    @property
+    def advice(self) -> tuple[str, ...]:
+        """The paragraphs of the note that say when to use it, and when not; a third party's may have none."""
+        return tuple(part for part in self.note.split("\n\n") if part.startswith(("Use it ", "Not ")))
+
+    @property
     def paper(self) -> str:
         """The first paper that the module's docstring cites: ``arXiv:`` and a number, or an empty string."""
-        match = re.search(r"arXiv:\d+\.\d+", sys.modules[type(self).__module__].__doc__ or "")
+        match = re.search(r"arXiv:\d+\.\d+", self.note)
         return match[0] if match else ""

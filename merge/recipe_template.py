@@ -19,7 +19,7 @@ def recipe_template(method: Method) -> str:
     from_data = method.sequential or method.learns_together or method.widens
     given = "data: ./data-{}.yaml" if from_data else f"{method.statistics}: ./{method.statistics}-{{}}.st"
     learns = f", {given}" if method.statistics else ""
-    lines = [f"# {method.summary}", f"# Run it with: merge run {method.name}.yaml", f"merge: {method.name}"]
+    lines = [*_head(method), f"merge: {method.name}"]
     needed = method.needs_base or method.sequential
     note = "the model that the others were tuned from" if needed else "optional: decides types and config"
     lines += [] if method.widens else [f"{'' if needed else '# '}base: ./base    # {note}"]
@@ -34,7 +34,7 @@ def recipe_template(method: Method) -> str:
     lines += computing if from_data else [line.replace("  ", "  # ", 1) for line in computing]
     lines += [] if method.widens else ["# keep: ['lm_head.*']        # tensors that stay as the base has them"]
     lines += ["output:", "  path: ./merged            # a folder; *.st or *.safetensors gives one file"]
-    lines += ["  # dtype: bfloat16", "  # max_shard_size: 5GB"]
+    lines += ["  # dtype: bfloat16", "  # rounding: stochastic", "  # overflow: saturate", "  # max_shard_size: 5GB"]
     return "\n".join(lines) + "\n"
 
 
@@ -45,13 +45,19 @@ def rule_template(rule: Rule) -> str:
     beside = [option for option in declared if option.per_model and not option.shared]
     roles = rule.roles or ("expert-1", "expert-2")
     values = "".join(f", {option.name}: {_example(option, len(roles))}" for option in beside)
-    lines = [f"# {rule.summary}", f"# Run it with: merge run {rule.name}.yaml", f"merge: {rule.name}"]
+    lines = [*_head(rule), f"merge: {rule.name}"]
     lines.append("models:           # files or folders; relative paths count from this file")
     lines += [f"  - {{model: ./{role}{values}}}" for role in roles]
     lines += [f"                  # {option.name}: {_about(option)}" for option in beside]
     lines += ["options:", *(_line(option) for option in own)]
     lines += ["output: ./bundle  # a folder that merge eval takes like a checkpoint; the models stay where they are"]
     return "\n".join(lines) + "\n"
+
+
+def _head(method: Method | Rule) -> list[str]:
+    """Return what it is, when to use it, and how the recipe is run, as comments."""
+    advice = [f"# {line}" for paragraph in method.advice for line in paragraph.splitlines()]
+    return [f"# {method.summary}", *advice, f"# Run it with: merge run {method.name}.yaml"]
 
 
 def _learned(method: Method) -> list[str]:

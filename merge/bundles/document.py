@@ -11,6 +11,7 @@ from typing_extensions import TypedDict
 from ..checkpoints.folders import BUNDLE
 from ..data_use import NO_DATA
 from ..errors import MergeError
+from ..json_text import parse_json
 
 FILE = BUNDLE
 FORMAT = "merge-bundle"
@@ -71,7 +72,7 @@ def read_document(folder: Path) -> BundleDocument:
     """
     path = folder / FILE
     try:
-        found = json.loads(path.read_text("utf-8"))
+        found = parse_json(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise MergeError(f"cannot be read: {error}", where=str(path)) from None
     if not isinstance(found, dict) or found.get("format") != FORMAT:

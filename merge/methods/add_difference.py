@@ -7,6 +7,12 @@ arXiv:2212.04089, whose base is A here while the task vector is taken from C:
     theta = theta_A + multiplier * (theta_B - theta_C)
 
     merge add-difference dreamy.safetensors inpainting.safetensors sd-v1-5.safetensors -o dreamy-inpainting.safetensors
+
+Use it to give a model what another one learned from its own parent, such as inpainting or a style, without training. C
+must be that parent.
+
+Not where C is any other model: the difference then holds all that separates the two. For several task vectors of one
+base take ties or task-arithmetic.
 """
 
 from __future__ import annotations

@@ -10,6 +10,12 @@ by cross-entropy on labels, or without labels by the entropy of the predictions 
 (Yang et al. 2024, arXiv:2310.02575) is a preset of this: one coefficient for each task vector (task-wise) or for each
 tensor of each (layer-wise), learned by the entropy on unlabeled inputs, which originally are those of the test set. A
 tensor without coefficients stays the base's, as do the statistics of BatchNorm: coefficients of 0 give the base.
+
+Use it for several models that were tuned from one base, with a few hundred items of the tasks: it learns how much of
+which task vector each tensor takes.
+
+Not without data that resembles the task, nor on the data that you report on: it learns from what it sees. A network
+must run and give gradients, so it costs training steps, not one pass.
 """
 
 from __future__ import annotations

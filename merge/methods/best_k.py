@@ -12,6 +12,12 @@ The checkpoints of a Hugging Face trainer are folders with a step in their name,
 `trainer_state.json` says of each; `--better lower` is for losses:
 
     merge best-k checkpoint-1000 checkpoint-2000 checkpoint-3000 --scores 0.81,0.84,0.83 --count 2 -o averaged
+
+Use it on the checkpoints of one run whose scores on held-out data are known already: it takes a few of them and costs
+no evaluation.
+
+Not with scores of training data or of the test set. Where models differ in more than their step, a greedy soup looks at
+what each of them adds.
 """
 
 from __future__ import annotations

@@ -9,6 +9,12 @@ With the task vectors d_t = theta_t - theta_0:
 
 A threshold of 2 drops entries that no model, or only one, finds important; 0 drops nothing. The selectivity is the
 paper's lambda: a higher one makes masks sparser. The paper tunes it per model on held-out data; here it is given.
+
+Use it for many tasks of one base, where summed task vectors hold entries that serve one task alone and disturb the
+others.
+
+Not for two models, of which a threshold of 2 keeps only what both find important. Selectivity and scale want held-out
+data; what serves one task alone is meant to get lost.
 """
 
 from __future__ import annotations

@@ -11,6 +11,12 @@ magnitude to n - 1:
 
 With `rescale` ``l1`` a tensor's kept entries are multiplied by sum|d_i| / sum|m_i d_i| instead, as mergekit does.
 A density of 1 keeps everything and one of 0 nothing. The masks depend on what those of dare depend on.
+
+Use it where dare would do, with more care for large entries: within each row, small changes are dropped more often than
+large ones.
+
+Not where time counts, since every row is ranked, nor without trying several seeds. With an epsilon of 0 it drops
+evenly, as dare does.
 """
 
 from __future__ import annotations

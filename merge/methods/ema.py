@@ -15,6 +15,12 @@ The checkpoints of a Hugging Face trainer are folders with a step in their name,
     merge ema checkpoint-1000 checkpoint-2000 checkpoint-3000 -o averaged
 
 A shell sorts `checkpoint-*` by letters, 10000 before 2000; `$(ls -dv checkpoint-*)` lists the steps in their order.
+
+Use it to smooth the last checkpoints of one run, the oldest first, above all where the learning rate was not brought
+down to 0.
+
+Not for models of different runs, which have no order; and not with a decay near 1 and few checkpoints, where the oldest
+has nearly all of the weight.
 """
 
 from __future__ import annotations

@@ -8,6 +8,12 @@ arXiv:2502.04959, first method. For every matrix:
 
 Of other tensors than matrices, the mean of the task vectors counts. Directions whose singular value is 0 but for
 rounding are arbitrary and stay at 0; r counts the others.
+
+Use it for several tasks of one base, without data: a sum of task vectors is ruled by few strong directions, and here
+all count alike. The scale is to be chosen on held-out data.
+
+Not for small differences of noise, whose weak directions are raised too, nor where whole matrices in memory and a
+singular value decomposition of each are too much.
 """
 
 from __future__ import annotations

@@ -12,6 +12,11 @@ arXiv:2502.04959, second method. For every matrix, of T models, with r its short
 with polar(X) the orthogonal matrix nearest to X. A fraction of 1 is Iso-C. Of other tensors than matrices, the mean of
 the task vectors counts. Directions whose singular value is 0 but for rounding are arbitrary and stay at 0; the mean is
 over the others. `svd` ``randomized`` approximates the directions of the tasks (Halko et al. 2011).
+
+Use it like iso-c, for many tasks above all, where directions of single tasks get lost in the sum.
+
+Not for few models: what the paper gains over iso-c grows with their number. It decomposes the matrices of every task,
+which for large models wants a GPU or `svd` ``randomized``.
 """
 
 from __future__ import annotations

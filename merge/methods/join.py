@@ -7,6 +7,11 @@ the first model that has it and whose pattern fits its name:
     theta[name] = theta_i[name],    i = min {i : name fits match_i}
 
 Nothing is computed: a model may itself be a merge, of which those tensors are taken.
+
+Use it to exchange a part, such as a vision tower or an autoencoder, or to merge the parts of a model in different ways.
+
+Not to improve a model: nothing is averaged, and parts that were never trained together may not understand each other.
+What fits in shape need not fit in meaning: evaluate it.
 """
 
 from __future__ import annotations

@@ -8,6 +8,12 @@ for weights as in mergekit (Goddard et al. 2024, arXiv:2403.13257). Tensor by te
 
 m is found by steps along the mean of the arcs, from the direction of the sum of the u_i, until a step is shorter than
 `tol` or `max_iter` steps are done. A tensor of zeros has no direction, but its length counts.
+
+Use it to average any number of models of one kind without losing length, which a plain average does where directions
+differ. There are no weights to choose.
+
+Not for models of one fine-tuning family in the hope of more than soup: their directions nearly agree, and so do the two
+outcomes. For weights it is a heuristic: compare it with soup.
 """
 
 from __future__ import annotations

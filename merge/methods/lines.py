@@ -17,6 +17,12 @@ As in the authors' code, tensors after the last block (final norm, projection, h
 
 over all merged tensors, with the models' untrimmed task vectors tau_t; beta is then the coefficient to choose. A
 merge followed by LiNeS has no scale of its own.
+
+Use it to keep what the base knew: it shrinks the changes of the first blocks, where general features are, and keeps
+those of the last. As a step under `then:` it does so for a merge.
+
+Not for models without a stack of blocks, or whose task changes the first ones most, such as another kind of input. Beta
+is to be chosen on held-out data.
 """
 
 from __future__ import annotations

@@ -8,6 +8,12 @@ Marczak et al. 2024, "MagMax: leveraging model merging for seamless continual le
 
 The paper fine-tunes the models one after the other, each from the one before it, and takes all task vectors from where
 the first one started.
+
+Use it for models that were tuned one after the other, each from the one before it: the largest changes are those that
+mattered.
+
+Not for models of very different lengths of training, whose largest task vector wins everywhere; nor for many noisy
+ones, since nothing is averaged. Choose the scale on held-out data.
 """
 
 from __future__ import annotations

@@ -8,6 +8,12 @@ of the angles between the task vectors theta_i - theta_0 of k models, tensor by 
 
 With `filter_wise` there is one c for every row, that is for every vector along the last axis. The cosine of a task
 vector that is 0 counts as 0, and t is 0 where the divisor is (nearly). Task vectors that point apart give a negative t.
+
+Use it for a few models of one base and one task that differ in seed or settings: the angles between them say how far to
+go, and there is nothing to set or to evaluate.
+
+Not for models of different tasks, whose task vectors are nearly at right angles: the outcome then stays close to the
+base, however good each of them is.
 """
 
 from __future__ import annotations

@@ -10,6 +10,12 @@ With x_i = theta_i, or where there is a base x_i = theta_i - theta_0, tensor by 
 The step in the plane that touches the sphere in m, which belongs to the idea, is 0 for every input: the tangents
 u_i - <u_i, m> m, weighted by the w_i, cancel where m is the mean of the u_i with the same weights. Where the directions
 themselves cancel, |sum_i w_i u_i| < eps, there is no m, and the weighted sum of the x_i is taken.
+
+Use it for weighted averages of three models and more that keep their length; with two, slerp and nuslerp say the same
+more directly.
+
+Not in the hope of more than soup for models of one fine-tuning family, whose directions nearly agree. It is a
+heuristic: compare it with soup.
 """
 
 from __future__ import annotations

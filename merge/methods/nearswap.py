@@ -7,6 +7,11 @@ Face Hub; mergekit (Goddard et al. 2024, arXiv:2403.13257) carries it. With d = 
     theta = (1 - k) theta_0 + k theta_1 = theta_0 + min(max(d, -t), t)
 
 Entries closer than t are swapped for the other model's, those further away move by t. A t of 0 gives the base.
+
+Use it to let one model colour another lightly: entries that are near already follow it, and none moves by more than t.
+
+Not to combine skills: large changes, in which skills mostly lie, are cut to t. A good t depends on the size of the
+weights and must be tried; evaluate it.
 """
 
 from __future__ import annotations

@@ -9,6 +9,12 @@ and the angle Omega between x_1 and x_2, that are theta_1 and theta_2, or where 
 The angle is that between the flattened tensors; without `flatten` there is one for every vector along the last axis,
 with `row_wise` one for every vector along the first. Where x_1 and x_2 lie on one line, or one of them is 0, the
 straight line (1 - t) x_1 + t x_2 is taken.
+
+Use it for two models or two task vectors on the arc between them, with weights rather than a place on the way, row by
+row if wanted.
+
+Not for more than two models, for which there are multislerp and karcher; nor where the weights sum to 0, which is
+refused.
 """
 
 from __future__ import annotations

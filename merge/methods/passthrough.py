@@ -6,6 +6,11 @@ al. 2024, "Arcee's MergeKit: a toolkit for merging large language models", arXiv
     theta = scale * theta_1
 
 With layer rules that set `scale`, single projections are damped or silenced: 0 writes zeros.
+
+Use it to write one model anew: with an adapter baked in, another VAE, a part scaled or silenced, or as a building block
+in a recipe.
+
+Not to merge: it takes one model. Scaling by trial is guesswork without an evaluation after it.
 """
 
 from __future__ import annotations

@@ -11,6 +11,12 @@ of each of the pair; a unit of its own as it is), the matrix of the wide network
 with a ridge that pulls towards the plain average. Rows of one model's own units read merged units and that model's own,
 no others. A budget of 0 merges all pairs; at 1, the wide network is both models, and gives what they give. Units that
 cannot be widened stay merged: those that a norm sees together, and attention heads.
+
+Use it for two models from different starts, or of different tasks, that lose too much when they become one of their own
+size, and where a somewhat wider network can be run.
+
+Not for two models tuned from one base, for which an average is free; nor where the architecture must stay as it is. It
+needs data of the tasks, or at least inputs like them.
 """
 
 from __future__ import annotations

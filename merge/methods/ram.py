@@ -10,6 +10,12 @@ changed it, |d_i| > epsilon:
 rho_i is the number of entries that model i changed along with others by the number that it changed alone, tensor by
 tensor, and counts as alpha where the latter is 0. An `r` of 0 is RAM; with it, what is unique is amplified to make up
 for what the averages dilute: RAM+.
+
+Use it for models tuned by reinforcement from one base, whose changes are sparse: what only one changed is kept whole,
+where an average would divide it.
+
+Not for supervised fine-tuning, which changes nearly every entry: nothing is unique then, and the outcome is the
+average. Where the base lies in another type than the models, rounding looks like change: raise epsilon.
 """
 
 from __future__ import annotations

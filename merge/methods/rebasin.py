@@ -11,6 +11,12 @@ goes by how alike units behave on data, ``straight-through`` by gradients of the
 data with labels. Which axes carry the same units is derived from the model and proven by running it, or comes from
 templates or a file of groups. Permutations are exact in every type; what is averaged afterwards is an ordinary soup, of
 `align:` models.
+
+Use it for models of one architecture that were trained from different starts: their plain average is worthless until
+the units are in one order. Wide networks gain most.
+
+Not for models tuned from one base, which share an order already: take soup. Transformers from different seeds keep most
+of their barrier, and BatchNorm needs `merge bn-reset` afterwards.
 """
 
 from __future__ import annotations

@@ -9,6 +9,12 @@ d_i = theta_i - theta_0 and v their variance over the models, entry by entry:
     outcome = theta_0 + sum_A c_i d_i / sum_A c_i
 
 The signs are elected without the c_i. A `select_topk` of 1 selects everything, and one of 0 nothing.
+
+Use it for chat models distilled from different teachers onto one base, as in its paper: shares follow from how much
+each changed a tensor, so no weights are needed.
+
+Not for one model, or where the strongest task vector is not the one to trust, since energy decides. It reads every
+tensor three times and is among the slower methods.
 """
 
 from __future__ import annotations

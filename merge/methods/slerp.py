@@ -7,6 +7,12 @@ Shoemake 1985, "Animating rotation with quaternion curves", SIGGRAPH 19(3), sect
 
 applied to the tensors as they are, not to their directions. Where they are almost parallel, |cos(Omega)| > 0.9995, or
 one of them is 0, the straight line (1 - t) theta_1 + t theta_2 is taken.
+
+Use it for exactly two models, to walk from one to the other at full length; `t` by layers gives each block its own
+mixture.
+
+Not for more than two models (karcher, multislerp), and not in the hope of much for two that were tuned from one base:
+they are almost parallel, and the arc is nearly the straight line.
 """
 
 from __future__ import annotations

@@ -6,6 +6,12 @@ increasing inference time", arXiv:2203.05482, section 2:
     theta = sum_i w_i theta_i,    w_i = 1/k for the uniform soup
 
 The weights are used as given; only `normalize` divides them by their sum.
+
+Use it first: for models of one task that were tuned from one start with different seeds or settings. It is the fastest
+method, has no option to get wrong, and every other one must beat it.
+
+Not for models from different starts (rebasin) or of very different tasks, where task vectors with a scale do better.
+One bad model spoils it: `--strategy greedy` leaves such out.
 """
 
 from __future__ import annotations

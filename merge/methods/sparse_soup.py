@@ -9,6 +9,12 @@ where they differ, the average would be denser than its members, and the merge i
 off; but up to one entry in 100,000 may be 0 in some models by chance. An entry counts as a zero of the average where
 every model has one. The paper measures BatchNorm statistics anew before every evaluation, and chooses the members
 greedily: ``--strategy greedy --benchmark SPEC --reset-data SPEC``. The plain average leaves them to ``merge bn-reset``.
+
+Use it for models that were retrained from one pruned parent with its mask kept: the average is as sparse as each of
+them.
+
+Not for models that were pruned one by one: their zeros lie in different places, and the merge is refused. It needs
+`merge bn-reset` where there is BatchNorm.
 """
 
 from __future__ import annotations

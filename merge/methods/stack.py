@@ -8,6 +8,11 @@ al. 2024, "Arcee's MergeKit: a toolkit for merging large language models", arXiv
 
 What comes before the layers is the first model's, what comes after them the last model's. Nothing is computed: a model
 of the stack may itself be a merge, of which those layers are taken.
+
+Use it to make a deeper model as a start for further training, or a shallower one by leaving layers out.
+
+Not as a finished model without a test: layers meet inputs that they were never trained on, and such models are mostly
+worse until they are trained further. Memory and time grow with the layers.
 """
 
 from __future__ import annotations

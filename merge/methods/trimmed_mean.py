@@ -6,6 +6,12 @@ do it with gradients; here it is done with the models' weights:
     theta[p] = mean of theta_i[p] without its int(trim * k) lowest and its int(trim * k) highest values
 
 A trim of 0 is the plain average. The default of 0.2 drops nothing of fewer than five models.
+
+Use it for five models or more of one start, some of which may be outliers: a compromise between the mean, which uses
+all, and the median, which uses one or two.
+
+Not for fewer than five models with the default, which then drops nothing; nor for different tasks, where the outlier of
+an entry may be the one model that learned something.
 """
 
 from __future__ import annotations

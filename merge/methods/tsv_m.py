@@ -11,6 +11,12 @@ with polar(X) the orthogonal matrix nearest to X. Of other tensors than matrices
 Directions whose singular value is 0 but for rounding are left out, where the formula by itself would let arbitrary ones
 in. Large matrices take long: `svd` ``randomized`` approximates the directions that are kept (Halko et al. 2011), and a
 layer rule with `keep` spares embeddings.
+
+Use it for several tasks of one base, without data: changes of single tasks are of low rank, and it keeps their
+strongest directions out of each other's way.
+
+Not for one model or tuning that changes everything a little: with T models each keeps 1/T of its directions. Whole
+matrices are decomposed, so large models take long without a GPU.
 """
 
 from __future__ import annotations

@@ -6,6 +6,12 @@ Wortsman et al. 2021, "Robust fine-tuning of zero-shot models", arXiv:2109.01903
 
 An alpha between 0 and 1 trades accuracy on the fine-tuned task for robustness elsewhere. Beyond 1 the line is followed
 past the fine-tuned model, below 0 past the base.
+
+Use it for one tuned model that has become worse away from its task: an alpha around 0.5 often wins back robustness for
+little. `--sweep` and `merge eval` draw the curve.
+
+Not for several tuned models, nor for one that shares little with its base, such as a new head of random weights: half
+of that head is noise.
 """
 
 from __future__ import annotations

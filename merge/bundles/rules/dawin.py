@@ -8,6 +8,12 @@ and H_1 the entropies of the outputs of the pretrained model and of the expert, 
 moved by an `offset` that the two models' entropies over the whole of the data give. A mixture of Beta distributions
 sorts all samples into `clusters`; each is merged once, with its mean. So the outcome for one sample depends on which
 others it is evaluated with (transductive).
+
+Use it for a pretrained classifier and an expert, where shifted and ordinary samples come mixed and no labels tell them
+apart. Compare it with its constant, which `merge eval` shows beside it.
+
+Not for single samples as they come: it looks at the whole data set first. It costs about three forward passes and needs
+both checkpoints at hand; confident mistakes mislead it.
 """
 
 from __future__ import annotations

@@ -9,6 +9,12 @@ Growing Transformers, arXiv:2507.07129. With z_i the logits of expert i, at ever
 The softmax of averaged logits is the normalised geometric mean of the experts' distributions; with weights that sum
 to 1 its loss is never above the mean of the experts' losses. Nothing is routed, gated or learned. It costs what all
 experts cost together.
+
+Use it as the yardstick of every merge, or where experts do not merge at all: averaged outputs need no common start,
+only the same classes or tokens.
+
+Not where one model's cost is the limit: all experts run for every sample. The loss is never above the experts' mean,
+but nothing says that it is below the best one's.
 """
 
 from __future__ import annotations

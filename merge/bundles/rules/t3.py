@@ -10,6 +10,12 @@ so that the expert counts where both agree, and the pretrained model where they 
 swaps that). T3_B, `mode` ``batch``, merges once for a batch, with the mean of its lambdas. JS is at most ln 2, so that
 with gamma .5 lambda lies between .5 and .586: close to a constant. What is reported always has that constant beside it;
 `map` ``linear`` uses the whole interval.
+
+Use it for a pretrained classifier and its expert where the data shift from sample to sample, and where about four
+forward passes are affordable. Compare it with a constant lambda.
+
+Not where `merge eval` shows no gain over that constant: then wise-ft gives one checkpoint at one forward pass. Not for
+models that write text, nor as an input of other merges.
 """
 
 from __future__ import annotations
