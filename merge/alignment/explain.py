@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypedDict
 
+from ..errors import some_of
 from .groups import Groups, Member
 from .validation import coverage
 from .verify import Proof
@@ -92,7 +93,7 @@ def explanation_text(found: Explanation) -> str:
         for one in found["groups"]
     ]
     lines = [*_table([COLUMNS, *rows]), "", _coverage_line(found)]
-    lines += [f"stay as they are ({one['reason']}): {some_of(one['axes'])}" for one in found["pinned"]]
+    lines += [f"stay as they are ({one['reason']}): {some_of(one['axes'], SHOWN)}" for one in found["pinned"]]
     if proof := found["proof"]:
         change, trials = proof["largest_difference"], proof["trials"]
         lines.append(f"proven: the outputs changed by {change:.1e} at most in {trials} trials ({proof['precision']})")
@@ -101,13 +102,7 @@ def explanation_text(found: Explanation) -> str:
 
 def _coverage_line(found: Explanation) -> str:
     text = f"{len(found['groups'])} groups ({found['origin']}) reach {found['coverage_percent']:g} % of the parameters"
-    return text + (f"; not in any: {some_of(found['uncovered'])}" if found["uncovered"] else "")
-
-
-def some_of(names: Sequence[str]) -> str:
-    """Return the first of some names, and how many more there are."""
-    rest = len(names) - SHOWN
-    return ", ".join(names[:SHOWN]) + (f" and {rest} more" if rest > 0 else "")
+    return text + (f"; not in any: {some_of(found['uncovered'], SHOWN)}" if found["uncovered"] else "")
 
 
 def _table(rows: Sequence[Sequence[str]]) -> Iterable[str]:

@@ -1,0 +1,82 @@
+"""What fuzzing found, where a kept file alone would not show that it is mended."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from merge.calibration.partial import read_partial, write_partial
+from merge.checkpoints.local_path import local_path
+from merge.checkpoints.resolve import open_checkpoint
+from merge.errors import LONGEST, MergeError, UsageError
+from merge.json_text import parse_json
+from merge.recorded_inputs import recorded_inputs
+from merge.section import parse_section
+from merge.streaming.journal import Journal
+
+SIGNED = "https://bucket.example/a.safetensors?X-Amz-Signature=" + "a" * 400
+
+
+def test_a_journal_is_taken_over_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    first = Journal(path, "plan")
+    first.start()
+    first.record("piece", 3, "00ff")
+    first.record("record", "w", {"norm": 1.5})
+    first.close()
+    again = Journal(path, "plan")
+    assert again.take_over() is None
+    assert (again.pieces, again.records) == ({3: "00ff"}, {"w": {"norm": 1.5}})
+    whole = path.read_text()
+    for damaged in (whole.replace("00ff", "01ff"), whole.replace('"piece", 3', '"piece", 4'), "[" * 100_000 + "\n"):
+        path.write_text(damaged)
+        assert Journal(path, "plan").take_over() == "there is no readable journal"
+    path.write_text(whole[:-5])  # a line that a kill cut off
+    cut = Journal(path, "plan")
+    assert cut.take_over() is None
+    assert (cut.pieces, cut.records) == ({3: "00ff"}, {})
+
+
+def test_unfinished_statistics_are_not_continued_by_notes_that_were_changed(tmp_path: Path) -> None:
+    import torch
+
+    path = tmp_path / "journal"
+    write_partial(path, {"a": torch.ones(2)}, {"items": 2}, "fingerprint")
+    assert read_partial(path)[0].notes == {"items": 2}
+    path.write_bytes(path.read_bytes().replace(b"2}", b"3}"))
+    assert read_partial(path)[1] is None
+
+
+def test_a_name_that_is_too_long_for_a_file_is_no_file(tmp_path: Path) -> None:
+    assert not local_path(SIGNED).exists()
+    assert not local_path(SIGNED, tmp_path).is_dir()
+    assert local_path("short", tmp_path) == tmp_path / "short"
+    with pytest.raises(UsageError, match="no such file or folder"):
+        open_checkpoint("x" * 5000)
+
+
+def test_messages_are_of_a_length_that_people_read() -> None:
+    error = MergeError("a" * 10**6 + "z", where="b" * 10**6, hint="c" * 10**6)
+    assert len(str(error)) < 3 * LONGEST
+    assert "az (c" in str(error)
+    assert str(MergeError("a" * LONGEST)) == "a" * LONGEST
+
+
+def test_deep_json_is_none() -> None:
+    assert parse_json(b'{"a": [1]}') == {"a": [1]}
+    with pytest.raises(ValueError, match="too deeply"):
+        parse_json("[" * 100_000)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", "[" * 100_000, '{"a"'])
+def test_recorded_inputs_are_a_list_of_texts(text: str) -> None:
+    assert recorded_inputs({"merge.inputs": '["a", "b"]'}, "out.st") == ["a", "b"]
+    assert recorded_inputs({}, "out.st") == []
+    with pytest.raises(MergeError, match=r"out\.st: 'merge\.inputs' in the metadata is no list of content ids"):
+        recorded_inputs({"merge.inputs": text}, "out.st")
+
+
+def test_a_section_that_is_missing_is_said_with_its_place() -> None:
+    with pytest.raises(UsageError, match=r"card:1:1: the key 'output' is missing"):
+        parse_section("cast: a.st\n", "card").section("output")
