@@ -13,6 +13,7 @@ from .alignment.document import AlignmentRow
 from .estimate.document import EstimateDocument
 from .ledger_document import LedgerDocument
 from .pushing.document import PushDocument
+from .rounding_document import RoundingDocument
 from .search.line_document import BarrierDocument
 from .search.matrix_document import BarrierMatrixDocument
 
@@ -92,6 +93,7 @@ class MergeDocument(TypedDict):
     statistics: NotRequired[LedgerDocument]
     measured: NotRequired[MeasuredDocument]
     alignments: NotRequired[list[AlignmentRow]]
+    rounding: NotRequired[RoundingDocument]  # where it was not to nearest, or there is something to say of it
     barrier: NotRequired[BarrierDocument]  # with --report and --report-benchmark, of models that were aligned
 
 

@@ -67,6 +67,11 @@ _BY_NAME = (
 )
 
 
+def float_names() -> list[str]:
+    """Return the names of the floating types that can be asked for, as torch names them."""
+    return sorted({dtype.torch for dtype in DTYPES.values() if dtype.torch and dtype.kind == "float"})
+
+
 def parse_dtype(text: str, *, where: str | None = None) -> str:
     """Turn what a user writes (``bfloat16``, ``bf16``, ``torch.bfloat16``, ``BF16``) into a format code.
 
@@ -75,8 +80,7 @@ def parse_dtype(text: str, *, where: str | None = None) -> str:
     """
     code = _BY_NAME.get(text.strip().removeprefix("torch.").lower())
     if code is None:
-        known = sorted({dtype.torch for dtype in DTYPES.values() if dtype.torch and dtype.kind == "float"})
-        hint = suggest(text, _BY_NAME) or f"one of {', '.join(known)}"
+        hint = suggest(text, _BY_NAME) or f"one of {', '.join(float_names())}"
         raise UsageError(f"unknown dtype '{text}'", where=where, hint=hint)
     return code
 

@@ -22,11 +22,13 @@ from .streaming.context import ResultKey
 from .streaming.digests import Digests
 from .streaming.hands import Finished, Hands, ThreadHands
 from .streaming.journal import Journal, pack, unpack
-from .streaming.narrowing import narrowing_remarks
+from .streaming.lost_updates import check_updates
 from .streaming.pieces import BLOCK_ELEMENTS, Numbered, Piece, cut, elements
+from .streaming.rounder import Rounding
 from .streaming.rounds import Rounds
 from .streaming.sink import Sink
 from .streaming.stopwatch import Stopwatch, Totals
+from .streaming.tallies import Tallies, Tally, absorb, rounding_remarks
 from .streaming.ways import shortage_remarks
 from .streaming.worker import Setting
 
@@ -54,6 +56,7 @@ class RunSettings:
         engine: Whether other processes run on this machine or on a cluster of Ray.
         address: Of the cluster; by default the one that the environment names, else one on this machine.
         gpu_memory: The most bytes of each GPU to use; by default most of what is free.
+        count_lost_updates: Whether to count the changes of a base that rounding undoes.
     """
 
     device: str = "auto"
@@ -65,6 +68,7 @@ class RunSettings:
     engine: Engine = "local"
     address: str | None = None
     gpu_memory: int | None = None
+    count_lost_updates: bool = False
 
     def __post_init__(self) -> None:
         if self.chunk_elements is not None and (self.chunk_elements <= 0 or self.chunk_elements % BLOCK_ELEMENTS):
@@ -84,6 +88,8 @@ class Outcome:
         remarks: What the methods found worth saying about the models, and whether a GPU's memory ran short.
         records: What they noted of single tensors, by name: how a matrix was regressed.
         totals: What reading, computing and writing took.
+        tallies: What rounding did to tensors, by name, as far as there is something to say of it.
+        rounded: The same in words.
     """
 
     input_ids: list[str]
@@ -94,6 +100,8 @@ class Outcome:
     remarks: list[str] = field(default_factory=list)
     records: dict[str, dict[str, Any]] = field(default_factory=dict)
     totals: Totals | None = None
+    tallies: Tallies = field(default_factory=dict)
+    rounded: list[str] = field(default_factory=list)
 
 
 def run(plan: Plan, sink: Sink, settings: RunSettings, journal: Journal | None = None) -> Outcome:
@@ -107,7 +115,10 @@ def run(plan: Plan, sink: Sink, settings: RunSettings, journal: Journal | None =
 
     Raises:
         MergeError: Naming file and tensor.
+        UsageError: Updates are to be counted that there are none of.
     """
+    if settings.count_lost_updates:
+        check_updates(plan.rows)
     return _Run(plan, sink, settings, journal).run()
 
 
@@ -133,7 +144,7 @@ class _Run:
         self._digests = Digests(plan.rows, len(plan.sources), plan.same)
         self._records: dict[str, dict[str, Any]] = {}
         self._shortages: Counter[str] = Counter()
-        self._vanished: Counter[str] = Counter()
+        self._tallies: dict[str, Tally] = {}
         self._rounds = Rounds(plan.rows, self._results, journal)
 
     def run(self) -> Outcome:
@@ -145,15 +156,18 @@ class _Run:
             for finished in hands.process(pieces, done):
                 self._take(finished, numbered[finished.number])
             totals = hands.totals()
+        stochastic = self._plan.recipe.output.rounding == "stochastic"
         return Outcome(
             [self._digests.source_id(number, source) for number, source in enumerate(self._plan.sources)],
             self._digests.output_id(),
             self._digests,
             list(disagreements(self._plan, self._digests)),
             len(done),
-            self._rounds.remarks + shortage_remarks(self._shortages) + narrowing_remarks(self._vanished),
+            self._rounds.remarks + shortage_remarks(self._shortages),
             {row.name: self._records[row.name] for row in self._plan.rows if row.name in self._records},
             totals,
+            {row.name: self._tallies[row.name] for row in self._plan.rows if row.name in self._tallies},
+            rounding_remarks(self._tallies, self._plan.rows, stochastic=stochastic),
         )
 
     def _hands(self) -> Hands:
@@ -175,17 +189,22 @@ class _Run:
             path, name, row = key.rsplit(":", 2)
             self._results[path, name, int(row)] = value
         self._records |= self._journal.records
+        for number in self._journal.pieces:
+            known = self._journal.tallies.get(number, {})
+            absorb(self._tallies, {name: Tally(*found) for name, found in known.items()})
         return set(self._journal.pieces)
 
     def _take(self, finished: Finished, piece: Piece) -> None:
         self._digests.add(piece, finished.digests)
         self._records |= finished.records
         self._shortages.update(finished.shortages)
-        self._vanished.update(finished.vanished)
+        absorb(self._tallies, finished.tallies)
         self._settings.advance(0, self._ended(piece))
         if self._journal is not None:
             for name, facts in finished.records.items():
                 self._journal.record("record", name, facts)
+            if finished.tallies:
+                self._journal.record("tally", finished.number, finished.tallies)
             self._journal.record("piece", finished.number, pack(finished.digests))
 
     def _ended(self, piece: Piece) -> int:
@@ -215,6 +234,7 @@ def thread_hands(
         sink,
         results,
         plan.recipe.seed,
+        rounding_of(plan, settings),
         chunk,
         settings.allow_nonfinite,
         threading.Event(),
@@ -222,6 +242,13 @@ def thread_hands(
         Stopwatch(plan.sources, threads),
     )
     return ThreadHands(plan, setting, rounds, threads, make_backend)
+
+
+def rounding_of(plan: Plan, settings: RunSettings) -> Rounding:
+    """Return how the outcomes of a plan are rounded, and whether lost updates are counted."""
+    output = plan.recipe.output
+    stochastic, saturates = output.rounding == "stochastic", output.overflow == "saturate"
+    return Rounding(stochastic, saturates, settings.count_lost_updates, plan.recipe.seed)
 
 
 def threads_of(plan: Plan, settings: RunSettings) -> int:

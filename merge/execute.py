@@ -21,6 +21,7 @@ from .ledger import ledger
 from .plan import Plan, folder_beside
 from .planning.layout import is_single_file
 from .provenance import fingerprint, metadata
+from .rounding_document import rounding_document
 from .streaming.journal import Journal
 
 
@@ -111,7 +112,7 @@ def write(plan: Plan, settings: WriteSettings) -> Written:
         notes = ["an unfinished earlier run to this output was discarded"] if staging.discarded else []
         outcome, copied, hashes = _build(plan, settings, staging, out, notes)
         warnings = plan.warnings + outcome.disagreements
-        facts = [*plan.recipe.remarks, *warnings, *_hash_lines(hashes, out)]
+        facts = [*plan.recipe.remarks, *warnings, *outcome.rounded, *_hash_lines(hashes, out)]
         text = card.render_card(plan, out, outcome.input_ids, outcome.output_id, facts)
         _put(staging, out, text, settings)
     except LostError as error:
@@ -124,7 +125,7 @@ def write(plan: Plan, settings: WriteSettings) -> Written:
         raise MergeError(what, where=str(error.filename or out)) from error
     finally:
         staging.close()
-    notes = plan.notes + plan.metadata_notes + notes + outcome.remarks
+    notes = plan.notes + plan.metadata_notes + notes + outcome.remarks + outcome.rounded
     return Written(out, outcome, copied, warnings, notes, time.monotonic() - started, hashes)
 
 
@@ -142,7 +143,13 @@ def _build(
     plan: Plan, settings: WriteSettings, staging: Building, out: OutputPath, notes: list[str]
 ) -> tuple[Outcome, list[str], dict[str, str]]:
     """Build everything but the card inside the staging folder."""
-    journal = Journal(staging.journal, fingerprint(plan, allow_nonfinite=settings.run.allow_nonfinite))
+    run_settings = settings.run
+    identity = fingerprint(
+        plan,
+        allow_nonfinite=run_settings.allow_nonfinite,
+        count_lost_updates=run_settings.count_lost_updates,
+    )
+    journal = Journal(staging.journal, identity)
     if settings.resume:
         problem = journal.take_over()
         if not problem and not staging.is_continuable(plan.files, metadata(plan)):
@@ -205,7 +212,11 @@ def as_json(plan: Plan, written: Written) -> dict[str, Any]:
     """Return what a merging command prints with ``--json``."""
     from .alignment.recorded import alignments
 
-    found = {"statistics": ledger(plan, written.outcome), "alignments": alignments(plan.sources, plan.roles)}
+    found = {
+        "statistics": ledger(plan, written.outcome),
+        "alignments": alignments(plan.sources, plan.roles),
+        "rounding": rounding_document(plan, written.outcome),
+    }
     return {
         "out": str(written.out),
         "output_id": written.outcome.output_id,

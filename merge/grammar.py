@@ -19,8 +19,11 @@ from .mergekit.other_tools import refuse_other_tools
 from .overriding import override
 from .recipe import (
     DEFAULT_SHARD_BYTES,
+    OVERFLOWS,
     POLICIES,
+    ROUNDINGS,
     Alignment,
+    Choice,
     LayerRule,
     Merge,
     Model,
@@ -28,6 +31,7 @@ from .recipe import (
     Output,
     Placed,
     Recipe,
+    choose,
     parse_size,
 )
 from .registry import find_method
@@ -37,7 +41,7 @@ from .vocabulary.reading import read_chat_template, read_tokenizer
 
 MERGE_KEYS = ("merge", "base", "models", "data", "options", "layers", "then")
 RECIPE_KEYS = (*MERGE_KEYS, "keep", "missing", "mismatch", "seed", "output", "evaluate", "report", "name")
-OUTPUT_KEYS = ("path", "dtype", "max_shard_size", "tokenizer", "chat_template")
+OUTPUT_KEYS = ("path", "dtype", "max_shard_size", "tokenizer", "chat_template", "overflow", "rounding")
 LAYER_KEYS = ("match", "options", "models", "keep")
 ALIGN_KEYS = ("align", "to", "options", "data")
 FILES = ("permutations", "groups")  # what stands under the options of an alignment and names a file
@@ -59,6 +63,20 @@ def read_recipe(path: Path, settings: Iterable[str] = ()) -> Recipe:
 def parse_recipe(text: str, name: str, folder: Path | None = None, settings: Iterable[str] = ()) -> Recipe:
     """Read a recipe from text; `name` stands for the file in messages."""
     return _recipe(parse_sections(text, name), settings, folder)
+
+
+def read_copy(section: Section, folder: Path | None) -> Recipe:
+    """Read what the card of a model that was copied or cast has in place of a recipe.
+
+    Raises:
+        UsageError: Whatever is wrong with it, with its place.
+    """
+    found = section.section("output")
+    dtype = parse_dtype(found.text("dtype", ""), where=found.where("dtype")) if found.mapping.get("dtype") else None
+    rounding, overflow = _choice(found, "rounding", ROUNDINGS), _choice(found, "overflow", OVERFLOWS)
+    output = Output(dtype=dtype, overflow=overflow, rounding=rounding)
+    keep = tuple(section.texts("keep"))
+    return Recipe(Merge("cast", ()), keep=keep, seed=_seed(section), output=output, folder=folder)
 
 
 def _is_mergekits(section: Section) -> bool:
@@ -85,9 +103,9 @@ def _recipe(sections: list[Section], settings: Iterable[str], folder: Path | Non
     report = section.text("report", "") if "report" in section.mapping else None
     return Recipe(
         merge,
-        keep=tuple(_texts(section, "keep")),
-        missing=_policy(section, "missing"),
-        mismatch=_policy(section, "mismatch"),
+        keep=tuple(section.texts("keep")),
+        missing=_choice(section, "missing", POLICIES),
+        mismatch=_choice(section, "mismatch", POLICIES),
         seed=_seed(section),
         output=_output(section),
         evaluate=tuple(_paths(section, "evaluate", folder)),
@@ -246,17 +264,22 @@ def _output(section: Section) -> Output:
     size = found.mapping.get("max_shard_size", DEFAULT_SHARD_BYTES)
     tokenizer = read_tokenizer(found, "tokenizer") if "tokenizer" in found.mapping else None
     template = read_chat_template(found, "chat_template") if "chat_template" in found.mapping else None
-    return Output(path, dtype, parse_size(size, where=found.where("max_shard_size")), tokenizer, template)
+    return Output(
+        path,
+        dtype,
+        parse_size(size, where=found.where("max_shard_size")),
+        tokenizer,
+        template,
+        _choice(found, "overflow", OVERFLOWS),
+        _choice(found, "rounding", ROUNDINGS),
+    )
 
 
-def _policy(section: Section, key: str) -> Any:
-    value = section.mapping.get(key, "error")
-    if value not in POLICIES:
-        hint = suggest(str(value), POLICIES)
-        raise UsageError(
-            f"{key} must be one of {', '.join(POLICIES)}, not '{value}'", where=section.where(key), hint=hint
-        )
-    return str(value)
+def _choice(section: Section, key: str, choices: tuple[Choice, ...]) -> Choice:
+    """Read one of several words; the first is the default."""
+    if key not in section.mapping:
+        return choices[0]
+    return choose(key, section.mapping[key], choices, where=section.where(key))
 
 
 def _seed(section: Section) -> int:
@@ -266,19 +289,9 @@ def _seed(section: Section) -> int:
     return int(seed)
 
 
-def _texts(section: Section, key: str) -> Iterable[str]:
-    if isinstance(section.mapping.get(key), str):
-        yield section.text(key, "")
-        return
-    for item, where in section.items(key):
-        if not isinstance(item, str) or not item:
-            raise UsageError(f"'{key}' holds {item!r}, which is no text", where=where)
-        yield str(item)
-
-
 def _paths(section: Section, key: str, folder: Path | None) -> Iterable[str]:
     """Yield texts, turned into paths from the recipe's folder where a file stands there."""
-    for text in _texts(section, key):
+    for text in section.texts(key):
         path = (folder or Path()) / text
         yield str(path) if path.exists() else text
 

@@ -13,7 +13,7 @@ from .estimate.estimate import estimate
 from .estimate.works import passes_of
 from .plan import Plan
 from .planning.layout import is_single_file
-from .provenance import described
+from .provenance import describe_rounding, described
 
 SHOWN_SKIPS = 20
 
@@ -35,6 +35,8 @@ def render_plan(plan: Plan, settings: RunSettings) -> str:
         f"tensors  {counts}",
         f"types    {', '.join(f'{count:,} {dtype}' for dtype, count in dtypes.most_common())}",
     ]
+    told = describe_rounding(plan.recipe.output)
+    lines += [f"rounding {', '.join(f'{name} {value}' for name, value in told.items())}"] if told else []
     reasons = Counter(f"{row.action}: {row.reason}" for row in plan.rows if row.reason)
     lines += [f"         {count:,} {reason}" for reason, count in reasons.most_common()]
     passes = passes_of(plan)

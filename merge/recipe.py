@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from .errors import UsageError
+from .errors import UsageError, suggest
 from .vocabulary.request import TokenizerRequest
 
 if TYPE_CHECKING:
@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 Policy = Literal["error", "base", "skip", "average-present"]
 POLICIES: tuple[Policy, ...] = ("error", "base", "skip", "average-present")
+Overflow = Literal["error", "saturate"]
+OVERFLOWS: tuple[Overflow, ...] = ("error", "saturate")
+Rounded = Literal["nearest", "stochastic"]
+ROUNDINGS: tuple[Rounded, ...] = ("nearest", "stochastic")
 OptionValue = Any  # a scalar, or a list of numbers interpolated over depth
+Choice = TypeVar("Choice", bound=str)
 DEFAULT_SHARD_BYTES = 5 * 10**9
 
 
@@ -136,6 +141,9 @@ class Output:
         dtype: A format code such as ``BF16``; None where every tensor keeps its own.
         tokenizer: The tokenizer that it gets, where models of different vocabularies are merged.
         chat_template: ``auto``, the name of a template, or a template; None where it is copied with the tokenizer.
+        overflow: What happens to a finite result beyond the largest number of its type: ``saturate`` makes it that.
+        rounding: To types of at most 16 bits: to nearest even, or by chance to one of the two neighbours, so that the
+            mean is kept. Wider types are rounded to nearest.
     """
 
     path: OutputPath | None = None
@@ -143,6 +151,8 @@ class Output:
     max_shard_size: int = DEFAULT_SHARD_BYTES
     tokenizer: TokenizerRequest | None = None
     chat_template: str | None = None
+    overflow: Overflow = "error"
+    rounding: Rounded = "nearest"
 
 
 @dataclass(frozen=True)
@@ -176,6 +186,19 @@ class Recipe:
     remarks: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+
+
+def choose(name: str, value: object, choices: tuple[Choice, ...], *, where: str | None = None) -> Choice:
+    """Return the choice that a key or a flag names.
+
+    Raises:
+        UsageError: There is no such choice.
+    """
+    for choice in choices:
+        if value == choice:
+            return choice
+    what = f"{name} must be one of {', '.join(choices)}, not '{value}'"
+    raise UsageError(what, where=where, hint=suggest(str(value), choices))
 
 
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}

@@ -9,7 +9,7 @@ from .bundles.rule import Rule
 from .bundles.rules import find_rule, rule_names
 from .method import Method
 from .options import Declaration
-from .recipe import POLICIES
+from .recipe import OVERFLOWS, POLICIES, ROUNDINGS
 from .registry import usable_methods
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -169,6 +169,8 @@ def _top() -> dict[str, Any]:
         "properties": {
             "path": _TEXT,
             "dtype": _TEXT,
+            "overflow": {"enum": list(OVERFLOWS), "default": "error"},
+            "rounding": {"enum": list(ROUNDINGS), "default": "nearest"},
             "max_shard_size": {"type": ["string", "integer"]},
             "tokenizer": _tokenizer(),
             "chat_template": {**_TEXT, "description": "auto, the name of a chat template, or a template."},

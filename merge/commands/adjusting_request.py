@@ -16,7 +16,8 @@ from .flags import COMMON, MergeFlags, signature, take_common
 from .method import own_flag
 
 DEFAULT_BATCH = 128
-UNUSED = ("keep", "missing", "mismatch", "dtype", "gpu_memory")  # what is not adjusted stays bit for bit
+_ROUNDING = ("dtype", "overflow", "rounding", "count_lost_updates")
+UNUSED = ("keep", "missing", "mismatch", *_ROUNDING, "gpu_memory")  # what is not adjusted stays bit for bit
 _PREFIX, _PANEL = "option_", "Statistics"
 _RUNNING = {
     name: (Annotated[kind, typer.Option(flag, help=text, rich_help_panel="Running", min=least)], None)
@@ -39,6 +40,7 @@ class Request:
         statistics: A file of an earlier run in their place.
         passes: How often the data are gone through.
         evaluate: Benchmarks to run on the outcome.
+        warnings: What a reader of its report must know.
     """
 
     command: str
@@ -49,12 +51,14 @@ class Request:
     flags: MergeFlags
     passes: int = 1
     evaluate: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def recipe(self) -> Recipe:
-        """The output, the report and what is evaluated."""
+        """The output, the report, what is evaluated and what must be known of it."""
         output = self.flags.output(Output())
-        return Recipe(Merge(self.command, ()), output=output, evaluate=self.evaluate, report=self.flags.report)
+        merge, report = Merge(self.command, ()), self.flags.report
+        return Recipe(merge, output=output, evaluate=self.evaluate, report=report, warnings=self.warnings)
 
 
 def parameters(more: dict[str, tuple[Any, Any]]) -> dict[str, tuple[Any, Any]]:

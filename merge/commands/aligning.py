@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from .merging import More
 
 CURVE_POINTS = 11
-_OF_AN_OUTPUT = ("keep", "missing", "mismatch", "dtype", "max_shard_size", "report", "resume", "allow_nonfinite")
+_ROUNDING = ("dtype", "overflow", "rounding", "count_lost_updates")
+_OF_AN_OUTPUT = ("keep", "missing", "mismatch", *_ROUNDING, "max_shard_size", "report", "resume", "allow_nonfinite")
 
 
 def perform_alignment(

@@ -8,13 +8,14 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import UsageError, suggest
+from .candidates import words
 
 _PANEL = "Alignment"
 EMITTED = ("merged", "aligned", "permutations")
 
 
-def _flag(kind: Any, default: Any, *names: str, text: str) -> tuple[Any, Any]:
-    return Annotated[kind, typer.Option(*names, help=text, rich_help_panel=_PANEL)], default
+def _flag(kind: Any, default: Any, *names: str, text: str, **more: Any) -> tuple[Any, Any]:
+    return Annotated[kind, typer.Option(*names, help=text, rich_help_panel=_PANEL, **more)], default
 
 
 ALIGNMENT: dict[str, tuple[Any, Any]] = {
@@ -26,7 +27,11 @@ ALIGNMENT: dict[str, tuple[Any, Any]] = {
         list[str] | None, None, "--permutations", text="Apply these orders, one file for each model after the first."
     ),
     "emit": _flag(
-        str, "merged", "--emit", text="What is written: merged, aligned (of several: OUT-2, OUT-3 …), permutations."
+        str,
+        "merged",
+        "--emit",
+        text="What is written: merged, aligned (of several: OUT-2, OUT-3 …), permutations.",
+        autocompletion=words(*EMITTED),
     ),
     "explain": _flag(bool, False, "--explain", text="Print the groups of the first model, and merge nothing."),
     "verify": _flag(

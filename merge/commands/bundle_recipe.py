@@ -56,6 +56,8 @@ def _refuse_unheeded(recipe: Recipe, flags: MergeFlags, rule: Rule) -> None:
     given: dict[str, object] = {"base": merge.base, "layers": merge.layers, "then": merge.then, "keep": recipe.keep}
     given |= {"missing": recipe.missing != "error", "mismatch": recipe.mismatch != "error", "dtype": output.dtype}
     given |= {"max_shard_size": output.max_shard_size != DEFAULT_SHARD_BYTES, "calibration": merge.calibration}
+    given |= {"overflow": output.overflow != "error", "rounding": output.rounding != "nearest"}
+    given |= {"--count-lost-updates": flags.count_lost_updates}
     given |= {"--resume": flags.resume, "--sha256": flags.sha256}
     if flags.spread_flag is not None:
         given[flags.spread_flag] = True

@@ -11,7 +11,7 @@ import typer
 from ..calibration.declared import FisherCalibration, GramCalibration
 from ..checkpoints.address import on_this_machine, output_path
 from ..options import Options
-from .flags import go_offline, signature
+from .flags import COMMON, go_offline, signature
 from .method import own_flag
 
 PANEL = "Statistics"
@@ -69,10 +69,7 @@ _PARAMETERS: dict[str, tuple[Any, Any]] = {
     "batch_size": _flag(int, 32, "--batch-size", panel=_RUN, help_text="Items at a time.", min=1),
     "device": _flag(str, "auto", "--device", panel=_RUN, help_text="auto, cpu, cuda or cuda:N."),
     "seed": _flag(int, 0, "--seed", panel=_RUN, help_text="Seed of whatever is drawn at random.", min=0),
-    "offline": _flag(bool, False, "--offline", panel=_RUN, help_text="Never use the network."),
-    "json_": _flag(bool, False, "--json", panel=_RUN, help_text="Print machine-readable output on stdout."),
-    "quiet": _flag(bool, False, "--quiet", panel=_RUN, help_text="Print errors only."),
-    "traceback": _flag(bool, False, "--traceback", panel=_RUN, help_text="Show where an error came from."),
+    **{name: COMMON[name] for name in ("offline", "json_", "quiet", "traceback")},
 }
 
 

@@ -11,7 +11,7 @@ from ..recipe import Merge, Recipe
 from .flags import COMMON, signature, take_common
 
 PANEL = "Checkpoints"
-_UNUSED = ("missing", "mismatch", "seed", "architecture", "batch_size")  # about several models, chance, evaluation
+_UNUSED = ("missing", "mismatch", "count_lost_updates", "architecture", "batch_size")  # several models, evaluation
 
 
 def command(**values: Any) -> None:
@@ -21,7 +21,7 @@ def command(**values: Any) -> None:
 
     model = values.pop("model")
     flags = take_common(dict.fromkeys(_UNUSED) | values)
-    recipe = Recipe(Merge("cast", ()), keep=tuple(flags.keep or ()))
+    recipe = Recipe(Merge("cast", ()), keep=tuple(flags.keep or ()), seed=flags.seed or 0)
     recipe = replace(recipe, output=flags.output(recipe.output), report=flags.report)
     perform(recipe, flags, make_copy_plan(model, recipe))
 

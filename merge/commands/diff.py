@@ -26,7 +26,7 @@ def command(
     from ..comparison import diff
 
     found = diff(a, b, base)
-    say_json(found) if json_ else typer.echo(_render(found))
+    say_json(found) if json_ else typer.echo("\n".join(map(printable, _render(found).split("\n"))))
 
 
 def _render(found: DiffDocument) -> str:
@@ -45,9 +45,9 @@ def _render(found: DiffDocument) -> str:
     models = (found["a"], found["b"], found["base"])
     lines = [f"{model}: {family}" for model, family in zip(models, found["families"], strict=False) if family]
     lines += [f"{printable(row['name']):{width}s}  {_numbers(row)}" for row in rows]
-    lines += [f"only in {found['a']}: {name}" for name in found["only_in_a"]]
-    lines += [f"only in {found['b']}: {name}" for name in found["only_in_b"]]
-    lines += [f"another shape or kind: {name}" for name in found["unlike"]]
+    lines += [f"only in {found['a']}: {printable(name)}" for name in found["only_in_a"]]
+    lines += [f"only in {found['b']}: {printable(name)}" for name in found["only_in_b"]]
+    lines += [f"another shape or kind: {printable(name)}" for name in found["unlike"]]
     return "\n".join(lines)
 
 

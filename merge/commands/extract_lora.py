@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..dtypes import parse_dtype
-from ..errors import UsageError, suggest
+from ..errors import UsageError, some_of, suggest
 from .flags import COMMON, signature, take_common
 
 if TYPE_CHECKING:
@@ -93,16 +93,11 @@ def _show(done: Done, flags: MergeFlags) -> None:
         say(render_columns(table(done.extracted.layers)), flags)
         say(f"energy kept of all layers together: {percent(document['energy'])}", flags)
     if document["whole"]:
-        say(f"saved whole: {_named([one['tensor'] for one in document['whole']])}", flags)
+        say(f"saved whole: {some_of((one['tensor'] for one in document['whole']), SHOWN)}", flags)
     asked = [one["tensor"] for one in document["left"] if one["reason"].startswith("left out by")]
     if asked:
-        say(f"differs, and left out as asked: {_named(asked)}", flags)
+        say(f"differs, and left out as asked: {some_of(asked, SHOWN)}", flags)
     say(f"wrote {done.out} ({size_line(document)}) in {document['seconds']:.1f} s", flags)
-
-
-def _named(names: list[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
 
 
 def _show_plan(document: ExtractDocument, flags: MergeFlags) -> None:
@@ -118,9 +113,10 @@ def _show_plan(document: ExtractDocument, flags: MergeFlags) -> None:
     say(render_columns(rows), flags)
     whole = [one["tensor"] for one in document["whole"]]
     if whole:
-        say(f"saved whole if it differs: {_named(whole)}", flags)
+        say(f"saved whole if it differs: {some_of(whole, SHOWN)}", flags)
     if document["left"]:
-        say(f"not in the adapter, even if it differs: {_named([one['tensor'] for one in document['left']])}", flags)
+        left = some_of((one["tensor"] for one in document["left"]), SHOWN)
+        say(f"not in the adapter, even if it differs: {left}", flags)
     say(f"at most {size_line(document)}; layers that do not differ get no factors", flags)
 
 

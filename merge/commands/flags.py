@@ -16,7 +16,7 @@ from ..checkpoints.address import OutputPath, output_path
 from ..checkpoints.remote.offline import CACHE_VARIABLE
 from ..dtypes import parse_dtype
 from ..errors import UsageError, suggest
-from ..recipe import POLICIES, Output, Policy, parse_size
+from ..recipe import OVERFLOWS, POLICIES, ROUNDINGS, Output, Policy, choose, parse_size
 
 if TYPE_CHECKING:
     from ..distributed.spreading import Spreading
@@ -58,6 +58,27 @@ COMMON: dict[str, tuple[Any, Any]] = {
         help_text="Tensors of different shapes: error, base, skip, average-present.",
     ),
     "dtype": _flag(str | None, None, "--dtype", panel=_OUTPUT, help_text="Type of the output, e.g. bfloat16."),
+    "overflow": _flag(
+        str | None,
+        None,
+        "--overflow",
+        panel=_OUTPUT,
+        help_text="Results beyond the largest number of their type: error, or saturate, which makes them that.",
+    ),
+    "rounding": _flag(
+        str | None,
+        None,
+        "--rounding",
+        panel=_OUTPUT,
+        help_text="To types of at most 16 bits: nearest, or stochastic, by chance, which keeps the mean.",
+    ),
+    "count_lost_updates": _flag(
+        bool,
+        False,
+        "--count-lost-updates",
+        panel=_OUTPUT,
+        help_text="Count the changes of the base that rounding to at most 16 bits undoes.",
+    ),
     "max_shard_size": _flag(
         str | None,
         None,
@@ -77,7 +98,7 @@ COMMON: dict[str, tuple[Any, Any]] = {
     "sha256": _flag(
         bool, False, "--sha256", panel=_OUTPUT, help_text="Hash whole files too; those here by a second read."
     ),
-    "seed": _flag(int | None, None, "--seed", panel=_RUN, help_text="Seed of methods that draw random numbers.", min=0),
+    "seed": _flag(int | None, None, "--seed", panel=_RUN, help_text="Seed of whatever draws random numbers.", min=0),
     "device": _flag(str, "auto", "--device", panel=_RUN, help_text="auto, cpu, cuda (every GPU) or cuda:N."),
     "gpu_memory": _flag(
         str | None,
@@ -128,6 +149,9 @@ class MergeFlags:
     missing: str | None
     mismatch: str | None
     dtype: str | None
+    overflow: str | None
+    rounding: str | None
+    count_lost_updates: bool
     max_shard_size: str | None
     report: Path | None
     dry_run: bool
@@ -183,7 +207,10 @@ class MergeFlags:
         size = recipe.max_shard_size
         if self.max_shard_size:
             size = parse_size(self.max_shard_size, where="--max-shard-size")
-        return replace(recipe, path=self.out or recipe.path, dtype=dtype, max_shard_size=size)
+        overflow = choose("--overflow", self.overflow or recipe.overflow, OVERFLOWS)
+        rounding = choose("--rounding", self.rounding or recipe.rounding, ROUNDINGS)
+        path = self.out or recipe.path
+        return replace(recipe, path=path, dtype=dtype, max_shard_size=size, overflow=overflow, rounding=rounding)
 
     @property
     def gpu_bytes(self) -> int | None:
@@ -245,12 +272,7 @@ def parse_policy(flag: str, value: str | None, otherwise: Policy) -> Policy:
     Raises:
         UsageError: For an unknown policy.
     """
-    if value is None:
-        return otherwise
-    for policy in POLICIES:
-        if value == policy:
-            return policy
-    raise UsageError(f"{flag} must be one of {', '.join(POLICIES)}, not '{value}'", hint=suggest(value, POLICIES))
+    return otherwise if value is None else choose(flag, value, POLICIES)
 
 
 def signature(parameters: Mapping[str, tuple[Any, Any]]) -> inspect.Signature:

@@ -38,7 +38,7 @@ def command(
         say_json(described) if json_ else typer.echo("\n".join(lines))
         return
     found = inspect(model, values=values)
-    say_json(found) if json_ else typer.echo(_render(found))
+    say_json(found) if json_ else typer.echo("\n".join(map(printable, _render(found).split("\n"))))
 
 
 def _render(found: InspectDocument) -> str:
@@ -60,4 +60,4 @@ def _render(found: InspectDocument) -> str:
         if tensor["nonfinite"]:
             facts += f"  NOT FINITE: {tensor['nonfinite']}"
         lines.append(f"  {printable(tensor['name']):{width}s}  {facts}")
-    return "\n".join(lines + [f"  note: {note}" for note in found["notes"]])
+    return "\n".join(lines + [f"  note: {printable(note)}" for note in found["notes"]])

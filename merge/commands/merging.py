@@ -22,6 +22,7 @@ from ..progress import progress_bar
 from ..provenance import data_use, described
 from ..recipe import Recipe
 from ..streaming.backends import check_gpu_memory
+from ..streaming.lost_updates import check_updates
 from .flags import MergeFlags
 from .missing_statistics import completed
 from .show import say, say_json, warn
@@ -49,7 +50,7 @@ def perform(recipe: Recipe, flags: MergeFlags, plan: Plan | None = None, more: M
         if flags.dry_run and plan.is_pending:
             from ..completion.checks import announced
 
-            plan.notes.extend(announced(recipe))
+            plan.notes.extend(announced(recipe, plan.sources))
         if flags.dry_run:  # shown even when the output could not be written, which is said next
             show_plan(plan, settings.run, flags)
         execute.check_output(plan, settings)
@@ -91,6 +92,8 @@ def _check_afterwards(plan: Plan, flags: MergeFlags) -> None:
     """Refuse, before the merge, what would fail in it or after it: memory of no GPU, a report folder, a benchmark."""
     recipe = plan.recipe
     check_gpu_memory(plan, run_settings(flags))
+    if flags.count_lost_updates:
+        check_updates(plan.rows)
     if plan.is_pending:
         from ..completion import checks
 
@@ -121,6 +124,7 @@ def run_settings(flags: MergeFlags) -> RunSettings:
         engine="ray" if flags.engine == "ray" else "local",
         address=flags.address,
         gpu_memory=flags.gpu_bytes,
+        count_lost_updates=flags.count_lost_updates,
     )
 
 

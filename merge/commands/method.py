@@ -15,7 +15,9 @@ from ..options import Declaration
 from ..recipe import Merge, Model, Recipe
 from .alignment_flags import ALIGNMENT, take_alignment
 from .block_flags import block_parameter, with_block_weights
+from .candidates import words
 from .flags import COMMON, parse_policy, signature, take_common
+from .hidden_flags import without_refused
 from .statistics_flags import running_flags, statistics_flags, take_calibration, take_statistics
 from .strategy_flags import UNIFORM, strategy_parameters, take_strategy
 from .task_vector_flags import listed_models, task_vector_parameters
@@ -60,6 +62,7 @@ def method_command(method: Method) -> Command:
             perform_sweep(method, recipe, sweep, flags)
 
     parameters = _parameters(method) | strategy_parameters(method.strategies) | _MORE | COMMON | running_flags(method)
+    parameters = without_refused(method, parameters)
     command.__signature__ = signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {name: annotation for name, (annotation, _) in parameters.items()}
     return command
@@ -113,7 +116,9 @@ def own_flag(option: Declaration, panel: str = _PANEL) -> tuple[Any, Any]:
     names = (f"{option.flag}/--no-{option.flag[2:]}",) if kind is bool else (option.flag,)
     listed = "V1,V2,…" if option.type is str else "W or W1,W2,…" if option.shared else "W1,W2,…"
     metavar = listed if option.per_model else None
-    info = typer.Option(*names, help=text, rich_help_panel=panel, metavar=metavar, show_default=False)
+    offered = words(*option.choices, *option.words) if option.choices or option.words else None
+    more: dict[str, Any] = {"metavar": metavar, "autocompletion": offered}
+    info = typer.Option(*names, help=text, rich_help_panel=panel, show_default=False, **more)
     return Annotated[kind | None, info], None
 
 

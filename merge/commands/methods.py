@@ -11,14 +11,19 @@ from ..bundles.rules import find_rule, rule_names
 from ..method import Method
 from ..options import Declaration
 from ..registry import find_declared, usable_methods
+from .candidates import declared_names
+from .own_flags import Json
 from .show import Speech, render_columns, say_json, warn
 
 PANEL = "Recipes"
 
 
 def command(
-    name: Annotated[str | None, typer.Argument(help="Show one method's options.", metavar="[NAME]")] = None,
-    json_: Annotated[bool, typer.Option("--json", help="Print machine-readable output.")] = False,
+    name: Annotated[
+        str | None,
+        typer.Argument(help="Show one method's options.", metavar="[NAME]", autocompletion=declared_names),
+    ] = None,
+    json_: Json = False,
 ) -> None:
     """List the methods, or one method's options."""
     methods, problems = ([], []) if name else usable_methods()
@@ -91,13 +96,15 @@ def _describe_option(option: Declaration) -> dict[str, Any]:
 
 
 def _describe(method: Method | Rule) -> str:
-    """Return the source note (paper and formula) of a method or rule, and its options."""
-    import inspect
-
-    lines = [inspect.getmodule(type(method)).__doc__ or "", "Options:"]
-    computing = list(method.calibration.declarations.values()) if isinstance(method, Method) else []
-    for option in [*method.options.declarations.values(), *computing]:
-        lines += ["Options of computing statistics from data:"] if computing[:1] == [option] else []
-        facts = ", ".join(part for part in (f"default {option.shown_default}", option.range) if part)
-        lines.append(f"  {option.flag:18s} {option.help} ({facts})")
+    """Return the source note (paper and formula, when to use it) of a method or rule, and its options."""
+    own = method.options.declarations.values()
+    lines = [method.note, "", "Options:" if own else "It has no options of its own.", *map(_option_line, own)]
+    if isinstance(method, Method) and method.calibration.declarations:
+        kind = "finding the orders of units" if method.aligns else "computing statistics from data"
+        lines += [f"Options of {kind}:", *map(_option_line, method.calibration.declarations.values())]
     return "\n".join(lines)
+
+
+def _option_line(option: Declaration) -> str:
+    facts = ", ".join(part for part in (f"default {option.shown_default}", option.range) if part)
+    return f"  {option.flag:18s} {option.help} ({facts})"

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from ..errors import printable
+
 LONG_LIST = 1000  # entries, from which on each is written on one line: that is many times as fast
 WIDEST_NAME = 80  # columns are not padded beyond this for the sake of one long name
 
@@ -35,13 +37,18 @@ class Speech:
 def say(text: str, flags: Voice) -> None:
     """Print text for people."""
     if not flags.quiet:
-        print(text, file=sys.stderr if flags.json_ else sys.stdout, flush=True)
+        print(_harmless(text), file=sys.stderr if flags.json_ else sys.stdout, flush=True)
 
 
 def warn(text: str, flags: Voice) -> None:
     """Print a warning."""
     if not flags.quiet:
-        print(f"warning: {text}", file=sys.stderr, flush=True)  # noqa: T201
+        print(f"warning: {_harmless(text)}", file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _harmless(text: str) -> str:
+    """Return lines of text without what would command the terminal: names in a file may hold anything."""
+    return text if text.isprintable() else "\n".join(map(printable, text.split("\n")))
 
 
 def say_json(value: Any) -> None:

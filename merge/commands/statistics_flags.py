@@ -15,6 +15,7 @@ from ..recipe import Model
 _PANEL = "Statistics"
 _RUN = "Running"
 _PREFIX = "calibration_"
+_EACH = "once for all models, or once for each in their order."
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,10 @@ def statistics_flags(method: Method) -> dict[str, tuple[Any, Any]]:
     own = {f"{_PREFIX}{option.name}": own_flag(option, _PANEL) for option in method.calibration.declarations.values()}
     if not method.statistics:
         return own
-    files = {"statistics": _files(f"--{method.statistics}", "A statistics file", hidden=method.sequential)}
+    file = "What an earlier run found of both models together." if method.widens else f"A statistics file; {_EACH}"
+    files = {"statistics": _files(f"--{method.statistics}", file, hidden=method.sequential)}
     what = "Data to compute statistics from: a benchmark's YAML, npz, texts …"
-    data = {"data": _together(what) if method.learns_together else _files("--data", what)}
+    data = {"data": _together(what) if method.learns_together else _files("--data", f"{what}; {_EACH}")}
     return files | data | own
 
 
@@ -53,8 +55,7 @@ def running_flags(method: Method) -> dict[str, tuple[Any, Any]]:
     }
 
 
-def _files(name: str, what: str, *, hidden: bool = False) -> tuple[Any, Any]:
-    text = f"{what}; once for all models, or once for each in their order."
+def _files(name: str, text: str, *, hidden: bool = False) -> tuple[Any, Any]:
     return Annotated[list[str] | None, typer.Option(name, help=text, rich_help_panel=_PANEL, hidden=hidden)], None
 
 

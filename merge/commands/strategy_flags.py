@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import UsageError, suggest
+from .candidates import words
 from .resetting import check_reset
 
 _PANEL = "Strategy"
@@ -57,7 +58,8 @@ def strategy_parameters(strategies: tuple[str, ...]) -> dict[str, tuple[Any, Any
     """Return the flags that a method with these strategies has; none for a method without any."""
     if not strategies:
         return {}
-    choice = _flag(str, UNIFORM, "--strategy", f"uniform; or, with held-out data: {', '.join(strategies)}.")
+    about = f"uniform; or, with held-out data: {', '.join(strategies)}."
+    choice = _flag(str, UNIFORM, "--strategy", about, autocompletion=words(UNIFORM, *strategies))
     read = {name for name in STRATEGY if set(_READ_BY.get(name, strategies)) & set(strategies)}
     return {name: flag for name, flag in STRATEGY.items() if name in read} | {"strategy": choice}
 

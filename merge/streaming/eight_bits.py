@@ -8,7 +8,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _FORMS = {"F8_E4M3": (3, 7), "F8_E5M2": (2, 15)}  # bits of the mantissa, bias of the exponent
-LARGEST = {"F8_E4M3": 448.0, "F8_E5M2": 57344.0}
 _MANTISSA, _BIAS = 23, 127  # of float32
 
 

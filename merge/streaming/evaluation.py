@@ -16,13 +16,16 @@ from ..method import WeightedSum
 from ..planning.rows import Row
 from ..program import Call, Expression, Input
 from ..reduction import Reduction
+from .block_parts import Part
 from .compiled import MOST_INPUTS
 from .context import Block, BlockContext, Results
 from .cpu_backend import COMPILED_TYPES
-from .narrowing import narrows
+from .overflow import largest_finite
 from .pieces import portion, unit
 from .reductions import Reducer
+from .rounder import Rounder, Rounding
 from .shortage import bytes_needed, is_shortage
+from .tallies import Tallies
 
 Raws = Mapping[int, Buffer]
 
@@ -46,13 +49,18 @@ class Evaluator:
         results: Outcome of the reductions.
         seed: Seed of the methods that draw random numbers.
         sources: The plan's sources, of which statistics are read as a whole.
+        rounding: How outcomes are rounded.
 
     Attributes:
+        rounder: Rounds the outcomes.
         records: What the methods noted, by name of the tensor; whoever reads it empties it.
     """
 
-    def __init__(self, backend: Any, results: Results, seed: int, sources: Sequence[Source]) -> None:
+    def __init__(
+        self, backend: Any, results: Results, seed: int, sources: Sequence[Source], rounding: Rounding
+    ) -> None:
         self._backend, self._results, self._seed, self._sources = backend, results, seed, sources
+        self.rounder = Rounder(backend, rounding)
         self.records: dict[str, dict[str, Any]] = {}
 
     def blocks(self, row: Row, number: int, first: int, length: int, most: int | None = None) -> Iterator[Block]:
@@ -75,11 +83,11 @@ class Evaluator:
         with _Naming(row):
             return self._value(row.expression, row, raws, block)
 
-    def fill(self, out: Buffer, row: Row, raws: Raws, block: Block) -> int:
+    def fill(self, out: Buffer, row: Row, raws: Raws, block: Block, parts: Sequence[Part]) -> Tallies:
         """Write the outcome of one block, rounded to the row's type, to a buffer of its length.
 
         Returns:
-            How many of its numbers became 0, where the type's range is narrower than an input's; else 0.
+            What was counted of the rounding, by the name of the tensor.
 
         Raises:
             MergeError: When the method fails, naming the tensor.
@@ -87,9 +95,24 @@ class Evaluator:
         """
         with self._admitted(row, block):
             outcome = self.evaluate(row, raws, block)
-            before = self._backend.nonzeros(outcome) if narrows(row) else 0
-            self._backend.store(outcome, row.dtype, out)
-            return before - self._backend.nonzeros_in(out, row.dtype) if before else 0
+            base = self._base(row, raws, block) if self.rounder.wants_base(row) else None
+            return self.rounder.store(outcome, base, row, out, parts)
+
+    def _base(self, row: Row, raws: Raws, block: Block) -> Any:
+        """Return the base's numbers once more: methods may overwrite those that they are called with."""
+        assert isinstance(row.expression, Call)  # noqa: S101 - asked of rows whose method has a base
+        with _Naming(row):
+            return self._value(row.expression.base, row, raws, block)
+
+    def largest(self, row: Row, raws: Raws, block: Block) -> float:
+        """Return the largest finite magnitude of one block's outcome, before rounding.
+
+        Raises:
+            MergeError: When the method fails, naming the tensor.
+            ShortageError: The backend's memory does not suffice.
+        """
+        with self._admitted(row, block):
+            return largest_finite(self._backend.fetched(self.evaluate(row, raws, block)))
 
     def _admitted(self, row: Row, block: Block) -> AbstractContextManager[None]:
         """Wait until there is memory for a block on the backend, where that is limited."""
@@ -106,6 +129,8 @@ class Evaluator:
         """
         call = row.expression
         if self._backend.weighted_sum is None or not isinstance(call, Call) or not isinstance(call.method, WeightedSum):
+            return None
+        if not self.rounder.is_plain(row):
             return None
         inputs = [child.source for child in call.inputs if isinstance(child, Input)]
         base = [call.base.source] if isinstance(call.base, Input) else []

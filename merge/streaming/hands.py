@@ -15,6 +15,7 @@ from .pieces import Numbered
 from .reductions import Reducer
 from .rounds import Rounds
 from .stopwatch import Totals
+from .tallies import Tallies
 from .worker import Setting, SpanDigests, Worker
 
 
@@ -26,14 +27,14 @@ class Finished(NamedTuple):
         digests: The digests of its spans.
         records: What methods noted, by name of the tensor.
         shortages: The other ways that were resorted to where memory ran short; see `merge.streaming.ways`.
-        vanished: How many numbers became 0 in a type that cannot hold them; see `merge.streaming.narrowing`.
+        tallies: What rounding did, by the name of the tensor; see `merge.streaming.tallies`.
     """
 
     number: int
     digests: list[SpanDigests]
     records: dict[str, dict[str, Any]]
     shortages: list[str]
-    vanished: dict[str, int]
+    tallies: Tallies
 
 
 class Hands(Protocol):

@@ -111,6 +111,10 @@ class NumpyBackend:
         """Return how many numbers in a byte buffer are infinite or NaN."""
         return int(np.count_nonzero(~np.isfinite(np.frombuffer(raw, numpy_dtype(dtype)))))
 
+    def fetched(self, array: Any) -> Any:
+        """Return an array as numpy's."""
+        return array
+
     def nonzeros(self, array: Any) -> int:
         """Return how many numbers of an array are not 0."""
         return int(np.count_nonzero(array))

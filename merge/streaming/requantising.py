@@ -2,7 +2,8 @@
 
 scale = max |x| / largest, and an entry is x / scale: so DeepSeek-V3 (arXiv:2412.19437, section 3.3) and the scheme
 `fp8` of transformers do it. A scale is rounded to its type, and entries are divided by what was rounded; each is
-rounded once, to nearest even, from the exact quotient. A block of zeros has the scale 1.
+rounded once, to nearest even, from the exact quotient (or stochastically, from the quotient in float64). A block of
+zeros has the scale 1.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 from ..checkpoints.scaled_values import packed_scales
 from ..dtypes import numpy_dtype
 from ..planning.rows import Row
-from .eight_bits import LARGEST, eight_bits
+from .eight_bits import eight_bits
+from .narrowing import LARGEST
 from .pieces import BLOCK_ELEMENTS
 from .rounding import single_rounding
+from .stochastic import Draws, drawn
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,13 +34,14 @@ class Quantiser:
     Args:
         row: The row, which has scales.
         largest: The largest magnitude of the tensor, where one scale is for all of it.
+        draws: The tensor's random numbers, where entries are rounded stochastically.
     """
 
-    def __init__(self, row: Row, largest: float | None = None) -> None:
+    def __init__(self, row: Row, largest: float | None = None, draws: Draws | None = None) -> None:
         import numpy as np
 
         assert row.scales is not None  # noqa: S101 - else nothing is to be quantised
-        self._scales, self._dtype = row.scales, row.dtype
+        self._scales, self._dtype, self._draws = row.scales, row.dtype, draws
         self._rows, self._columns = (1, 1, *row.shape)[-2:]
         self._limit = LARGEST[row.dtype]
         self._single = None if largest is None else self._rounded(np.array([[largest]]))
@@ -57,7 +61,7 @@ class Quantiser:
                 part = values[start:stop].reshape(-1, self._columns if self._single is None else stop - start)
                 scale = self._rounded(self._largest(part)) if self._single is None else self._single
                 scales.append(scale.reshape(-1))
-                codes[start:stop] = self._divided(part, scale).reshape(-1)
+                codes[start:stop] = self._divided(part, scale, first + start).reshape(-1)
         return codes, b"" if self._single is not None else self._packed(np.concatenate(scales))
 
     def single_scale(self) -> bytes:
@@ -105,14 +109,17 @@ class Quantiser:
         found = np.maximum(found, _SMALLEST.get(self._scales.dtype, _SMALLEST_ELSE))
         return np.where(largest == 0, 1.0, found)
 
-    def _divided(self, part: NDArray[Any], scale: NDArray[Any]) -> NDArray[Any]:
-        """Return the bits of the 8-bit floats nearest to the quotients."""
+    def _divided(self, part: NDArray[Any], scale: NDArray[Any], first: int) -> NDArray[Any]:
+        """Return the bits of the 8-bit floats nearest to the quotients, or drawn from their two neighbours."""
         import numpy as np
 
         if self._single is None:
             for axis, size in enumerate(self._scales.block):
                 if 1 < size < part.shape[axis]:
                     scale = np.repeat(scale, size, axis=axis)[tuple(slice(length) for length in part.shape)]
+        if self._draws is not None:
+            exact = np.clip(part / scale.astype(np.float64), -self._limit, self._limit, where=np.isfinite(part))
+            return drawn(exact.reshape(-1), self._dtype, self._draws.at(first, part.size)).view(np.uint8)
         near = self._quotients(part, scale)
         largest = max(near.max(initial=0), -near.min(initial=0))
         if largest > self._limit:

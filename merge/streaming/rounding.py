@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from ..dtypes import DTYPES, numpy_dtype
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def rounded(values: NDArray[Any], dtype: str) -> NDArray[Any]:
+    """Return values in a type of the format, rounded to nearest even once."""
+    import numpy as np
+
+    with np.errstate(over="ignore", invalid="ignore"):
+        if values.dtype == np.float64 and DTYPES[dtype].bits <= 16:
+            values = single_rounding(values, np)
+        return np.ascontiguousarray(values.astype(numpy_dtype(dtype)))
 
 
 def single_rounding(array: Any, xp: Any) -> Any:

@@ -20,8 +20,10 @@ from .pieces import Span
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from .chunks import Chunk
     from .requantising import Quantiser
-    from .worker import Chunk, Worker
+    from .stochastic import Draws
+    from .worker import Worker
 
 _OUTPUT = -1
 Hashers = Mapping[int, BlockHasher]
@@ -34,10 +36,11 @@ class ScaledWork:
         row: The row.
         sources: The plan's.
         worker: Reads, computes and writes chunks.
+        draws: The tensor's random numbers, where it is rounded stochastically.
     """
 
-    def __init__(self, row: Row, sources: Sequence[Source], worker: Worker) -> None:
-        self._row, self._worker = row, worker
+    def __init__(self, row: Row, sources: Sequence[Source], worker: Worker, draws: Draws | None = None) -> None:
+        self._row, self._worker, self._draws = row, worker, draws
         self._computed = row._replace(dtype=accumulator_of(row))  # from which it is rounded to 8 bits, once
         self._stored = _stored(row, sources)
 
@@ -76,14 +79,15 @@ class ScaledWork:
 
         assert self._row.scales is not None  # noqa: S101 - else there is nothing to do here
         if not self._row.scales.is_single:
-            quantiser = Quantiser(self._row)
+            quantiser = Quantiser(self._row, None, self._draws)
             return b"".join(self._written(quantiser, self._values(chunk, hashers), chunk, hashers) for chunk in chunks)
         if len(chunks) == 1:
             values = self._values(chunks[0], hashers)
-            quantiser = Quantiser(self._row, largest_magnitude(values))
+            quantiser = Quantiser(self._row, largest_magnitude(values), self._draws)
             self._written(quantiser, values, chunks[0], hashers)
             return quantiser.single_scale()
-        quantiser = Quantiser(self._row, max(largest_magnitude(self._values(chunk, None)) for chunk in chunks))
+        largest = max(largest_magnitude(self._values(chunk, None)) for chunk in chunks)
+        quantiser = Quantiser(self._row, largest, self._draws)
         for chunk in chunks:
             self._written(quantiser, self._values(chunk, hashers), chunk, hashers)
         return quantiser.single_scale()

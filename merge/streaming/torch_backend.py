@@ -6,6 +6,7 @@ separate kernels, so results equal the CPU's bit for bit for elementwise methods
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from .shortage import Room
 
 BLOCK_ELEMENTS = 2**22  # a whole piece: transfers and kernels are cheap only when they are large
+_ENDS = {"F8_E4M3": 464.0}  # what is beyond becomes NaN, as in numpy; newer versions of torch would make it 448
 PINNED_BYTES = 2**25  # pinning takes as long as copying several times; larger buffers belong to matrices, far slower
 
 
@@ -104,6 +106,9 @@ class TorchBackend:
         target = torch_dtype(dtype)
         if array.dtype == self._torch.float64 and target.itemsize < 4:
             array = single_rounding(array, self._torch)  # torch rounds by way of float32
+        if dtype in _ENDS:
+            nothing = self._torch.copysign(self._torch.full_like(array, math.nan), array)
+            array = self._torch.where(array.abs() > _ENDS[dtype], nothing, array)
         rounded = array.to(target).view(self._torch.uint8)
         self._lanes.fetch(rounded, self._torch.frombuffer(raw, dtype=self._torch.uint8))
 
@@ -116,6 +121,10 @@ class TorchBackend:
         """Return how many numbers in a byte buffer are infinite or NaN."""
         count: int = self._host.count_nonfinite(raw, dtype)
         return count
+
+    def fetched(self, array: Any) -> Any:
+        """Return an array as numpy's, on the host."""
+        return array.cpu().numpy()
 
     def nonzeros(self, array: Any) -> int:
         """Return how many numbers of an array are not 0."""

@@ -9,20 +9,25 @@ from typing import Any, NamedTuple
 from ..checkpoints.checkpoint import Source
 from ..checkpoints.files import Buffer
 from ..checkpoints.header import TensorInfo
-from ..content_id import BlockHasher, digest
+from ..content_id import BlockHasher
 from ..dtypes import DTYPES
 from ..errors import MergeError
 from ..planning.rows import Row
 from ..planning.tensor_rules import is_constant
 from ..program import Input, calls
+from .block_parts import block_parts
+from .chunks import Chunk, RowHasher, cut_chunks, name_at, part_bytes
 from .context import Block, ResultKey, Results, result_key
 from .evaluation import Evaluator, Raws
-from .narrowing import LARGEST
-from .pieces import BLOCK_ELEMENTS, Piece, Span, band, elements, moves_bytes, unit, widest
+from .overflow import overflow_error
+from .pieces import Piece, Span, moves_bytes
 from .reductions import Reducer
+from .rounder import Rounding
 from .scaled_work import ScaledWork
 from .sink import Sink
 from .stopwatch import Stopwatch
+from .subnormals import keep_subnormals
+from .tallies import Tallies, Tally, absorb
 from .ways import Ways
 
 SpanDigests = list[list[bytes]]  # per source that the span reads, then the output, then its scales where it has some
@@ -37,13 +42,13 @@ class Processed(NamedTuple):
         digests: The digests of its spans.
         records: What methods noted, by name of the tensor.
         shortages: The other ways that were resorted to, here or in a reduction before, where memory ran short.
-        vanished: How many numbers became 0 in a type that cannot hold them, by the type.
+        tallies: What rounding did, by the name of the tensor.
     """
 
     digests: list[SpanDigests]
     records: dict[str, dict[str, Any]]
     shortages: list[str]
-    vanished: dict[str, int]
+    tallies: Tallies
 
 
 class CancelledError(Exception):
@@ -58,20 +63,12 @@ class Setting(NamedTuple):
     sink: Sink
     results: Results
     seed: int
+    rounding: Rounding
     chunk_elements: int
     allow_nonfinite: bool
     stop: threading.Event
     advance: Callable[[int, int], None]
     watch: Stopwatch
-
-
-class Chunk(NamedTuple):
-    """Consecutive elements of one row, or whole rows; `rows` has the number of elements of each."""
-
-    row: int
-    first: int
-    length: int
-    parts: Sequence[int]
 
 
 class Worker:
@@ -83,9 +80,11 @@ class Worker:
     """
 
     def __init__(self, setting: Setting, backend: Any) -> None:
+        keep_subnormals()
         self._setting, self._backend = setting, backend
-        self._vanished: dict[str, int] = {}
-        self._ways = Ways(backend, lambda own: Evaluator(own, setting.results, setting.seed, setting.sources))
+        self._tallies: dict[str, Tally] = {}
+        shared = (setting.results, setting.seed, setting.sources, setting.rounding)
+        self._ways = Ways(backend, lambda own: Evaluator(own, *shared))
 
     def process(self, piece: Piece) -> Processed:
         """Compute and write a piece; return the digests of what was read and written, and what methods noted.
@@ -95,8 +94,8 @@ class Worker:
         """
         with self._setting.watch.working.timed(0):
             digests = [self._process_span(span) for span in piece]
-        vanished, self._vanished = self._vanished, {}
-        return Processed(digests, self._ways.taken_records(), self._ways.taken_shortages(), vanished)
+        tallies, self._tallies = self._tallies, {}
+        return Processed(digests, self._ways.taken_records(), self._ways.taken_shortages(), tallies)
 
     def reduce(self, piece: Piece, reducers: Mapping[ResultKey, Reducer]) -> dict[ResultKey, Any]:
         """Show this piece to every unfinished reducer; they all belong to one reduction of one call."""
@@ -130,37 +129,17 @@ class Worker:
                 yield row, raws, block
 
     def chunks(self, span: Span) -> Iterator[Chunk]:
-        """Cut a span into chunks that fit the buffers: pieces of one row, or as many whole small rows as fit."""
-        rows = self._setting.rows
-        limit = self._limit(rows[span.first])
-        if span.last - span.first == 1:
-            for start in range(span.start, span.stop, limit):
-                yield Chunk(span.first, start, min(limit, span.stop - start), ())
-            return
-        parts: list[int] = []
-        first, total = span.first, 0
-        for number in range(span.first, span.last):
-            count = elements(rows[number])
-            if total + count > limit:
-                yield Chunk(first, 0, total, parts)
-                first, parts, total = number, [], 0
-            parts.append(count)
-            total += count
-        yield Chunk(first, 0, total, parts)
-
-    def _limit(self, row: Row) -> int:
-        """Return the elements of a chunk: whole units, so many that the bytes are the same for every width."""
-        blocks = self._setting.chunk_elements * 2 // widest(row) // BLOCK_ELEMENTS
-        step = max(unit(row), band(row))
-        return max(1, max(1, blocks) * BLOCK_ELEMENTS // step) * step
+        """Cut a span into chunks that fit the buffers."""
+        return cut_chunks(span, self._setting.rows, self._setting.chunk_elements)
 
     def _process_span(self, span: Span) -> SpanDigests:
         row = self._setting.rows[span.first]
         if row.scales is not None:
-            return ScaledWork(row, self._setting.sources, self).process(span)
+            draws = self._setting.rounding.draws(row, row.name)
+            return ScaledWork(row, self._setting.sources, self, draws).process(span)
         read = [source for source, tensor in enumerate(row.tensors) if tensor]
         single = span.last - span.first == 1
-        hashers: dict[int, Any] = {source: BlockHasher() if single else _RowHasher() for source in (*read, -1)}
+        hashers: dict[int, Any] = {source: BlockHasher() if single else RowHasher() for source in (*read, -1)}
         for chunk in self.chunks(span):
             row = self._setting.rows[chunk.row]
             raws = self.read_all(row, chunk, hashers)
@@ -188,7 +167,7 @@ class Worker:
             readers.get(source, self._setting.sources[source].read_into)(tensor, chunk.first * bits // 8, raw)
             total += size
             if hashers is not None:
-                hashers[source].update(raw, *_part_bytes(chunk, bits))
+                hashers[source].update(raw, *part_bytes(chunk, bits))
             raws[source] = raw
         self._setting.advance(total if hashers is not None else 0, 0)
         return raws
@@ -215,7 +194,7 @@ class Worker:
         whole = raw[: len(raw) // step * step]
         position = self._backend.first_nonfinite(whole, tensor.dtype)
         if position is not None and not (row.action == "copy" and is_constant(row.name)):
-            name = self._name_at(chunk, position, source)
+            name = name_at(self._setting.rows, chunk, position, source)
             raise MergeError(
                 f"tensor '{name}' holds an infinity or NaN",
                 where=self._setting.sources[source].location,
@@ -226,18 +205,6 @@ class Worker:
     def _is_copied(row: Row, source: int) -> bool:
         return isinstance(row.expression, Input) and row.expression.source == source
 
-    def _name_at(self, chunk: Chunk, position: int, source: int | None = None) -> str:
-        """Return the name of the tensor that holds this element of a chunk."""
-        number = chunk.row
-        for count in chunk.parts:
-            if position < count:
-                break
-            position -= count
-            number += 1
-        row = self._setting.rows[number]
-        tensor = row.tensors[source] if source is not None else None
-        return tensor.name if tensor else row.name
-
     def _outcome(self, row: Row, chunk: Chunk, raws: Mapping[int, Buffer]) -> Buffer:
         """Return the output bytes of a chunk."""
         if moves_bytes(row) and isinstance(row.expression, Input):
@@ -245,50 +212,36 @@ class Worker:
         width = DTYPES[row.dtype].bits // 8
         out: Buffer = self._backend.raw("out", chunk.length * width)
 
-        def compute(evaluator: Evaluator, most: int | None) -> int:
-            blocks = evaluator.blocks(row, chunk.row, chunk.first, chunk.length, most)
-            ends = ((block.offset * width, (block.offset + block.length) * width, block) for block in blocks)
-            return sum(evaluator.fill(out[start:stop], row, raws, block) for start, stop, block in ends)
+        def compute(evaluator: Evaluator, most: int | None) -> Tallies:
+            found: dict[str, Tally] = {}
+            divides = evaluator.rounder.divides(row)
+            for block in evaluator.blocks(row, chunk.row, chunk.first, chunk.length, most):
+                parts = block_parts(self._setting.rows, chunk.parts, block) if divides else ()
+                own = out[block.offset * width : (block.offset + block.length) * width]
+                absorb(found, evaluator.fill(own, row, raws, block, parts))
+            return found
 
-        if vanished := self._ways.run(compute):
-            self._vanished[row.dtype] = self._vanished.get(row.dtype, 0) + vanished
+        absorb(self._tallies, self._ways.run(compute))
         if not self._setting.allow_nonfinite:
             position = self._backend.first_nonfinite(out, row.dtype)
             if position is not None:
-                raise self._overflow(self._name_at(chunk, position), row.dtype, out)
+                raise self._overflow(row, chunk, raws, out, position)
         return out
 
-    def _overflow(self, name: str, dtype: str, out: Buffer) -> MergeError:
-        count = self._backend.count_nonfinite(out, dtype)
-        largest = f"{dtype} number{f', {LARGEST[dtype]}' if dtype in LARGEST else ''}"
-        what = f"the result of tensor '{name}' is beyond the largest {largest} ({count:,} such in the part at hand)"
-        wider = f"choose a wider --dtype, or --keep '{name}' takes it from the base"
-        return MergeError(what, hint=f"{wider}; --allow-nonfinite writes infinity or NaN")
+    def _overflow(self, row: Row, chunk: Chunk, raws: Mapping[int, Buffer], out: Buffer, position: int) -> MergeError:
+        """Return what is said of an outcome that is not finite; what it was before rounding is computed again."""
+
+        def largest(evaluator: Evaluator, most: int | None) -> float:
+            blocks = evaluator.blocks(row, chunk.row, chunk.first, chunk.length, most)
+            return max(evaluator.largest(row, raws, block) for block in blocks)
+
+        count = self._backend.count_nonfinite(out, row.dtype)
+        return overflow_error(name_at(self._setting.rows, chunk, position), row.dtype, count, self._ways.run(largest))
 
     def write(self, row: Row, chunk: Chunk, out: Buffer, hasher: Any) -> None:
         """Write the output bytes of a chunk and hash them."""
         bits = 8 if moves_bytes(row) else DTYPES[row.dtype].bits
-        hasher.update(out, *_part_bytes(chunk, bits))
+        hasher.update(out, *part_bytes(chunk, bits))
         began = self._setting.watch.writing.begin()
         self._setting.sink.write(row, chunk.first * bits // 8, out)
         self._setting.watch.writing.end(began, len(out))
-
-
-class _RowHasher:
-    """Hashes small whole rows that lie side by side in one buffer; same verbs as the block hasher."""
-
-    def __init__(self) -> None:
-        self._digests: list[bytes] = []
-
-    def update(self, data: Buffer, *sizes: int) -> None:
-        start = 0
-        for size in sizes:
-            self._digests.append(digest(data[start : start + size]))
-            start += size
-
-    def finish(self) -> list[bytes]:
-        return self._digests
-
-
-def _part_bytes(chunk: Chunk, bits: int) -> list[int]:
-    return [count * bits // 8 for count in chunk.parts]
