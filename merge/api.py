@@ -17,7 +17,7 @@ from .grammar import read_recipe
 from .in_memory import array_of, run_in_memory
 from .plan import make_plan
 from .planning.needed_statistics import STATISTICS
-from .recipe import Merge, Model, Recipe
+from .recipe import OVERFLOWS, ROUNDINGS, Merge, Model, Output, Recipe, choose
 from .registry import find_method
 
 CALIBRATION_BATCH = 32
@@ -80,6 +80,8 @@ def merge_state_dicts(
     method: str = "soup",
     base: Mapping[str, Any] | None = None,
     dtype: str | None = None,
+    overflow: str = "error",
+    rounding: str = "nearest",
     seed: int = 0,
     statistics: Sequence[Mapping[str, Any]] | None = None,
     settings: RunSettings | None = None,
@@ -92,7 +94,10 @@ def merge_state_dicts(
         method: Name of the method.
         base: The base's state dict, for methods over task vectors.
         dtype: Type of the outcome's floating tensors; by default the base's, else the first model's.
-        seed: Seed of methods that draw random numbers.
+        overflow: What happens to a result beyond the largest number of its type: ``error``, or ``saturate``, which
+            makes it that number.
+        rounding: To types of at most 16 bits: ``nearest``, or ``stochastic``, which keeps the mean.
+        seed: Seed of whatever draws random numbers.
         statistics: What a method learned from data, one state dict per model: Fisher information by the names of the
             tensors for ``fisher``, Gram matrices for ``regmean``.
         settings: How to run it.
@@ -110,6 +115,7 @@ def merge_state_dicts(
         raise UsageError(f"seed must be a whole number from 0, not {seed!r}")
     plain = {name: _plain(value) for name, value in options.items()}
     recipe = replace(_recipe(models, method, base, dtype, plain), seed=seed)
+    recipe = replace(recipe, output=_rounded(recipe.output, overflow, rounding))
     recipe = replace(recipe, merge=_with_statistics(recipe.merge, statistics))
     plan = make_plan(recipe)
     reference = base if base is not None else models[0]
@@ -119,6 +125,12 @@ def merge_state_dicts(
         warnings.warn(warning, stacklevel=2)
     ordered = [*reference, *(name for name in arrays if name not in reference)]
     return {name: arrays[name] for name in ordered if name in arrays}
+
+
+def _rounded(output: Output, overflow: str, rounding: str) -> Output:
+    """Return an output that is rounded so."""
+    chosen = choose("overflow", overflow, OVERFLOWS), choose("rounding", rounding, ROUNDINGS)
+    return replace(output, overflow=chosen[0], rounding=chosen[1])
 
 
 def _recipe(

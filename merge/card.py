@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,13 @@ from .checkpoints.derived import whole
 from .checkpoints.remote.reference import hub_reference
 from .checkpoints.resolve import local_path, with_adapter
 from .checkpoints.strength import without_strength
-from .errors import MergeError
+from .errors import MergeError, printable
 from .plan import Plan
 from .planning.layout import is_single_file
 from .provenance import TOOL, described
 
 MARK = "<!-- written by merge -->"
+_MARKUP = re.compile(r"<|(?<=\])[(\[]")  # what begins HTML, or the address of a link
 _RECIPE = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -56,8 +57,17 @@ def render_card(plan: Plan, out: OutputPath, input_ids: list[str], output_id: st
     ]
     lines += [f"| output | `{out.name}` | `{output_id}` |", "", "## Recipe", ""]
     lines += ["```yaml", dump_yaml(_recipe(plan, names, out)).rstrip(), "```", ""]
-    lines += ["## Notes", "", *(f"- {fact}" for fact in facts), ""] if facts else []
-    return "\n".join(lines)
+    return "\n".join([*lines, *note_lines(facts)])
+
+
+def note_lines(notes: Sequence[str]) -> list[str]:
+    """Return the lines of a card with notes, none where there are none.
+
+    Names of tensors and files stand in them, which may be anybody's: they begin no element of HTML, no link and no
+    further line.
+    """
+    plain = [_MARKUP.sub(r"\\\g<0>", printable(note)) for note in notes]
+    return ["## Notes", "", *(f"- {note}" for note in plain), ""] if notes else []
 
 
 def _shown(out: OutputPath) -> str:

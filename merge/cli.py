@@ -7,11 +7,13 @@ Commands are built when they are asked for, so that ``merge soup`` pays for no o
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
 import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -21,10 +23,11 @@ from . import commands
 from .bundles.rules import find_rule, rule_names
 from .errors import MergeError, UsageError, printable, suggest
 from .registry import canonical, find_method, usable_methods
-from .standard_streams import fill_standard_streams
+from .standard_streams import fill_standard_streams, give_up_output
 from .version import __version__
 
 INTERRUPTED = 130
+PROGRAMS = ("merge", "merge-checkpoints")
 # Modules of merge.commands that are no commands.
 _HELPERS = {
     "adapters_outcome",
@@ -42,7 +45,9 @@ _HELPERS = {
     "bundle_recipe",
     "bundling",
     "calibrating",
+    "candidates",
     "flags",
+    "hidden_flags",
     "merging",
     "method",
 }
@@ -77,7 +82,7 @@ class _Commands(TyperGroup):
             cmd_name = canonical(cmd_name)
             module = importlib.import_module(f"{commands.__name__}.{cmd_name.replace('-', '_')}")
             if hasattr(module, "group"):  # a command with commands of its own
-                return typer.main.get_command(module.group)
+                return _build_group(module.group)
             return _build(cmd_name, module.command, module.PANEL)
         if canonical(cmd_name) in rule_names():
             from .commands.bundling import PANEL, rule_command
@@ -95,6 +100,8 @@ class _Commands(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         name = args[0]
         if self.get_command(ctx, name) is None:
+            if ctx.resilient_parsing:  # a shell asks what could follow: nothing
+                return None, None, []
             known = self.list_commands(ctx)
             hint = suggest(canonical(name), known) or "merge --help lists the commands"
             raise UsageError(f"there is no command or method '{name}'", hint=hint)
@@ -102,9 +109,19 @@ class _Commands(TyperGroup):
 
 
 def _build(name: str, function: Any, panel: str, help_text: str | None = None) -> Any:
+    from .commands.candidates import with_candidates
+
     single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    single.command(name, help=help_text, rich_help_panel=panel, no_args_is_help=False)(function)
+    single.command(name, help=help_text, rich_help_panel=panel, no_args_is_help=False)(with_candidates(function))
     return typer.main.get_command(single)
+
+
+def _build_group(group: typer.Typer) -> Any:
+    from .commands.candidates import with_candidates
+
+    for one in group.registered_commands:
+        with_candidates(one.callback)  # type: ignore[arg-type]
+    return typer.main.get_command(group)
 
 
 app = typer.Typer(cls=_Commands, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -135,19 +152,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    program = _program()
+    completes = _completes(program)
     fill_standard_streams()
     interrupts = _Interrupts()
     try:
-        result = typer.main.get_command(app).main(words, prog_name="merge", standalone_mode=False)
+        result = typer.main.get_command(app).main(words, prog_name=program, standalone_mode=False)
         if result == INTERRUPTED:  # Typer has caught the interrupt and returns its code
             raise KeyboardInterrupt
         return result if isinstance(result, int) else 0
     except (Exception, KeyboardInterrupt) as error:
+        if completes:  # whatever is wrong, the user's line stays as it is
+            return 1
         if "--traceback" in words:
             raise
         return _report(KeyboardInterrupt() if interrupts.seen else error)
     finally:
         interrupts.restore()
+
+
+def _program() -> str:
+    """Return the name that the program was called by; completion is set up for the one that is asked for it."""
+    name = Path(sys.argv[0]).stem
+    return name if name in PROGRAMS else PROGRAMS[0]
+
+
+def _completes(program: str) -> bool:
+    """Return whether a shell asks what could follow; then nothing is wrapped, as each line is a candidate."""
+    if f"_{program.replace('-', '_').upper()}_COMPLETE" not in os.environ:
+        return False
+    os.environ["COLUMNS"] = "10000"
+    return True
 
 
 class _Interrupts:
@@ -180,14 +215,15 @@ class _Interrupts:
 def _report(error: BaseException) -> int:
     """Print an error in one line on stderr and return its exit code."""
     if isinstance(error, KeyboardInterrupt | typer.Abort):
-        sys.stderr.write("merge: interrupted; nothing was written\n")
+        sys.stderr.write("merge: interrupted; nothing half-written is left\n")
         return INTERRUPTED
     if isinstance(error, MergeError):
         text, code = str(error), error.exit_code
     elif isinstance(error, typer.TyperException):
         text, code = error.format_message(), error.exit_code
     elif isinstance(error, OSError):
-        text, code = f"{error.filename or ''}: {error.strerror or error}".removeprefix(": "), 1
+        where = error.filename or ("standard output" if give_up_output() else "")
+        text, code = f"{where}: {error.strerror or error}".removeprefix(": "), 1
     else:
         text, code = f"unexpected {type(error).__name__}: {error}; --traceback shows where", 1
     if text:  # empty where help was shown instead

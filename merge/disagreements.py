@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from .checkpoints.derived import whole
+from .errors import some_of
 from .plan import Plan
 from .planning.rows import Row
 from .streaming.digests import Digests
@@ -14,7 +15,7 @@ def disagreements(plan: Plan, digests: Digests) -> Iterator[str]:
     """Yield where models disagree in tensors that are copied from one of them, or tied."""
     differing = [row.name for row in plan.rows if _may_differ(row.reason, row.action) and _differs(row, digests)]
     if differing:
-        shown = f"'{differing[0]}'" + (f" and {len(differing) - 1} more" if len(differing) > 1 else "")
+        shown = some_of((f"'{name}'" for name in differing), 1)
         yield f"copied tensors differ between the models: {shown}; taken from {_origin(plan)}"
     for skip in plan.skips:
         if skip.twin and digests.of(skip.source, skip.name) != digests.of(skip.source, skip.twin):

@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
+LONGEST = 1000  # characters of each part of a message
+
 
 class MergeError(Exception):
     """A failure that the user can act on; the command line prints it in one line and exits with 1.
@@ -27,8 +29,9 @@ class MergeError(Exception):
         return _restored, (type(self), self.what, self.where, self.hint)
 
     def _text(self) -> str:
-        text = f"{self.where}: {self.what}" if self.where else self.what
-        return f"{text} ({self.hint})" if self.hint else text
+        where, what, hint = (shortened(part or "") for part in (self.where, self.what, self.hint))
+        text = f"{where}: {what}" if where else what
+        return f"{text} ({hint})" if hint else text
 
 
 def _restored(kind: type[MergeError], what: str, where: str | None, hint: str | None) -> MergeError:
@@ -51,6 +54,20 @@ def suggest(name: object, known: Iterable[str]) -> str | None:
     return f"did you mean '{near[0]}'?" if near else None
 
 
+def some_of(names: Iterable[str], most: int = 5) -> str:
+    """Return the first of many names, and how many more there are: ``a, b and 7 more``."""
+    names = list(names)
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def shortened(text: str) -> str:
+    """Return text without its middle where a file from elsewhere has made it longer than anybody reads."""
+    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} … {text[-LONGEST // 4 :]}"
+
+
 def printable(text: str) -> str:
     """Return text with control characters spelled out, since names in a file may hold anything."""
+    if text.isprintable():  # nearly always, and a plan may name a hundred thousand tensors
+        return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -92,5 +92,6 @@ def pieces(inputs: Sequence[tuple[Source, TensorInfo]], elements: int = PIECE_EL
             kind = numpy_dtype(tensor.dtype)
             raw = bytearray(size * kind.itemsize)
             opened.read_into(tensor, start * kind.itemsize, memoryview(raw))
-            arrays.append(np.frombuffer(raw, kind).astype(np.float64))
+            with np.errstate(invalid="ignore"):  # signalling NaN are told of by numbers, not by a warning
+                arrays.append(np.frombuffer(raw, kind).astype(np.float64))
         yield arrays

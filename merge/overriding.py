@@ -7,6 +7,8 @@ from typing import Any
 from .errors import UsageError
 from .section import Section, parse_section
 
+_DIGITS = 20  # of the place in any list
+
 
 def override(section: Section, setting: str) -> None:
     """Apply one ``a.b.0.c=value`` to the parsed YAML; the value is read as YAML itself.
@@ -30,6 +32,6 @@ def override(section: Section, setting: str) -> None:
 
 
 def _item(target: Any, part: str, setting: str) -> Any:
-    if isinstance(target, list) and part.isdecimal() and int(part) < len(target):
+    if isinstance(target, list) and part.isdecimal() and len(part) < _DIGITS and int(part) < len(target):
         return target[int(part)]
     raise UsageError(f"--set {setting}: there is no '{part}'", hint="lists count from 0: models.0.weight=0.5")

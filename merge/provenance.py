@@ -21,7 +21,7 @@ from .options import REQUIRED
 from .plan import Plan
 from .planning.bound import BoundCall
 from .planning.pending import is_seeded
-from .recipe import Alignment, LayerRule, Merge, Model, Recipe
+from .recipe import Alignment, LayerRule, Merge, Model, Output, Recipe
 from .registry import find_method
 from .version import __version__
 
@@ -47,7 +47,7 @@ def describe(recipe: Recipe, name_of: NameOf, elsewhere: Elsewhere = str) -> dic
     found |= {"keep": list(recipe.keep)} if recipe.keep else {}
     found |= {"missing": recipe.missing} if recipe.missing != "error" else {}
     found |= {"mismatch": recipe.mismatch} if recipe.mismatch != "error" else {}
-    found |= {"seed": recipe.seed} if is_seeded(recipe.merge) else {}
+    found |= {"seed": recipe.seed} if is_seeded(recipe.merge) or recipe.output.rounding == "stochastic" else {}
     output = _describe_output(recipe, name_of, elsewhere)
     return found | ({"output": output} if output else {})
 
@@ -55,7 +55,7 @@ def describe(recipe: Recipe, name_of: NameOf, elsewhere: Elsewhere = str) -> dic
 def _describe_output(recipe: Recipe, name_of: NameOf, elsewhere: Elsewhere) -> dict[str, Any]:
     """Return what decides about the output's values and vocabulary: not where it goes, nor in how many files."""
     output = recipe.output
-    found: dict[str, Any] = {"dtype": output.dtype} if output.dtype else {}
+    found: dict[str, Any] = ({"dtype": output.dtype} if output.dtype else {}) | describe_rounding(output)
     if output.tokenizer is not None:
         from .vocabulary.reading import describe_tokenizer
 
@@ -65,6 +65,12 @@ def _describe_output(recipe: Recipe, name_of: NameOf, elsewhere: Elsewhere) -> d
             lambda location: name_of(merged[location], "") if location in merged else elsewhere(location),
         )
     return found | ({"chat_template": output.chat_template} if output.chat_template else {})
+
+
+def describe_rounding(output: Output) -> dict[str, str]:
+    """Return how an output is rounded, as far as that is not the default."""
+    found = {"overflow": output.overflow} if output.overflow != "error" else {}
+    return found | ({"rounding": output.rounding} if output.rounding != "nearest" else {})
 
 
 def _leaf_models(merge: Merge) -> Iterator[Model]:
@@ -123,9 +129,12 @@ def _describe_statistics(model: Model, name_of: NameOf) -> dict[str, str]:
     return found or ({"data": model.data} if model.data else {})
 
 
-def describe_copy(model: str, dtype: str | None) -> dict[str, Any]:
+def describe_copy(model: str, recipe: Recipe) -> dict[str, Any]:
     """Return what stands for a recipe where one model was only copied or cast."""
-    return {"cast": model, "output": {"dtype": dtype}}
+    output = {"dtype": recipe.output.dtype, **describe_rounding(recipe.output)}
+    found: dict[str, Any] = {"cast": model, "output": output}
+    found |= {"keep": list(recipe.keep)} if recipe.keep else {}
+    return found | ({"seed": recipe.seed} if recipe.output.rounding == "stochastic" else {})
 
 
 def describe_adjusted(command: str, model: str, statistics: str) -> dict[str, Any]:
@@ -141,7 +150,7 @@ def described(plan: Plan, names: list[str], elsewhere: Elsewhere = str) -> dict[
         return describe_adjusted(plan.adjustment.command, *names)
     copied = whole(plan.sources[plan.bound])
     number = next(number for number, source in enumerate(plan.sources) if source is copied)
-    return describe_copy(names[number], plan.recipe.output.dtype)
+    return describe_copy(names[number], plan.recipe)
 
 
 def metadata(plan: Plan, input_ids: list[str] | None = None, output_id: str = PLACEHOLDER) -> dict[str, str]:
@@ -179,12 +188,13 @@ def data_use(plan: Plan) -> str:
     return joined_use(own)
 
 
-def fingerprint(plan: Plan, *, allow_nonfinite: bool, anywhere: bool = False) -> str:
+def fingerprint(plan: Plan, *, allow_nonfinite: bool, count_lost_updates: bool = False, anywhere: bool = False) -> str:
     """Return what must be equal for two runs to be about the same work: tool, recipe, inputs, layout.
 
     Args:
         plan: The plan.
         allow_nonfinite: Whether infinities and NaN are merged.
+        count_lost_updates: Whether lost updates are counted, which another run cannot do of finished pieces.
         anywhere: Whether files may be seen from different machines, where disks and places on them have other numbers.
     """
     facts: Mapping[str, Any] = {
@@ -194,6 +204,7 @@ def fingerprint(plan: Plan, *, allow_nonfinite: bool, anywhere: bool = False) ->
         "files": [[file.name, file.nbytes, len(file.slots)] for file in plan.files],
         "rows": len(plan.rows),
         "allow_nonfinite": allow_nonfinite,
+        "count_lost_updates": count_lost_updates,
     }
     return xxhash.xxh3_128_hexdigest(json.dumps(facts, sort_keys=True).encode())
 

@@ -8,7 +8,7 @@ from typing import Any
 from .card import dump_yaml
 from .checkpoints.resolve import local_path, with_adapter
 from .completion.places import located
-from .provenance import describe
+from .provenance import describe, describe_rounding
 from .recipe import DEFAULT_SHARD_BYTES, Model, Output, Recipe, named
 from .vocabulary.reading import describe_tokenizer
 
@@ -40,7 +40,7 @@ def _with_files(recipe: Recipe, described: Any) -> Any:
 
 def _output(output: Output, recipe: Recipe) -> dict[str, Any]:
     found: dict[str, Any] = {"path": _absolute(recipe, str(output.path))} if output.path else {}
-    found |= {"dtype": output.dtype} if output.dtype else {}
+    found |= ({"dtype": output.dtype} if output.dtype else {}) | describe_rounding(output)
     if output.tokenizer:
         found["tokenizer"] = describe_tokenizer(output.tokenizer, lambda location: _anywhere(recipe, location))
     found |= {"chat_template": output.chat_template} if output.chat_template else {}

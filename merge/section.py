@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .aliases import check_aliases
 from .errors import UsageError, suggest
 
 
@@ -75,7 +76,8 @@ class Section:
         return values or (self._finite(key, value),)
 
     def section(self, key: str) -> Section:
-        """Return the mapping under a key."""
+        """Return the mapping under a key. Raises UsageError when there is none."""
+        self.check_keys(self.mapping, required=(key,))
         value = self.mapping[key]
         if not isinstance(value, dict):
             raise UsageError(f"'{key}' must be a mapping, not {value!r}", where=self.where(key))
@@ -93,6 +95,16 @@ class Section:
                 yield item, f"{self.name}:{line + 1}:{column + 1}"
             except (AttributeError, KeyError, TypeError):
                 yield item, self.where(key)
+
+    def texts(self, key: str) -> Iterator[str]:
+        """Yield the texts of the list under a key, or the only one. Raises UsageError when one is no text."""
+        if isinstance(self.mapping.get(key), str):
+            yield self.text(key, "")
+            return
+        for item, where in self.items(key):
+            if not isinstance(item, str) or not item:
+                raise UsageError(f"'{key}' holds {item!r}, which is no text", where=where)
+            yield str(item)
 
     def _finite(self, key: str, value: object) -> float:
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
@@ -155,7 +167,7 @@ def parse_sections(text: str, name: str) -> list[Section]:
     """Parse YAML of one or several documents, each of them a mapping; empty ones are left out.
 
     Raises:
-        UsageError: The text is not YAML, repeats a key, or holds anything but mappings.
+        UsageError: The text is not YAML, repeats a key, holds anything but mappings, or its aliases stand for too much.
     """
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError
@@ -172,4 +184,6 @@ def parse_sections(text: str, name: str) -> list[Section]:
         raise UsageError(f"not valid YAML: {problem}", where=name) from None
     if not documents or not all(isinstance(document, dict) for document in documents):
         raise UsageError("a mapping of keys to values is expected", where=f"{name}:1:1")
+    for document in documents:
+        check_aliases(document, name)
     return [Section(name, document) for document in documents]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,11 +22,12 @@ from .content_id import checkpoint_id, tensor_digests
 from .documents import VerifyDocument
 from .engine import Outcome, RunSettings, run
 from .errors import MergeError, UsageError
-from .grammar import parse_recipe
+from .grammar import parse_recipe, read_copy
 from .plan import Plan, make_copy_plan, make_plan
 from .planning.adjustment import COMMANDS
 from .planning.layout import is_single_file
-from .recipe import Merge, Output, Recipe
+from .recipe import Merge, Recipe
+from .recorded_inputs import recorded_inputs
 from .section import Section, parse_section
 from .streaming.digests import OUTPUT
 
@@ -100,9 +100,7 @@ def _plan(out: FileCheckpoint) -> Plan:
     text, name = recipe_text(path, where), f"{where} (recipe)"
     section, folder = _section(out)
     if "cast" in section.mapping:
-        dtype = (section.mapping.get("output") or {}).get("dtype")
-        recipe = _into(out, Recipe(Merge("cast", ()), output=Output(None, dtype), folder=folder))
-        return make_copy_plan(str(section.mapping["cast"]), recipe)
+        return make_copy_plan(section.text("cast", ""), _into(out, read_copy(section, folder)))
     for command in COMMANDS:
         if command in section.mapping:
             from .after.adjusted import make_adjusted_plan
@@ -128,7 +126,7 @@ def _compare(out: FileCheckpoint, plan: Plan, outcome: Outcome) -> VerifyDocumen
     repeated = {name: outcome.digests.of(OUTPUT, name) for row in plan.rows for name, *_ in row.outputs}
     differing = sorted(name for name in found.keys() | repeated.keys() if found.get(name) != repeated.get(name))
     recorded = out.metadata.get(OUR_KEY)
-    known = json.loads(out.metadata.get("merge.inputs", "[]"))
+    known = recorded_inputs(out.metadata, out.location)
     changed = [
         _place(source.location, plan.recipe.folder)
         for source, before, now in zip(plan.sources, known, outcome.input_ids, strict=False)

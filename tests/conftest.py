@@ -49,6 +49,25 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def short_demo(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One epoch a model of the demo, which is plenty for its plumbing."""
+    from merge.demo import training
+
+    brief = training.Schedule(epochs=1, learning_rate=1e-3, noise=0.1)
+    monkeypatch.setattr(training, "BASE", brief)
+    monkeypatch.setattr(training, "TUNED", dict.fromkeys(training.TUNED, brief))
+
+
+@pytest.fixture
+def short_strangers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two epochs for each of the two models that the demo trains from different seeds."""
+    from merge.demo import strangers
+
+    train = strangers.train_stranger
+    monkeypatch.setattr("merge.demo.independent.train_stranger", lambda *given: train(*given, epochs=2))
+
+
 @pytest.fixture(autouse=True)
 def _one_torch_thread() -> Any:
     torch.set_num_threads(1)

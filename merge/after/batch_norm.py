@@ -15,10 +15,11 @@ the batch size at all. Later layers see what the ones before have normalized bat
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..calibration.facts import Facts
+from ..calibration.fingerprint import fingerprint_of
 from ..errors import MergeError
 from .batch_norm_layers import COUNT, MEAN, VARIANCE, BatchStatistics, check_has_layers, layers_in
 from .passes import Passes
@@ -147,24 +148,6 @@ def new_statistics(
     sample = data.sample(subject, options.samples, options.draw, settings)
     found = measure(subject, sample, candidate.tensors, Passes(settings)).tensors
     return {name: tensor.cpu().to(candidate.tensors[name].dtype) for name, tensor in found.items()}
-
-
-def fingerprint_of(
-    kind: str, candidate: Candidate, subject: Subject, sample: Sample, options: ResetOptions, settings: Settings
-) -> dict[str, Any]:
-    """Return all that the numbers depend on."""
-    from ..provenance import TOOL
-
-    return {
-        "kind": kind,
-        "model": candidate.identity,
-        "data": dict(sample.about),
-        "options": asdict(options),
-        "seed": settings.seed,
-        "batch size": settings.batch_size,
-        "device": subject.device.partition(":")[0],
-        "tool": TOOL,
-    }
 
 
 def facts_of(fingerprint: Mapping[str, Any], found: Measured) -> Facts:

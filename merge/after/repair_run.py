@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..calibration.facts import Facts
-from .batch_norm import fingerprint_of
+from ..calibration.fingerprint import fingerprint_of
 from .order import Nearness
 from .passes import Passes
 from .pre_activations import PreActivations

@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ..calibration.facts import Facts
+from ..errors import some_of
 from ..planning.adjustment import MEASURED, SCALED, Adjustment
 from ..planning.rows import Row
 from .batch_norm_layers import MEAN
 from .order import SAME_ORDER
 
 FEW = 32  # items with which a mean over them is still far from certain
-MOST_NAMED = 3
 
 
 def layers_of(rows: Iterable[Row]) -> Counter[str]:
@@ -41,8 +41,7 @@ def _left_out(reasons: Mapping[str, str]) -> Iterator[str]:
     for reason, count in Counter(reasons.values()).most_common():
         names = [name for name, why in reasons.items() if why == reason]
         kind = "layer" if all(name.endswith(MEAN) for name in names) else "tensor"
-        which = ", ".join(name.removesuffix(f".{MEAN}") for name in names[:MOST_NAMED])
-        which += f" and {count - MOST_NAMED} more" if count > MOST_NAMED else ""
+        which = some_of((name.removesuffix(f".{MEAN}") for name in names), 3)
         yield f"{count} {kind}{' stays' if count == 1 else 's stay'} as before: {reason} ({which})"
 
 

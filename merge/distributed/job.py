@@ -99,6 +99,7 @@ def make_job(name: str, plan: Plan, sink: Sink, settings: RunSettings, threads: 
         chunk_elements=settings.chunk_elements,
         allow_nonfinite=settings.allow_nonfinite,
         gpu_memory=settings.gpu_memory,
+        count_lost_updates=settings.count_lost_updates,
         workers=settings.workers,  # of which each takes its part of a GPU
         engine=settings.engine,
     )

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from ..checkpoints.checkpoint import Source
 from ..checkpoints.part import PartSource
-from ..errors import MergeError, UsageError
+from ..errors import MergeError, UsageError, some_of
 from ..recipe import Policy
 from .bound import Bound, BoundCall, leaves
 from .depth import block_of
@@ -182,8 +182,8 @@ class _Assembly:
         self.notes += [f"{called} {note}" for note in matched.notes]
         extra = [name for name in matched.extra if not is_buffer(model.tensors[name])]
         if extra and not self._leaves_out:
-            many = f" and {len(extra) - 1} more" if len(extra) > 1 else ""
-            what = f"{called} has '{extra[0]}'{many}, which the base or first model lacks"
+            shown = some_of((f"'{name}'" for name in extra), 1)
+            what = f"{called} has {shown}, which the base or first model lacks"
             hint = "models that are merged need the same layers and tensors; --missing skip leaves out the others"
             raise MergeError(what, where=where, hint=hint)
         return matched.tensors

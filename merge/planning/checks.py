@@ -7,6 +7,9 @@ from typing import Any
 
 from ..errors import UsageError
 from ..program import calls
+from ..recipe import Output
+from ..streaming.narrowing import GRIDS
+from ..streaming.pieces import moves_bytes
 from .bound import Bound, BoundCall, children
 from .patterns import compile_pattern, within
 from .rows import Row
@@ -48,6 +51,17 @@ def check_rules(bound: Bound, names: Collection[str]) -> None:
             check_rules(child, known)
         if bound.base is not None and not bound.method.assembles:
             check_rules(bound.base, names)
+
+
+def check_rounding(rows: Sequence[Row], output: Output) -> None:
+    """Refuse to round stochastically where no tensor is rounded to a type of at most 16 bits.
+
+    Raises:
+        UsageError: Saying so.
+    """
+    if output.rounding == "stochastic" and not any(row.dtype in GRIDS and not moves_bytes(row) for row in rows):
+        what = "no tensor is rounded to a type of at most 16 bits, so that stochastic rounding means nothing"
+        raise UsageError(what, hint="leave it out, or name such a type with --dtype")
 
 
 def check_assembled(bound: Bound) -> None:

@@ -54,8 +54,10 @@ def rules_of(plan: Plan) -> list[object]:
     recipe = plan.recipe
     base = recipe.merge.base
     based = None if base is None else _digest(Path(str(base.model)))
-    rules = [recipe.keep, recipe.missing, recipe.mismatch, recipe.output.dtype, based]
-    return [*rules, configuration_digest(folder_beside(plan))]
+    output = recipe.output
+    rules = [recipe.keep, recipe.missing, recipe.mismatch, output.dtype, output.overflow, output.rounding, based]
+    drawn = [recipe.seed] if output.rounding == "stochastic" else []
+    return [*rules, *drawn, configuration_digest(folder_beside(plan))]
 
 
 def configuration_digest(folder: Path | None) -> str | None:

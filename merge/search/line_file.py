@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ..errors import MergeError
+from ..json_text import parse_json
 
 
 class LineFile:
@@ -41,7 +42,7 @@ class LineFile:
             raise MergeError(what, where=str(self.path), hint=f"name another one with {self._flag}")
         for line in lines:
             try:
-                row = json.loads(line)
+                row = parse_json(line)
             except ValueError:
                 continue
             if isinstance(row, dict):

@@ -56,9 +56,15 @@ def _read(file: LineFile, context: str) -> Iterable[tuple[tuple[str, ...], Score
     for row in file.read():
         try:
             if row["scores"] == VERSION and row["context"] == context:
-                yield tuple(row["members"]), _score(row)
-        except (KeyError, TypeError, ValueError):
+                yield tuple(map(_text, row["members"])), _score(row)
+        except (KeyError, TypeError, ValueError, OverflowError):
             continue
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
 
 
 def _score(row: Mapping[str, Any]) -> Score:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import xxhash
 
@@ -84,10 +85,11 @@ def _read(file: LineFile, context: str) -> Iterator[tuple[str, tuple[Measure, ..
     for row in file.read():
         try:
             if row["trials"] == VERSION and row["context"] == context:
-                yield row["merge"], _measures(row["measures"])
-        except (KeyError, TypeError):
+                yield str(row["merge"]), tuple(map(_measure, row["measures"]))
+        except (KeyError, TypeError, ValueError, OverflowError):
             continue
 
 
-def _measures(rows: Sequence[Mapping[str, float]]) -> tuple[Measure, ...]:
-    return tuple(Measure(**row) for row in rows)  # type: ignore[arg-type]
+def _measure(row: Mapping[str, Any]) -> Measure:
+    """Return what a line holds. Raises TypeError, ValueError or OverflowError where that is no measure."""
+    return Measure(str(row["metric"]), float(row["value"]), float(row["low"]), float(row["high"]), int(row["n"]))
