@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..checkpoints.space import human
@@ -13,7 +15,7 @@ from ..planning.tensor_rules import is_buffer
 from ..recipe import Alignment, Merge, Model, Recipe, named
 from ..registry import find_method
 from .options import calibration_options
-from .places import all_models, located, statistics_folder
+from .places import all_models, located, location_of, statistics_folder
 
 if TYPE_CHECKING:
     from ..checkpoints.checkpoint import Source
@@ -33,6 +35,8 @@ def check_before(recipe: Recipe) -> None:
         data = model.model.data if isinstance(model.model, Alignment) else model.data
         if data:
             read_data(located(data, recipe.folder))
+        if isinstance(model.model, Alignment) and model.model.groups and is_unaligned(model):
+            _check_groups(model.model, model.model.groups, recipe)
     for merge in (recipe.merge, *(model.model for model in all_models(recipe.merge) if isinstance(model.model, Merge))):
         method = find_method(merge.method)
         if method.sequential:
@@ -41,6 +45,18 @@ def check_before(recipe: Recipe) -> None:
             from .scaling import check_scaling
 
             check_scaling(merge, recipe.folder, is_nested=merge is not recipe.merge)
+
+
+def _check_groups(alignment: Alignment, groups: str, recipe: Recipe) -> None:
+    """Refuse a file of groups that is none, or does not fit the tensors of the model that stays as it is."""
+    from ..alignment.groups_file import read_groups
+    from ..checkpoints.resolve import open_checkpoint
+
+    if isinstance(alignment.to.model, Merge):
+        return  # its tensors are known once it is made
+    with closing(open_checkpoint(location_of(alignment.to, recipe.folder))) as source:
+        shapes = {name: tensor.shape for name, tensor in source.tensors.items()}
+    read_groups(Path(located(groups, recipe.folder)), shapes, groups)
 
 
 def check_sequential(merge: Merge, method: Method) -> None:

@@ -97,4 +97,6 @@ def _on(about: Mapping[str, Any]) -> str:
     data = about.get("data")
     if data == STAND_IN:
         return "on stand-ins: inputs drawn at random"
-    return f"on {data['number']} items of {data['name']}, without labels" if isinstance(data, Mapping) else "on data"
+    if not isinstance(data, Mapping) or not {"number", "name"} <= data.keys():
+        return "on data"
+    return f"on {data['number']} items of {data['name']}, without labels"

@@ -89,3 +89,14 @@ def test_what_does_not_fit_is_refused(here, cli, case):
     result = cli("rebasin", *arguments, "-o", "out.st", "--quiet")
     assert_refused(result, code, message)
     assert not (here / "out.st").exists()
+
+
+@pytest.mark.parametrize("text", ["groups: {first: {members: [fc1.weight:7]}}\n", "groups: [\n", "\x00"])
+def test_a_dry_run_reads_the_groups_as_the_run_does(here, cli, text):
+    for seed, name in enumerate("ab"):
+        save(here / f"{name}.st", state(seed))
+    (here / "broken.yaml").write_text(text)
+    command = ("rebasin", "a.st", "b.st", "--groups", "broken.yaml", "-o", "out.st", "--quiet")
+    tried, done = cli(*command, "--dry-run"), cli(*command)
+    assert tried.code == done.code == 2
+    assert tried.err == done.err
