@@ -94,8 +94,8 @@ def accumulator(codes: tuple[str, ...]) -> str:
 @cache
 def numpy_dtype(code: str) -> Any:
     """Return the numpy dtype of a format code (from ml_dtypes where numpy has none)."""
+    import numpy  # isort: skip - threads must meet at numpy first: ml_dtypes alone enters it from the middle
     import ml_dtypes
-    import numpy
 
     name = DTYPES[code].array
     return numpy.dtype(getattr(numpy, name, None) or getattr(ml_dtypes, name)) if name else numpy.dtype("u1")
