@@ -9,14 +9,14 @@ from pathlib import Path
 
 from ..errors import UsageError
 
-_NOWHERE = Path(os.devnull, "a name that is too long")  # where nothing is, and nothing can be written
+_NOWHERE = Path(os.devnull, "a name that is too long")  # where nothing is: an address, such as a signed one, is no file
 
 
 def local_path(location: str | Path, relative_to: Path | None = None) -> Path:
     """Return the path that a user means: ``~`` is the home folder, unless no such user is known.
 
     Raises:
-        UsageError: For a name that is no valid text, which no card could record.
+        UsageError: For a name that is no valid text, which no card could record, or longer than a file's may be.
     """
     path = Path(location)
     try:
@@ -27,11 +27,15 @@ def local_path(location: str | Path, relative_to: Path | None = None) -> Path:
     with contextlib.suppress(RuntimeError):
         path = path.expanduser()
     found = (relative_to or Path()) / path
-    return _NOWHERE if _is_too_long(found) else found
+    if not _is_too_long(found):
+        return found
+    if ":/" in str(location):  # as a Path has it
+        return _NOWHERE
+    raise UsageError("the name is longer than a file's may be", where=f"{str(location)[:40]}…")
 
 
 def _is_too_long(path: Path) -> bool:
-    """Tell whether no file can have this name, which looking for one would fail on: that of a signed URL, for one."""
+    """Tell whether no file can have this name, which looking for one would fail on."""
     try:
         path.lstat()
     except (OSError, ValueError) as error:

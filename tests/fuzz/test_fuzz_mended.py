@@ -9,6 +9,7 @@ import pytest
 from merge.calibration.partial import read_partial, write_partial
 from merge.checkpoints.local_path import local_path
 from merge.checkpoints.resolve import open_checkpoint
+from merge.checkpoints.shards import shard_path
 from merge.errors import LONGEST, MergeError, UsageError
 from merge.json_text import parse_json
 from merge.recorded_inputs import recorded_inputs
@@ -52,7 +53,7 @@ def test_a_name_that_is_too_long_for_a_file_is_no_file(tmp_path: Path) -> None:
     assert not local_path(SIGNED).exists()
     assert not local_path(SIGNED, tmp_path).is_dir()
     assert local_path("short", tmp_path) == tmp_path / "short"
-    with pytest.raises(UsageError, match="no such file or folder"):
+    with pytest.raises(UsageError, match="longer than a file"):
         open_checkpoint("x" * 5000)
 
 
@@ -80,3 +81,8 @@ def test_recorded_inputs_are_a_list_of_texts(text: str) -> None:
 def test_a_section_that_is_missing_is_said_with_its_place() -> None:
     with pytest.raises(UsageError, match=r"card:1:1: the key 'output' is missing"):
         parse_section("cast: a.st\n", "card").section("output")
+
+
+def test_a_shard_whose_name_is_too_long_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(MergeError, match="which is missing"):
+        shard_path(tmp_path, "x" * 5000, tmp_path / "model.safetensors.index.json")
