@@ -7,7 +7,6 @@ importing torch and the matching.
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -15,10 +14,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from process_status import held
+
 CASES = ("one group of width 4096", "transformer, 12 layers of width 768")
 WIDE, NARROW = 4096, 1024
 WIDTH, LAYERS, HEADS, HEAD, INNER, INPUTS = 768, 12, 12, 64, 3072, 256
-_RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
 class Cost(NamedTuple):
@@ -124,22 +124,13 @@ def main() -> None:
     from merge.alignment.matching import CheckpointReader, match_weights
     from merge.checkpoints.resolve import open_checkpoint
 
-    before = _held("VmRSS")
+    before = held("VmRSS")
     wall, cpu = time.perf_counter(), time.process_time()
     a, b = (CheckpointReader(open_checkpoint(str(folder / name))) for name in ("a.st", "b.st"))
     found = match_weights(a, b, groups_of(case), AlignmentOptions(), 0).report
-    spent = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu, "peak": _held("VmHWM") - before}
+    spent = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu, "peak": held("VmHWM") - before}
     gained = found.objective_after - found.objective_before
     print(json.dumps(spent | {"sweeps": found.sweeps, "gained": gained}))
-
-
-def _held(what: str) -> int:
-    """Return bytes of resident memory: what is held now (VmRSS), or was at the peak (VmHWM)."""
-    status = Path("/proc/self/status")
-    if not status.exists():  # the peak, for both: what importing took is then left out of neither
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _RSS_UNIT
-    (line,) = (line for line in status.read_text("utf-8").splitlines() if line.startswith(what))
-    return 1024 * int(line.split()[1])
 
 
 if __name__ == "__main__":

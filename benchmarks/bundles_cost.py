@@ -15,10 +15,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from process_status import held
 
 # So that what is freed goes back to the system at once, and the peak is what is held and not what was kept for later.
 _RETURNED = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
@@ -135,9 +135,7 @@ class Measured:
         """Return bytes: what is held now (VmRSS), or was at the peak (VmHWM)."""
         if self.device.startswith("cuda"):
             return torch.cuda.memory_allocated() if what == "VmRSS" else torch.cuda.max_memory_allocated()
-        status = Path("/proc/self/status").read_text("utf-8").splitlines()
-        (line,) = (line for line in status if line.startswith(what))
-        return 1024 * int(line.split()[1])
+        return held(what)
 
 
 def main() -> None:

@@ -27,21 +27,13 @@ def commands(monkeypatch):
     return asked
 
 
-@pytest.fixture
-def short(monkeypatch):
-    """One epoch a model: these tests are about the plumbing."""
-    brief = training.Schedule(epochs=1, learning_rate=1e-3, noise=0.1)
-    monkeypatch.setattr(training, "BASE", brief)
-    monkeypatch.setattr(training, "TUNED", dict.fromkeys(training.TUNED, brief))
-
-
 def tensors(folder):
     from transformers import ViTForImageClassification
 
     return ViTForImageClassification.from_pretrained(folder).state_dict()
 
 
-def test_demo_trains_then_prints_and_runs_the_commands(commands, short, tmp_path, capsys):
+def test_demo_trains_then_prints_and_runs_the_commands(commands, short_demo, tmp_path, capsys):
     folder = tmp_path / "my demo"
     run_demo(folder)
     assert [path.name for path in sorted(folder.iterdir())] == FOLDERS
@@ -55,7 +47,7 @@ def test_demo_trains_then_prints_and_runs_the_commands(commands, short, tmp_path
     assert [shlex.split(line) for line in printed] == [["merge", *arguments] for arguments in commands]
 
 
-def test_models_differ_and_repeat(commands, short, tmp_path):
+def test_models_differ_and_repeat(commands, short_demo, tmp_path):
     for name, seed in (("one", 0), ("again", 0), ("other", 1)):
         run_demo(tmp_path / name, seed=seed)
     weights = {name: [tensors(tmp_path / name / folder) for folder in FOLDERS] for name in ("one", "again", "other")}
@@ -66,7 +58,7 @@ def test_models_differ_and_repeat(commands, short, tmp_path):
     assert len(distinct) == 8
 
 
-def test_training_sees_the_training_images_only(commands, short, tmp_path, monkeypatch):
+def test_training_sees_the_training_images_only(commands, short_demo, tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr(training, "train", lambda model, images, labels, schedule, *, seed: seen.append(len(images)))
     run_demo(tmp_path / "demo")
@@ -82,7 +74,7 @@ def test_a_folder_in_use_is_refused(commands, tmp_path):
     assert commands == []
 
 
-def test_a_failed_command_stops_the_demo(commands, short, tmp_path, monkeypatch):
+def test_a_failed_command_stops_the_demo(commands, short_demo, tmp_path, monkeypatch):
     monkeypatch.setattr(sys.modules["merge.cli"], "main", lambda arguments: commands.append(arguments) or 1)
     with pytest.raises(MergeError, match=r"^merge soup .*a command of the demo failed"):
         run_demo(tmp_path / "demo")
@@ -107,7 +99,7 @@ def test_tuning_teaches_something():
     assert accuracy > 0.5
 
 
-def test_a_greedy_soup_of_the_demo_is_never_below_its_best_member(commands, short, tmp_path):
+def test_a_greedy_soup_of_the_demo_is_never_below_its_best_member(commands, short_demo, tmp_path):
     run_demo(tmp_path / "demo")
     tuned = [str(tmp_path / "demo" / name) for name in FOLDERS[1:]]
     held_out = ["--strategy", "greedy", "--benchmark", "digits-select", "--report-benchmark", "digits-report"]

@@ -13,14 +13,7 @@ from merge.demo import run_independent, strangers
 from merge.errors import MergeError
 
 
-@pytest.fixture
-def short(monkeypatch):
-    """Two epochs a model: these tests are about the plumbing."""
-    train = strangers.train_stranger
-    monkeypatch.setattr("merge.demo.independent.train_stranger", lambda *given: train(*given, epochs=2))
-
-
-def test_it_writes_two_models_and_their_class_and_says_what_is_next(short, tmp_path, capsys):
+def test_it_writes_two_models_and_their_class_and_says_what_is_next(short_strangers, tmp_path, capsys):
     folder = tmp_path / "my demo"
     run_independent(folder)
     assert sorted(path.name for path in folder.iterdir()) == ["a.st", "b.st", "config.json", "model.py"]
@@ -34,7 +27,9 @@ def test_it_writes_two_models_and_their_class_and_says_what_is_next(short, tmp_p
     assert commands == [[*wanted, "--report-benchmark", "digits", "--report", str(folder / "report")]]
 
 
-def test_what_it_says_is_next_runs_and_the_report_shows_the_path_before_and_after(short, tmp_path, capsys, cli):
+def test_what_it_says_is_next_runs_and_the_report_shows_the_path_before_and_after(
+    short_strangers, tmp_path, capsys, cli
+):
     run_independent(tmp_path / "demo")
     printed = capsys.readouterr().out
     result = cli(*shlex.split(printed.splitlines()[-1])[1:])
@@ -51,7 +46,7 @@ def test_what_it_says_is_next_runs_and_the_report_shows_the_path_before_and_afte
     assert "aligned, digits (test)" in page
 
 
-def test_the_folder_in_place_of_the_class_is_told_the_class(short, tmp_path, cli):
+def test_the_folder_in_place_of_the_class_is_told_the_class(short_strangers, tmp_path, cli):
     folder = tmp_path / "demo"
     run_independent(folder)
     (folder / "broken.py").write_text("class (")
@@ -62,7 +57,7 @@ def test_the_folder_in_place_of_the_class_is_told_the_class(short, tmp_path, cli
     assert f"did you mean {folder}/model.py:DigitsNetwork?" in result.err
 
 
-def test_a_configuration_stands_for_the_class_and_runs_nothing_of_the_folder(short, tmp_path, cli):
+def test_a_configuration_stands_for_the_class_and_runs_nothing_of_the_folder(short_strangers, tmp_path, cli):
     folder = tmp_path / "demo"
     run_independent(folder)
     (folder / "model.py").write_text("raise SystemExit('this was run')")
@@ -71,7 +66,7 @@ def test_a_configuration_stands_for_the_class_and_runs_nothing_of_the_folder(sho
         assert result.code == 0, result.err
 
 
-def test_the_class_beside_the_models_evaluates_them(short, tmp_path, cli):
+def test_the_class_beside_the_models_evaluates_them(short_strangers, tmp_path, cli):
     run_independent(tmp_path / "demo")
     model = f"{tmp_path / 'demo' / 'model.py'}:DigitsNetwork"
     result = cli("eval", str(tmp_path / "demo" / "a.st"), "--benchmark", "digits", "--model", model)
@@ -79,7 +74,7 @@ def test_the_class_beside_the_models_evaluates_them(short, tmp_path, cli):
     assert "accuracy" in result.out
 
 
-def test_the_same_seed_gives_the_same_models_and_another_one_others(short, tmp_path):
+def test_the_same_seed_gives_the_same_models_and_another_one_others(short_strangers, tmp_path):
     for name, seed in (("one", 0), ("again", 0), ("other", 1)):
         run_independent(tmp_path / name, seed=seed)
     weights = {
@@ -91,7 +86,7 @@ def test_the_same_seed_gives_the_same_models_and_another_one_others(short, tmp_p
     assert len(set(weights.values())) == 4
 
 
-def test_torch_is_left_with_its_threads_and_its_random_state(short, tmp_path):
+def test_torch_is_left_with_its_threads_and_its_random_state(short_strangers, tmp_path):
     torch.set_num_threads(2)
     state = torch.get_rng_state()
     run_independent(tmp_path / "demo")
@@ -105,7 +100,7 @@ def test_a_folder_in_use_is_refused(tmp_path):
         run_independent(tmp_path)
 
 
-def test_the_command_takes_the_flag(short, tmp_path, cli):
+def test_the_command_takes_the_flag(short_strangers, tmp_path, cli):
     result = cli("demo", str(tmp_path / "demo"), "--independent", "--seed", "3")
     assert result.code == 0, result.err
     assert (tmp_path / "demo" / "b.st").is_file()

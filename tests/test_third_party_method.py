@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -14,6 +13,8 @@ import pytest
 import torch
 from checkpoint_files import load, save
 from command_line import ROOT, Result, environment
+from documentation.blocks import Block
+from documentation.play import Cli, play
 
 # Not imported here: pip and setuptools do not get on in one process.
 pytestmark = pytest.mark.skipif(not (find_spec("pip") and find_spec("setuptools")), reason="nothing to install with")
@@ -118,11 +119,13 @@ def test_it_merges_under_the_name_of_its_module(package, here):
     assert found.tolist() == [6, 12, 3, 0]
 
 
+def installed(block: Block, cli: Cli) -> None:
+    """A file of the distribution: the fixture has installed it."""
+    assert block.language in ("python", "toml")
+
+
 def test_the_commands_of_the_page(merge, here):
-    (here / "recipe.yaml").write_text(block("yaml"))
-    for line in block("console").splitlines():
-        assert shlex.split(line)[0] == "merge"
-        succeeded(merge(*shlex.split(line)[1:]))
+    play("writing-a-method.md", merge, installed, installed, "recipe.yaml")
     # The models are 1, -2, 3, 0 and 3, 6, -1, 0 then; 4 and -6. The means are 2, 2, 1, 0 and -1.
     # A quarter of the way to 3, 6, 3, 0 and -6:
     assert numbers(here / "out.st") == {"w": [2.25, 3, 1.5, 0], "layers.0.w": [-2.25], "layers.1.w": [-2.25]}

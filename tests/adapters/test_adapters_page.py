@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,14 +11,13 @@ import pytest
 import torch
 from checkpoint_files import save
 from command_line import ROOT
+from documentation.play import play, recipe
 from made_adapters import base_state, factors, write_adapter
 
 from merge.adapters.config import _CHANGED_BASE, _NO_SUM
 from merge.checkpoints.state_dict import PREFIXES, WRAPPERS
 
 PAGE = (ROOT / "docs" / "adapters.md").read_text("utf-8")
-COMMANDS = [block.splitlines() for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)]
-RECIPES = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 
 
 @pytest.fixture
@@ -40,18 +38,8 @@ def models(here: Path) -> Path:
     return here
 
 
-@pytest.mark.parametrize("block", COMMANDS, ids=["adapters", "strength", "one file", "torch.save"])
-def test_commands_run(models: Path, cli: Callable[..., Any], block: list[str]) -> None:
-    for line in block:
-        result = cli(*shlex.split(line, comments=True)[1:])
-        assert result.code == 0, (line, result.err)
-
-
-@pytest.mark.parametrize("text", RECIPES)
-def test_recipes_run(models: Path, cli: Callable[..., Any], text: str) -> None:
-    (models / "recipe.yaml").write_text(text)
-    result = cli("run", "recipe.yaml")
-    assert result.code == 0, result.err
+def test_the_page(models: Path, cli: Callable[..., Any]) -> None:
+    play("adapters.md", cli, recipe)
 
 
 def test_what_is_refused_and_opened_is_listed() -> None:

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import re
-import shlex
-
 import pytest
 import torch
 from checkpoint_files import save
-from command_line import ROOT
-
-PAGE = (ROOT / "docs" / "stacking.md").read_text("utf-8")
-COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()]
-RECIPES = re.findall(r"^ *```yaml\n(.*?)^ *```", PAGE, re.DOTALL | re.MULTILINE)
+from documentation.play import play, recipe
 
 
 def llama(layers: int = 32) -> dict[str, torch.Tensor]:
@@ -32,14 +25,5 @@ def models(here):
     return here
 
 
-@pytest.mark.parametrize("line", COMMANDS)
-def test_a_command_runs(models, cli, line):
-    result = cli(*shlex.split(line, comments=True)[1:])
-    assert result.code == 0, result.err
-
-
-@pytest.mark.parametrize("text", RECIPES)
-def test_a_recipe_runs(models, cli, text):
-    (models / "recipe.yaml").write_text(text)
-    result = cli("run", "recipe.yaml", "-o", "result")
-    assert result.code == 0, result.err
+def test_the_page(models, cli):
+    play("stacking.md", cli, recipe, recipe, recipe)

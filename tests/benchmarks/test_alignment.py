@@ -114,13 +114,14 @@ def test_planted_orders_are_found_from_anchors_with_noise():
 
 def test_cost_is_measured_by_a_process_of_its_own():
     import alignment_cost
+    from process_status import held
 
     case = alignment_cost.CASES[1]
     assert set(alignment_cost.groups_of(case, 2).groups) == {
         "residual",
         *(f"{kind}.{layer}" for kind in ("heads", "qk", "vo", "mlp") for layer in (0, 1)),
     }
-    assert alignment_cost._held("VmHWM") >= alignment_cost._held("VmRSS") > 2**20
+    assert held("VmHWM") >= held("VmRSS") > 2**20
 
 
 def test_verdicts_compare_with_what_is_wanted():

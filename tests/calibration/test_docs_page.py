@@ -8,9 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from documentation.play import benchmark, play
+from documentation.blocks import Block
+from documentation.play import Cli, play
 from evaluation.tiny_clip import make_clip
 from evaluation.tiny_language_models import make_gpt2, save
+
+from merge.calibration.data import read_each
 
 CLASSES = 3
 
@@ -41,10 +44,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / f"{name}.yaml").write_text(f"name: {name}\nkind: classification\ndata: {{path: {name}.npz}}\n")
     save(make_gpt2(), folder / "gpt-a")
     make_clip(folder / "clip")
+    (folder / "translations.jsonl").write_text('{"english": "a cat", "german": "eine Katze"}\n')
     (folder / "texts.txt").write_text("\n".join(f"a photo of {number} small things" for number in range(20)))
     return folder
 
 
-def test_the_page(folder, monkeypatch, cli):
+def data(block: Block, _: Cli) -> None:
+    """A file of data: it is understood."""
+    Path("data.yaml").write_text(block.text)
+    assert read_each("data.yaml")
+
+
+def test_the_page(folder, monkeypatch, cli, short_demo):
     monkeypatch.chdir(folder)
-    play("merging-with-data.md", cli, "regmean.yaml", benchmark, benchmark)
+    play("merging-with-data.md", cli, "regmean.yaml", data, data)

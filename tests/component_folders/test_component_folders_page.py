@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from command_line import ROOT, Result
+from command_line import Result
 from component_models import in_components, write_pipeline, write_sentences
+from documentation.play import play, recipe
 
 Cli = Callable[..., Result]
-PAGE = (ROOT / "docs" / "component-folders.md").read_text("utf-8")
 
 
 @pytest.fixture(autouse=True)
@@ -22,18 +20,8 @@ def _models(here: Path) -> None:
         write_sentences(here / f"sentences-{'ab'[seed]}", seed)
 
 
-def test_commands_run(cli: Cli) -> None:
-    (block,) = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
-    for line in block.splitlines():
-        found = cli(*shlex.split(line, comments=True)[1:])
-        assert found.code == 0, (line, found.err)
+def test_the_page(cli: Cli) -> None:
+    play("component-folders.md", cli, recipe)
     assert "2_Dense.linear.weight" in in_components(Path("sentences"))
-
-
-def test_the_recipe_runs(cli: Cli) -> None:
-    (text,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
-    Path("recipe.yaml").write_text(text)
-    found = cli("run", "recipe.yaml")
-    assert found.code == 0, found.err
     joined, photo = in_components(Path("joined")), in_components(Path("photo"))
     assert (joined["vae.decoder.conv_in.weight"] == photo["vae.decoder.conv_in.weight"]).all()

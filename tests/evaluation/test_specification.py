@@ -84,6 +84,16 @@ def test_refusals_say_where_and_what(tmp_path, text, place, message):
     assert message in str(refusal.value)
 
 
+@pytest.mark.parametrize("name", ["digits.npz", "texts.jsonl", "images"])
+def test_data_in_place_of_a_benchmark(tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(b"PK\x03\x04\x8f") if path.suffix else path.mkdir()
+    with pytest.raises(UsageError) as refusal:
+        read_benchmark(str(path))
+    assert str(refusal.value).startswith(f"{path}: this is data, and a benchmark is a YAML file that names its data")
+    assert f"data: {{path: {path}}}" in str(refusal.value)
+
+
 def test_absent_file():
     with pytest.raises(UsageError, match="no such benchmark file"):
         read_benchmark("absent.yaml")

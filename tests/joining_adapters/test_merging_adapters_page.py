@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,13 @@ from typing import Any
 import pytest
 from checkpoint_files import save
 from command_line import ROOT
+from documentation.play import play
 from made_adapters import factors, normal, write_adapter
 
 from merge.adapters.joining.request import SUMS, Request
 from merge.registry import find_method
 
 PAGE = (ROOT / "docs" / "merging-adapters.md").read_text("utf-8")
-COMMANDS = [block.splitlines() for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)]
 
 
 @pytest.fixture
@@ -30,11 +29,8 @@ def adapters(here: Path) -> Path:
     return here
 
 
-@pytest.mark.parametrize("block", COMMANDS, ids=["folders", "files"])
-def test_commands_run(adapters: Path, cli: Callable[..., Any], block: list[str]) -> None:
-    for line in block:
-        result = cli(*shlex.split(line, comments=True)[1:])
-        assert result.code == 0, (line, result.err)
+def test_the_page(adapters: Path, cli: Callable[..., Any]) -> None:
+    play("merging-adapters.md", cli)
 
 
 def test_methods_of_the_page_are_methods_and_refused_ones_are_refused() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ import pytest
 import torch
 from checkpoint_files import load, random_state
 from command_line import ROOT
+from documentation.play import play
 from scaled_models import plain, random_scaled, save_model
 
 from merge.checkpoints.foreign import _ENDS as FOREIGN_ENDS
@@ -19,7 +18,6 @@ from merge.checkpoints.quantised import _SCHEMES
 from merge.checkpoints.state_dict import PREFIXES
 
 PAGE = (ROOT / "docs" / "quantised.md").read_text("utf-8")
-COMMANDS = [block.splitlines() for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)]
 
 
 @pytest.fixture
@@ -32,14 +30,10 @@ def models(here: Path) -> Path:
     return here
 
 
-@pytest.mark.parametrize("block", COMMANDS, ids=["merges", "torch.save"])
-def test_commands_run(models: Path, cli: Callable[..., Any], block: list[str]) -> None:
-    for line in block:
-        result = cli(*shlex.split(line.partition("  #")[0])[1:])
-        assert result.code == 0, (line, result.err)
-    if (models / "merged").exists():
-        assert load(models / "merged").keys() == random_scaled(1).keys()
-        assert load(models / "tuned").keys() == plain(random_scaled(1)).keys()
+def test_the_page(models: Path, cli: Callable[..., Any]) -> None:
+    play("quantised.md", cli)
+    assert load(models / "merged").keys() == random_scaled(1).keys()
+    assert load(models / "tuned").keys() == plain(random_scaled(1)).keys()
 
 
 def test_what_is_known_is_listed() -> None:

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import re
-import shlex
 import shutil
 
 import pytest
-from command_line import ROOT
+from documentation.play import play, printed, recipe
 
-from merge.cli import main
-
-PAGE = (ROOT / "docs" / "atlas.md").read_text("utf-8")
-COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL) for line in block.strip().splitlines()]
-RECIPES = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 NAMES = {"learn": "one", "select": "two", "mixed": "both", "report": "test"}
 
 
@@ -30,19 +23,6 @@ def folder(tiny, tmp_path_factory):
     return folder
 
 
-def test_the_page_has_commands_and_a_recipe():
-    assert len(COMMANDS) >= 9
-    assert len(RECIPES) == 1
-
-
-@pytest.mark.parametrize("number", range(len(COMMANDS)), ids=lambda number: COMMANDS[number][:60])
-def test_a_command_runs(folder, monkeypatch, capsys, number):
+def test_the_page(folder, monkeypatch, cli):
     monkeypatch.chdir(folder)
-    words = shlex.split(COMMANDS[number])[1:]
-    assert main(words) == 0, (COMMANDS[number], capsys.readouterr().err)
-
-
-def test_the_recipe_runs(folder, monkeypatch, capsys):
-    monkeypatch.chdir(folder)
-    (folder / "atlas.yaml").write_text(RECIPES[0])
-    assert main(["run", "atlas.yaml"]) == 0, capsys.readouterr().err
+    play("atlas.md", cli, recipe, printed)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 
 import pytest
 from command_line import ROOT
+from documentation.blocks import blocks
+from documentation.play import Cli, play, recipe
 from token_models import close, load, make_llama, tensors, vocabulary, word_tokenizer, words
 
 from merge.cli import main
 from merge.vocabulary.template import template_names
 
 PAGE = (ROOT / "docs" / "tokenizers.md").read_text("utf-8")
-RECIPES = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 NAME = "model.embed_tokens.weight"
 
 
@@ -30,21 +30,19 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def run(folder: Path, number: int) -> None:
-    (folder / "recipe.yaml").write_text(RECIPES[number])
-    assert main(["run", "recipe.yaml", "--dry-run", "--quiet"]) == 0
-    assert main(["run", "recipe.yaml", "--quiet"]) == 0
+def run(cli: Cli, number: int) -> None:
+    play("tokenizers.md", cli, recipe, only=number)
 
 
-def test_the_union(folder: Path) -> None:
-    run(folder, 0)
+def test_the_union(folder: Path, cli: Cli) -> None:
+    run(cli, 0)
     assert vocabulary(folder / "out") == {**vocabulary(folder / "chat"), "<x>": 22}
     assert load(folder / "out").chat_template == "{{ messages }}"
     assert main(["verify", "out"]) == 0
 
 
-def test_rules(folder: Path) -> None:
-    run(folder, 1)
+def test_rules(folder: Path, cli: Cli) -> None:
+    run(cli, 1)
     place = vocabulary(folder / "ruled")
     assert set(place) == {*words(20), "<|im_start|>", "<|im_end|>", "<x>", "<|tool|>", "<|unused|>"}
     assert json.loads((folder / "ruled" / "config.json").read_text())["vocab_size"] == 32
@@ -55,13 +53,13 @@ def test_rules(folder: Path) -> None:
     assert not found[place["<|unused|>"]].any()
 
 
-def test_a_template(folder: Path) -> None:
-    run(folder, 2)
+def test_a_template(folder: Path, cli: Cli) -> None:
+    run(cli, 2)
     talk = [{"role": "user", "content": "hello"}]
     assert load(folder / "templated").apply_chat_template(talk, tokenize=False) == "hello</s>"
 
 
 def test_the_page_names_every_template() -> None:
-    assert len(RECIPES) == 3
+    assert len(blocks("tokenizers.md")) == 3
     for name in template_names():
         assert f"`{name}`" in PAGE
