@@ -9,10 +9,11 @@ from ..errors import MergeError
 
 _STATED = frozenset({"quantization_config", "compression_config"})
 _FINE, _COMPRESSED, _ROWS = "fp8", "compressed-tensors", "fbgemm_fp8"
-KNOWN = frozenset({_FINE, _COMPRESSED, _ROWS})
 _BLOCK = (128, 128)
-_FORMATS = frozenset({"float-quantized", "naive-quantized"})
-_STRATEGIES = frozenset({"tensor", "channel", "block"})
+# Tuples, since what a config.json holds in their place may have no hash.
+KNOWN = (_FINE, _COMPRESSED, _ROWS)
+_FORMATS = ("float-quantized", "naive-quantized")
+_STRATEGIES = ("tensor", "channel", "block")
 
 
 class Settings(NamedTuple):
@@ -75,7 +76,9 @@ def _compressed(stated: Mapping[str, Any], where: str) -> Settings | None:
     groups = list(given.values()) if isinstance(given, Mapping) else []
     if not groups or not all(_is_scaled(group, stated) for group in groups):
         return None
-    if (stated.get("sparsity_config") or {}).get("format", "dense") != "dense" or stated.get("transform_config"):
+    sparsity = stated.get("sparsity_config") or {}
+    is_dense = isinstance(sparsity, Mapping) and sparsity.get("format", "dense") == "dense"
+    if not is_dense or stated.get("transform_config"):
         return None
     sizes = [group["weights"].get("block_structure") for group in groups]
     blocks = {_block(size, "block_structure", where) for size in sizes if size}
@@ -83,7 +86,7 @@ def _compressed(stated: Mapping[str, Any], where: str) -> Settings | None:
     if len(blocks) > 1 or len(by_block) > 1:
         return None
     activations = [group.get("input_activations") for group in groups]
-    is_static = any(found and not found.get("dynamic") for found in activations)
+    is_static = any(found and not (isinstance(found, Mapping) and found.get("dynamic")) for found in activations)
     return Settings(next(iter(blocks), _BLOCK), True in by_block, is_static)
 
 

@@ -113,7 +113,7 @@ def _stack_of(part: Part, given: str) -> str:
         raise UsageError(what, where=part.where, hint=f"its stacks of layers: {known}")
     if not sizes:
         raise UsageError(f"the names of {part.called} show no layers", where=part.where)
-    stated = {part.config.get(key) for key in LAYER_KEYS}
+    stated = [part.config.get(key) for key in LAYER_KEYS]  # a list: a strange config.json holds what has no hash
     fitting = [prefix for prefix, size in sizes.items() if size in stated] if len(sizes) > 1 else list(sizes)
     if len(fitting) != 1:
         known = ", ".join(f"'{prefix}'" for prefix in sorted(sizes))
