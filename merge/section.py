@@ -30,6 +30,8 @@ class Section:
     def check_keys(self, known: Collection[str], required: Collection[str] = ()) -> None:
         """Raise UsageError at the first key that is not known, or for a required one that is absent."""
         for key in self.mapping:
+            if not isinstance(key, str | int | float | None):
+                raise UsageError("a key is a text, and this is a list or a mapping", where=self.start)
             if key not in known:
                 hint = suggest(str(key), known) or f"known keys: {', '.join(known)}"
                 raise UsageError(f"unknown key '{key}'", where=self.where(key), hint=hint)
@@ -181,6 +183,7 @@ def parse_sections(text: str, name: str) -> list[Section]:
         raise UsageError(f"not valid YAML: {problem}", where=where) from None
     except Exception as error:  # broken text ends in IndexError, AttributeError and more inside the parser
         problem = (str(error).splitlines() or [type(error).__name__])[0]
+        problem = "a list or a mapping stands in the place of a key" if "unhashable" in problem else problem
         raise UsageError(f"not valid YAML: {problem}", where=name) from None
     if not documents or not all(isinstance(document, dict) for document in documents):
         raise UsageError("a mapping of keys to values is expected", where=f"{name}:1:1")

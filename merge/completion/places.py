@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,11 +20,16 @@ def statistics_folder(recipe: Recipe) -> Path:
 
 def located(spec: str, folder: Path | None) -> str:
     """Return a name of data whose paths count from a folder, as one from the current folder."""
-    whole = (folder or Path()) / spec
-    if whole.exists():
-        return str(whole)
+    if whole := _existing(spec, folder):
+        return whole
     parts = [part.strip() for part in spec.split(",")]
-    return ",".join(str(path) if part and (path := (folder or Path()) / part).exists() else part for part in parts)
+    return ",".join(part and (_existing(part, folder) or part) for part in parts)
+
+
+def _existing(name: str, folder: Path | None) -> str | None:
+    """Return the path of what is there, from the current folder; a name may be longer than any file's."""
+    path = os.path.join(folder or "", name)  # noqa: PTH118 - with `exists` of os, which takes such a name
+    return str(Path(path)) if os.path.exists(path) else None  # noqa: PTH110
 
 
 def location_of(model: Model, folder: Path | None) -> str:

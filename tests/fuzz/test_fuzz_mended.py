@@ -10,6 +10,7 @@ from merge.calibration.partial import read_partial, write_partial
 from merge.checkpoints.local_path import local_path
 from merge.checkpoints.resolve import open_checkpoint
 from merge.checkpoints.shards import shard_path
+from merge.completion.places import located
 from merge.errors import LONGEST, MergeError, UsageError
 from merge.json_text import parse_json
 from merge.recorded_inputs import recorded_inputs
@@ -86,3 +87,15 @@ def test_a_section_that_is_missing_is_said_with_its_place() -> None:
 def test_a_shard_whose_name_is_too_long_is_missing(tmp_path: Path) -> None:
     with pytest.raises(MergeError, match="which is missing"):
         shard_path(tmp_path, "x" * 5000, tmp_path / "model.safetensors.index.json")
+
+
+@pytest.mark.parametrize("text", ["? {merge: ties}\n: 1\n", "? [[a], b]\n: 1\n", "? - [a]\n: 1\n"])
+def test_keys_that_are_no_texts_are_told_in_words(text: str) -> None:
+    with pytest.raises(UsageError, match=r"a list or a mapping"):
+        parse_section(text, "recipe.yaml").check_keys({"merge"})
+
+
+def test_data_under_a_name_that_is_too_long_are_not_there(tmp_path: Path) -> None:
+    assert located("x" * 5000, tmp_path) == "x" * 5000
+    (tmp_path / "a").touch()
+    assert located("a, b", tmp_path) == f"{tmp_path / 'a'},b"
