@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ class Section:
     def check_keys(self, known: Collection[str], required: Collection[str] = ()) -> None:
         """Raise UsageError at the first key that is not known, or for a required one that is absent."""
         for key in self.mapping:
-            if not isinstance(key, str | int | float | None):
+            if isinstance(key, Mapping | tuple):
                 raise UsageError("a key is a text, and this is a list or a mapping", where=self.start)
             if key not in known:
                 hint = suggest(str(key), known) or f"known keys: {', '.join(known)}"
