@@ -82,7 +82,7 @@ class _Commands(TyperGroup):
             cmd_name = canonical(cmd_name)
             module = importlib.import_module(f"{commands.__name__}.{cmd_name.replace('-', '_')}")
             if hasattr(module, "group"):  # a command with commands of its own
-                return _build_group(module.group)
+                return _build_group(cmd_name, module.group, module.PANEL)
             return _build(cmd_name, module.command, module.PANEL)
         if canonical(cmd_name) in rule_names():
             from .commands.bundling import PANEL, rule_command
@@ -116,12 +116,14 @@ def _build(name: str, function: Any, panel: str, help_text: str | None = None) -
     return typer.main.get_command(single)
 
 
-def _build_group(group: typer.Typer) -> Any:
+def _build_group(name: str, group: typer.Typer, panel: str) -> Any:
     from .commands.candidates import with_candidates
 
     for one in group.registered_commands:
         with_candidates(one.callback)  # type: ignore[arg-type]
-    return typer.main.get_command(group)
+    built: Any = typer.main.get_command(group)
+    built.name, built.rich_help_panel = name, panel
+    return built
 
 
 app = typer.Typer(cls=_Commands, no_args_is_help=True, pretty_exceptions_enable=False)

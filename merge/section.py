@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from typing import Any
 
 from .aliases import check_aliases
 from .errors import UsageError, suggest
+
+_DEEP = re.compile(r"(?:[\[{]\s*){100}")  # which the parser would look at for seconds before it gives up
 
 
 @dataclass(frozen=True)
@@ -174,6 +177,8 @@ def parse_sections(text: str, name: str) -> list[Section]:
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError
 
+    if _DEEP.search(text):
+        raise UsageError("brackets are nested more than a hundred deep", where=name)
     try:
         documents = [document for document in YAML(typ="rt").load_all(text) if document is not None]
     except MarkedYAMLError as error:

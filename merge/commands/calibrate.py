@@ -96,8 +96,6 @@ def _command(kind: str, declared: type[Options]) -> Callable[..., None]:
     return compute
 
 
-group = typer.Typer(
-    add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, rich_help_panel=PANEL, callback=command
-)
+group = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, callback=command)
 for _kind, _declared in DECLARED.items():
     group.command(_kind, help=_ABOUT[_kind], no_args_is_help=False)(_command(_kind, _declared))

@@ -103,6 +103,15 @@ def test_version_and_help(tmp_path):
         assert word in text
 
 
+def test_help_lists_every_command_by_its_name_and_under_a_title_of_ours(tmp_path):
+    from merge.cli import command_names
+
+    text = run("--help", cwd=tmp_path).out
+    listed = {line.split()[1] for line in text.splitlines() if line.startswith("│ ") and line[2] != " "}
+    assert not set(command_names()) - listed
+    assert "─ Commands ─" not in text  # Typer's own title, for commands that have none
+
+
 def test_no_arguments_is_help_and_wrong_usage(tmp_path):
     result = run(cwd=tmp_path)
     assert result.code in {0, 2}
