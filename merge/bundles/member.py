@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -39,7 +40,7 @@ class Member:
 
     def open(self) -> FileCheckpoint:
         """Open what is the member's own. Raises MergeError when it is not there, or no sound checkpoint."""
-        if not self.path.exists():
+        if not os.path.exists(self.path):  # noqa: PTH110 - which takes a name that is too long for what is not there
             what = f"its member '{self.role}' is missing: {self.path}"
             hint = "bring it back, or make the bundle anew; --copy keeps members"
             raise MergeError(what, where=self.bundle, hint=hint)

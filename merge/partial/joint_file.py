@@ -113,6 +113,7 @@ def _check(joint: Joint, where: str) -> None:
     """Refuse orders and similarities that do not belong to the groups."""
     import numpy as np
 
+    _check_facts(joint, where)
     for name, found in joint.orders.items():
         group = joint.groups.groups.get(name)
         if group is None or not is_valid(found, group, joint.groups):
@@ -121,6 +122,32 @@ def _check(joint: Joint, where: str) -> None:
         values, order = joint.similarity.get(name), joint.orders.get(name)
         if values is None or order is None or values.shape != order.shape or not np.isfinite(values).all():
             raise MergeError(f"the similarities of group '{name}' are not those of its units", where=where, hint=AGAIN)
+
+
+def _check_facts(joint: Joint, where: str) -> None:
+    """Refuse what the file says of the models where it is of another type than it must be."""
+    about = joint.facts.about
+    models = about.get("models")
+    if not isinstance(models, list) or len(models) != 2 or not all(isinstance(one, str) for one in models):
+        raise MergeError("its metadata do not name two models", where=where, hint=AGAIN)
+    for key in ("left_out", "always_merged"):
+        if not isinstance(about.get(key, {}), Mapping):
+            raise MergeError(f"its metadata hold no mapping under '{key}'", where=where, hint=AGAIN)
+    if not set(joint.reads.values()) <= {0, 1}:
+        raise MergeError(
+            "a matrix is multiplied on axis 0 or 1, and its metadata name another", where=where, hint=AGAIN
+        )
+
+
+def check_reads(joint: Joint, shapes: Mapping[str, tuple[int, ...]], where: str) -> None:
+    """Refuse statistics that take for a matrix what is none in the models.
+
+    Raises:
+        MergeError: Naming the tensor.
+    """
+    for name in joint.reads:
+        if name in shapes and len(shapes[name]) < 2:
+            raise MergeError(f"it takes '{name}' for a matrix, of shape {list(shapes[name])}", where=where, hint=AGAIN)
 
 
 def read_joint(source: Source) -> Joint:

@@ -45,10 +45,11 @@ def wide_source(recipe: Recipe, bound: BoundCall, file: Source, pair: Pair, memb
         MergeError: The models do not fit together, or not what is known of them.
     """
     from ..alignment.validation import check
-    from ..partial.joint_file import read_joint
+    from ..partial.joint_file import check_reads, read_joint
 
     joint = read_joint(file)
     check(joint.groups, pair.shapes[0])
+    check_reads(joint, pair.shapes[0], file.location)
     options: Any = bound.method.options(**bound.options)
     layout = _layout(joint, pair, options)
     return _assembled(recipe, pair, joint, layout, options, file, members)
