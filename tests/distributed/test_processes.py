@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -183,13 +184,9 @@ def _pieces(journal: Path) -> int:
 def test_the_first_process_is_stopped(models, tmp_path, number):
     """Workers go with it; after a kill, ``--resume`` reads only what is missing, with or without workers."""
     arguments = ("ties", *(models / name for name in "abc"), "--base", models / "base", *SHARDS, "-o", tmp_path / "out")
-    process = start(*arguments, "--workers", 2, cwd=tmp_path)
-    journal = tmp_path / ".out.merging" / "journal"
-    limit = time.monotonic() + 60
-    while _pieces(journal) < 2 and process.poll() is None and time.monotonic() < limit:
-        time.sleep(0.001)
-    children = _children(process.pid)
+    process, children = _paused_halfway(arguments, tmp_path)
     process.send_signal(number)
+    process.send_signal(signal.SIGCONT)
     process.communicate(timeout=60)
     assert not (tmp_path / "out").exists()
     _wait_for_the_end_of(children)
@@ -201,6 +198,22 @@ def test_the_first_process_is_stopped(models, tmp_path, number):
     assert json.loads(resumed.out)["pieces_reused"] >= 2
     assert run(*arguments[:-1], "whole", "--threads", 1, cwd=tmp_path).code == 0
     assert written(tmp_path / "out") == written(tmp_path / "whole")
+
+
+def _paused_halfway(arguments: tuple[object, ...], folder: Path) -> tuple[subprocess.Popen[str], list[int]]:
+    """Return a merge that was paused after its second piece, and its workers; begin again where it was too quick."""
+    for _ in range(20):
+        process = start(*arguments, "--workers", 2, cwd=folder)
+        while _pieces(folder / ".out.merging" / "journal") < 2 and process.poll() is None:
+            time.sleep(0.001)
+        if process.poll() is None:
+            process.send_signal(signal.SIGSTOP)
+            if not (folder / "out").exists():
+                return process, _children(process.pid)
+            process.send_signal(signal.SIGCONT)
+        process.communicate(timeout=60)
+        shutil.rmtree(folder / "out")
+    raise AssertionError("every one of 20 merges ended before it could be stopped")
 
 
 def _children(pid: int) -> list[int]:
