@@ -11,7 +11,7 @@ from . import card
 from .checkpoints.address import OutputPath, settled
 from .checkpoints.bringing import companion_of, file_hashes, hash_file, hash_files
 from .checkpoints.companions import CARD, companions, copy_companions, left_behind, names_beside
-from .checkpoints.destination import Building, Intended, destination
+from .checkpoints.destination import Building, Intended, destination, notes_on_discarded
 from .checkpoints.remote.reference import is_url
 from .checkpoints.writer import render_indexes
 from .engine import Outcome, RunSettings, run
@@ -109,7 +109,7 @@ def write(plan: Plan, settings: WriteSettings) -> Written:
     staging.open(resume=settings.resume)
     try:
         check_output(plan, settings)  # another run may have finished before this one got the lock
-        notes = ["an unfinished earlier run to this output was discarded"] if staging.discarded else []
+        notes = notes_on_discarded(discarded=staging.discarded, can_resume=staging.can_resume)
         outcome, copied, hashes = _build(plan, settings, staging, out, notes)
         warnings = plan.warnings + outcome.disagreements
         facts = [*plan.recipe.remarks, *warnings, *outcome.rounded, *_hash_lines(hashes, out)]

@@ -11,6 +11,7 @@ from typing import Any
 
 from .aliases import check_aliases
 from .errors import UsageError, suggest
+from .text_file import read_text
 
 _DEEP = re.compile(r"(?:[\[{]\s*){100}")  # which the parser would look at for seconds before it gives up
 
@@ -140,11 +141,7 @@ def read_sections(path: Path, name: str) -> list[Section]:
     Raises:
         UsageError: The file cannot be read, is not YAML, repeats a key, or holds anything else.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read the file: {error}", where=name) from None
-    return parse_sections(text, name)
+    return parse_sections(read_text(path, name), name)
 
 
 def parse_section(text: str, name: str) -> Section:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import xxhash
 
+from ..checkpoints.destination import notes_on_discarded
 from ..checkpoints.header_file import read_header
 from ..checkpoints.staging import Staging
 from ..checkpoints.target import check_target
@@ -128,7 +129,7 @@ class Store:
         if self._resume:
             return self._continue()
         self._staging.restart()
-        self.notes += ["an unfinished earlier run to this output was discarded"] * self._staging.discarded
+        self.notes += notes_on_discarded(discarded=self._staging.discarded)
         return None
 
     def holds(self, fingerprint: Mapping[str, Any]) -> bool:

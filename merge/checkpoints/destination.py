@@ -115,3 +115,9 @@ def destination(out: OutputPath, *, is_folder: bool) -> Destination:
     from .remote.writing.choosing import remote_destination
 
     return remote_destination(out, is_folder=is_folder)
+
+
+def notes_on_discarded(*, discarded: bool, can_resume: bool = True) -> list[str]:
+    """Return what to tell of an unfinished result that was removed, and how to keep the next one."""
+    hint = " (--resume continues one)" if can_resume else ""
+    return [f"an unfinished earlier run to this output was discarded{hint}"] * discarded

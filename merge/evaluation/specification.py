@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from ..checkpoints.local_path import local_path
 from ..errors import UsageError, suggest
@@ -102,7 +102,7 @@ def read_one(section: Section, folder: Path, name: str) -> Sequence[Benchmark]:
 
 def _read_kind(section: Section, folder: Path, name: str) -> Sequence[Benchmark]:
     if "kind" not in section.mapping:
-        section.check_keys(section.mapping, required=("kind",))
+        _refuse_without_kind(section)
     kind = section.text("kind", "")
     if kind not in KINDS:
         hint = suggest(kind, KINDS) or f"kinds: {', '.join(KINDS)}"
@@ -110,3 +110,10 @@ def _read_kind(section: Section, folder: Path, name: str) -> Sequence[Benchmark]
     module = import_module(f"{__package__}.kinds.{kind.replace('-', '_')}")
     found: Benchmark | list[Benchmark] = module.read(section, folder, section.text("name", name))
     return found if isinstance(found, list) else [found]
+
+
+def _refuse_without_kind(section: Section) -> NoReturn:
+    for key in section.mapping:
+        if suggest(key, ["kind"]):
+            raise UsageError(f"unknown key '{key}'", where=section.where(key), hint="did you mean 'kind'?")
+    raise UsageError("the key 'kind' is missing", where=section.start, hint=f"kinds: {', '.join(KINDS)}")

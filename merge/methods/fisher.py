@@ -11,11 +11,9 @@ as where the sum of the weights is 0. The preset ``wiseft`` is that of Wortsman 
 a floor of 1e-8 for all models, and no norms. Tensors without Fisher information in any file are averaged with the
 weights themselves.
 
-Use it for models of one start with a few hundred items of each one's task; labels are not needed. It costs a pass with
-gradients per model, once, and the outcome can be kept.
+Use it for models of one start, with some hundred unlabeled items of each task: one pass with gradients per model.
 
-Not where a plain average does as well: measured in docs/quality.md, it gains on pairs and loses on four tasks. Models
-from different starts need rebasin first.
+Not where a plain average does as well (docs/quality.md: it gains on pairs and loses on four tasks).
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from ..evaluation.memory import free_memory
 from ..grammar import parse_recipe
 from ..plan import Plan, make_plan
 from ..recipe import Alignment, Merge, Model, Recipe, named
+from ..text_file import read_text
 from .space import Space, Values, settings_of, space_of
 
 PLACES = (0.618, 1.0, 0.0)  # within the bounds, for a first plan; the middle would be special too often
@@ -33,10 +34,7 @@ class OpenRecipe:
 
     def __init__(self, path: Path, settings: Sequence[str] = ()) -> None:
         self.path, self.settings = path, tuple(settings)
-        try:
-            self.text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"cannot read the file: {error}", where=str(path)) from None
+        self.text = read_text(path, str(path))
         self.recipe = parse_recipe(self.text, str(path), path.parent, self.settings)
         self.space: Space = space_of(self.recipe.merge)
 

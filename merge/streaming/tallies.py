@@ -63,10 +63,14 @@ def rounding_remarks(tallies: Tallies, rows: Sequence[Row], *, stochastic: bool)
     return remarks
 
 
+def _numbers(count: int) -> str:
+    return f"{count:,} number{'' if count == 1 else 's'}"
+
+
 def _vanished(dtype: str, tallies: Tallies) -> Iterator[str]:
     count = sum(tally.vanished for tally in tallies.values())
     if count:
-        yield f"{count:,} numbers became 0, too small for {dtype}, whose smallest is {SMALLEST[dtype]:.2g}"
+        yield f"{_numbers(count)} became 0, too small for {dtype}, whose smallest is {SMALLEST[dtype]:.2g}"
 
 
 def _saturated(dtype: str, tallies: Tallies) -> Iterator[str]:
@@ -76,7 +80,7 @@ def _saturated(dtype: str, tallies: Tallies) -> Iterator[str]:
         worst = max(found, key=lambda name: found[name].saturated)
         told = f"{found[worst].saturated:,} of '{worst}', up to {found[worst].largest:.4g}"
         where = f"{len(found):,} tensor{'s' if len(found) > 1 else ''}"
-        yield f"{count:,} numbers of {where} became the largest {dtype} number, {LARGEST[dtype]:g} (most: {told})"
+        yield f"{_numbers(count)} of {where} became the largest {dtype} number, {LARGEST[dtype]:g} (most: {told})"
 
 
 def _lost(dtype: str, tallies: Tallies, *, stochastic: bool) -> Iterator[str]:

@@ -150,7 +150,7 @@ def test_without_resume_an_unfinished_run_is_discarded_and_that_is_said(tmp_path
     stop_after_saving(tmp_path / "out.st")
     with Store(tmp_path / "out.st") as store:
         assert store.begin(KEY) is None
-    assert store.notes == ["an unfinished earlier run to this output was discarded"]
+    assert store.notes == ["an unfinished earlier run to this output was discarded (--resume continues one)"]
 
 
 @pytest.mark.parametrize(

@@ -118,7 +118,8 @@ def _stop_when_parsed() -> Iterator[None]:
 
 
 def _run_script(words: list[str]) -> None:
-    with patch.object(sys, "argv", words), patch.object(sys, "path", [str(Path(words[0]).parent), *sys.path]):
+    path = [str(Path(words[0]).parent), *sys.path]
+    with patch.object(sys, "argv", words), patch.object(sys, "path", path), patch.dict(os.environ):
         runpy.run_path(words[0], run_name="__main__")
 
 

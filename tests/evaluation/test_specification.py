@@ -54,6 +54,7 @@ def test_normalization_takes_one_number_or_one_a_channel(tmp_path):
         ("kind: clasification\ndata: {path: builtin:digits}", ":1:1", "did you mean 'classification'?"),
         ("kind: 5\ndata: {path: builtin:digits}", ":1:1", "'kind' must be a text"),
         ("name: a\ndata: {path: builtin:digits}", ":1:1", "the key 'kind' is missing"),
+        ("name: a\nkid: classification\ndata: {path: builtin:digits}", ":2:1", "did you mean 'kind'?"),
         (MINIMAL + "normalise: {mean: 0, std: 1}", ":3:1", "did you mean 'normalize'?"),
         (MINIMAL + "normalize: {mean: 0, sd: 1}", ":3:22", "unknown key 'sd'"),
         (MINIMAL + "normalize: {mean: 0, std: 0}", ":3:22", "'std' must be above 0"),

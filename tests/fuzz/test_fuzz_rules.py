@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import mmap
 import os
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,9 @@ def _hang(folder: Path) -> None:
 
 
 def _hoard(folder: Path) -> None:
-    bytearray(60_000_000)[::4096] = b"x" * len(range(0, 60_000_000, 4096))
+    with mmap.mmap(-1, 60_000_000) as pages:  # new ones, which a process that has freed much may not need for bytes
+        for first in range(0, 60_000_000, mmap.PAGESIZE):
+            pages[first] = 1
 
 
 class _Thing:

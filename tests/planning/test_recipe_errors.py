@@ -105,12 +105,20 @@ def test_message_and_place(cli, here, case):
 
 def test_a_recipe_that_is_no_text(cli, here):
     (here / "recipe.yaml").write_bytes(b"\xff\xfe\x00\x81")
-    assert_refused(cli("run", "recipe.yaml", "-o", "out.st"), 2, "recipe.yaml")
+    assert_refused(cli("run", "recipe.yaml", "-o", "out.st"), 2, "recipe.yaml: this is no text", "a YAML file")
 
 
 def test_a_recipe_that_is_a_folder(cli, here):
     (here / "recipe.yaml").mkdir()
-    assert_refused(cli("run", "recipe.yaml", "-o", "out.st"), 2, "recipe.yaml")
+    assert_refused(cli("run", "recipe.yaml", "-o", "out.st"), 2, "recipe.yaml: this is a folder", "a YAML file")
+
+
+@pytest.mark.parametrize("command", ["run", "search"])
+def test_a_recipe_that_is_not_there(cli, here, command):
+    (here / "recipe.yaml").touch()
+    more = ("--benchmark", "digits") if command == "search" else ()
+    result = cli(command, "recipe.yml", "-o", "out.st", *more)
+    assert_refused(result, 2, "merge: recipe.yml: no such file (did you mean 'recipe.yaml'?)")
 
 
 def test_nested_without_end(cli, here):
