@@ -13,7 +13,7 @@ from .aliases import check_aliases
 from .errors import UsageError, suggest
 from .text_file import read_text
 
-_DEEP = re.compile(r"(?:[\[{]\s*){100}")  # which the parser would look at for seconds before it gives up
+_DEEP = re.compile(r"(?:[\[{][^\[\]{}]{0,40}){100}")  # which the parser would look at for seconds before it gives up
 
 
 @dataclass(frozen=True)

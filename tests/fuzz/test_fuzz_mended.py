@@ -95,7 +95,7 @@ def test_keys_that_are_no_texts_are_told_in_words(text: str) -> None:
         parse_section(text, "recipe.yaml").check_keys({"merge"})
 
 
-@pytest.mark.parametrize("opening", ["[", "{", "[ ", "{\n"])
+@pytest.mark.parametrize("opening", ["[", "{", "[ ", "{\n", '{"a":'])
 def test_yaml_that_is_nested_too_deeply_is_not_looked_at_for_seconds(opening: str) -> None:
     with pytest.raises(UsageError, match="more than a hundred deep"):
         parse_section("a: " + opening * 100_000, "recipe.yaml")
