@@ -20,7 +20,7 @@ def test_an_interrupted_run_cleans_up(shop, name, step):
 def test_an_output_and_its_card_are_put_in_place_together(shop, fault):
     known = shop.known(FORMS["file"], replaces=True)
     ends = set()
-    for number in range(38, shop.calls(known) + 1):
+    for number in range(max(1, shop.calls(known) - 24), shop.calls(known) + 1):  # before the renames and after
         ending, found = shop.run(known, at(fault, number))
         assert judge_interrupted(known, ending, found) == [], number
         states = {(found[name] == known.after[name]) for name in ("out.st", "out.st.md")}

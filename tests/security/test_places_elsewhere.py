@@ -31,6 +31,7 @@ class Served:
         self.seen: list[tuple[str, str, str | None]] = []
         handler = type("Handler", (_Handler,), {"served": self})
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self.server.handle_error = lambda *_: None  # type: ignore[method-assign]  # that the client goes is no news
         self.port = self.server.server_port
         Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
 
