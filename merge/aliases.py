@@ -15,7 +15,7 @@ def check_aliases(document: Any, where: str) -> None:
     """Refuse a document whose aliases stand for too much, or for a value that holds itself.
 
     Args:
-        document: As it was parsed: values that are one object stand behind one anchor.
+        document: As it was parsed, or its nodes before: values that are one object stand behind one anchor.
         where: The file, for messages.
 
     Raises:
@@ -28,7 +28,7 @@ def check_aliases(document: Any, where: str) -> None:
 
 def _count(value: Any, known: dict[int, int], where: str) -> int:
     """Return how many values there are in a value; each object is looked at once."""
-    if not isinstance(value, Mapping | list | tuple | set):
+    if not isinstance(value, Mapping | list | tuple | set) and not isinstance(getattr(value, "value", None), list):
         return 1
     size = known.get(id(value))
     if size == _OPEN:
@@ -40,4 +40,6 @@ def _count(value: Any, known: dict[int, int], where: str) -> int:
 
 
 def _below(value: Any) -> Iterable[Any]:
-    return [*value, *value.values()] if isinstance(value, Mapping) else value
+    if isinstance(value, Mapping):
+        return [*value, *value.values()]
+    return value if isinstance(value, list | tuple | set) else value.value

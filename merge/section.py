@@ -177,6 +177,12 @@ def parse_sections(text: str, name: str) -> list[Section]:
     if _DEEP.search(text):
         raise UsageError("brackets are nested more than a hundred deep", where=name)
     try:
+        nodes = list(YAML(typ="rt").compose_all(text)) if "&" in text and "*" in text else []
+    except Exception:  # told below, where the text is parsed
+        nodes = []
+    for node in nodes:  # before a message about a key that is there twice shows all that stands under it
+        check_aliases(node, name)
+    try:
         documents = [document for document in YAML(typ="rt").load_all(text) if document is not None]
     except MarkedYAMLError as error:
         mark = error.problem_mark

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,13 @@ def test_keys_that_are_no_texts_are_told_in_words(text: str) -> None:
 def test_yaml_that_is_nested_too_deeply_is_not_looked_at_for_seconds(opening: str) -> None:
     with pytest.raises(UsageError, match="more than a hundred deep"):
         parse_section("a: " + opening * 100_000, "recipe.yaml")
+
+
+def test_a_key_that_is_there_twice_over_a_bomb_of_aliases() -> None:
+    levels = [f"&{now} [{', '.join([f'*{before}'] * 9)}]" for before, now in itertools.pairwise("abcdefghi")]
+    text = f"{{models: [&a [{', '.join(['ha'] * 9)}], {', '.join(levels)}], models: 1}}"
+    with pytest.raises(UsageError, match="aliases stand for more than"):
+        parse_section(text, "recipe.yaml")
 
 
 def test_data_under_a_name_that_is_too_long_are_not_there(tmp_path: Path) -> None:

@@ -127,7 +127,7 @@ ALIASES = "".join(f"  l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 10)}]\n" for n in
 BOMBS = {
     "for too much": (f"merge: soup\nmodels: [a.st]\noptions:\n  l0: &l0 [x, x]\n{ALIASES}", "stand for more than"),
     "for itself": ("&m\nmerge: soup\nmodels: [*m]\n", "holds itself"),
-    "for itself in a list": ("merge: soup\nmodels: &m [a.st, *m]\n", "a model is a path"),
+    "for itself in a list": ("merge: soup\nmodels: &m [a.st, *m]\n", "holds itself"),
 }
 
 
