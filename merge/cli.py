@@ -27,6 +27,7 @@ from .standard_streams import fill_standard_streams, give_up_output
 from .version import __version__
 
 INTERRUPTED = 130
+_FIRST = "demo"
 PROGRAMS = ("merge", "merge-checkpoints")
 # Modules of merge.commands that are no commands.
 _HELPERS = {
@@ -75,7 +76,9 @@ class _Commands(TyperGroup):
     """All commands, each built on demand."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        return [*(method.name for method in usable_methods()[0]), *rule_names(), *command_names()]
+        """Return all names, those first whose panel ``--help`` shows first."""
+        others = [name for name in command_names() if name != _FIRST]
+        return [_FIRST, *(method.name for method in usable_methods()[0]), *rule_names(), *others]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if canonical(cmd_name) in command_names():

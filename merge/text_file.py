@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 
-from .errors import UsageError, suggest
+from .checkpoints.local_path import near_name
+from .errors import UsageError
 
 
 def read_text(path: Path, name: str) -> str:
@@ -22,7 +21,7 @@ def read_text(path: Path, name: str) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise UsageError("no such file", where=name, hint=suggest(path.name, _beside(path))) from None
+        raise UsageError("no such file", where=name, hint=near_name(path)) from None
     except IsADirectoryError:
         raise UsageError("this is a folder; a YAML file is needed", where=name) from None
     except UnicodeDecodeError as error:
@@ -30,9 +29,3 @@ def read_text(path: Path, name: str) -> str:
         raise UsageError(what, where=name) from None
     except OSError as error:
         raise UsageError(f"cannot read the file: {error.strerror or error}", where=name) from None
-
-
-def _beside(path: Path) -> Iterable[str]:
-    with suppress(OSError):
-        return [other.name for other in path.parent.iterdir() if other.is_file()]
-    return []

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..checkpoints.local_path import near_name
 from ..errors import UsageError, suggest
 from ..section import Section, parse_section, read_section
 from .compacting import compact
@@ -51,8 +52,7 @@ def check_readable(path: Path, where: str) -> None:
     if path.is_dir():
         raise UsageError("this is a folder, and groups are a YAML file", where=where, hint=FORM)
     if not path.exists():
-        near = suggest(path.name, (one.name for one in path.parent.glob("*.y*ml")))
-        raise UsageError("there is no such file of groups", where=where, hint=near or FORM)
+        raise UsageError("there is no such file of groups", where=where, hint=near_name(path) or FORM)
     try:
         path.read_text("utf-8")
     except UnicodeDecodeError:

@@ -7,7 +7,7 @@ import errno
 import os
 from pathlib import Path
 
-from ..errors import UsageError
+from ..errors import UsageError, suggest
 
 _NOWHERE = Path(os.devnull, "a name that is too long")  # where nothing is: an address, such as a signed one, is no file
 
@@ -32,6 +32,14 @@ def local_path(location: str | Path, relative_to: Path | None = None) -> Path:
     if ":/" in str(location):  # as a Path has it
         return _NOWHERE
     raise UsageError("the name is longer than a file's may be", where=f"{str(location)[:40]}…")
+
+
+def near_name(path: Path) -> str | None:
+    """Return a hint at a file or folder of a similar name beside a path at which there is nothing."""
+    try:
+        return suggest(path.name, os.listdir(path.parent))
+    except OSError:
+        return None
 
 
 def _is_too_long(path: Path) -> bool:

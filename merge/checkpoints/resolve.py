@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
-from ..errors import MergeError, UsageError, suggest
+from ..errors import MergeError, UsageError
 from .checkpoint import FileCheckpoint
 from .choice import CHOICE
 from .folders import by_name, open_folder
 from .halves import Halves, splits, with_adapter
 from .header_file import is_pickle, read_header
-from .local_path import local_path
+from .local_path import local_path, near_name
 from .masked import with_masks_applied
 from .remote.reference import is_marked, is_remote
 from .scaled import with_scales_applied
@@ -106,7 +105,7 @@ def _is_elsewhere(location: str, relative_to: Path | None) -> bool:
     """Tell whether a location of which no local path exists is meant elsewhere, and no misspelt path."""
     if not is_remote(location):
         return False
-    return is_marked(location) or _near(local_path(location, relative_to)) is None
+    return is_marked(location) or near_name(local_path(location, relative_to)) is None
 
 
 def _not_found(location: str, relative_to: Path | None) -> MergeError:
@@ -116,16 +115,8 @@ def _not_found(location: str, relative_to: Path | None) -> MergeError:
             if name and "+" not in number and local_path(name, relative_to).exists():
                 return UsageError(f"the strength '{number}' is no number", where=location, hint=f"{name}=0.8")
             named = without_strength(adapter)[0]
-            return UsageError("no such adapter", where=named, hint=_near(local_path(named, relative_to)))
-    near = _near(local_path(location, relative_to))
+            return UsageError("no such adapter", where=named, hint=near_name(local_path(named, relative_to)))
+    near = near_name(local_path(location, relative_to))
     if near and is_remote(location):
         near = f"{near} A model of the hub is meant for sure by hf:{location}"
     return UsageError("no such file or folder", where=location, hint=near)
-
-
-def _near(path: Path) -> str | None:
-    """Return a hint at a file or folder of a similar name."""
-    try:
-        return suggest(path.name, os.listdir(path.parent))
-    except OSError:
-        return None

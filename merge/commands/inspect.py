@@ -59,5 +59,5 @@ def _render(found: InspectDocument) -> str:
             facts += f"  zeros {(tensor['zeros'] or 0) / math.prod(tensor['shape']):.1%}"
         if tensor["nonfinite"]:
             facts += f"  NOT FINITE: {tensor['nonfinite']}"
-        lines.append(f"  {printable(tensor['name']):{width}s}  {facts}")
+        lines.append(f"  {printable(tensor['name']):{width}s}  {facts}".rstrip())
     return "\n".join(lines + [f"  note: {printable(note)}" for note in found["notes"]])

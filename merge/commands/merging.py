@@ -25,7 +25,7 @@ from ..streaming.backends import check_gpu_memory
 from ..streaming.lost_updates import check_updates
 from .flags import MergeFlags
 from .missing_statistics import completed
-from .show import say, say_json, warn
+from .show import from_here, say, say_json, warn
 
 DEFAULT_BATCH = 256
 LONG_SECONDS = 10.0  # of a merge, from which on it matters what they were spent on
@@ -163,7 +163,7 @@ def _summary(plan: Plan, written: execute.Written) -> list[str]:
     lines += [f"copied from {whole(plan.sources[plan.reference]).location}: {', '.join(copied)}"] if copied else []
     lines += [f"made for the output: {', '.join(own)}"] if own else []
     speed = (plan.bytes_stored + plan.bytes_written) / max(written.seconds, 1e-9) / 1e9
-    lines += [f"wrote {written.out} ({counts}) in {written.seconds:.1f} s, {speed:.2f} GB/s"]
+    lines += [f"wrote {from_here(written.out)} ({counts}) in {written.seconds:.1f} s, {speed:.2f} GB/s"]
     if written.outcome.totals is not None and written.seconds >= LONG_SECONDS:
         lines.append(spent(written.outcome.totals))
     return lines

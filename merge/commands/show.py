@@ -6,8 +6,10 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
+from ..checkpoints.address import OutputPath
 from ..errors import printable
 
 LONG_LIST = 1000  # entries, from which on each is written on one line: that is many times as fast
@@ -44,6 +46,12 @@ def warn(text: str, flags: Voice) -> None:
     """Print a warning."""
     if not flags.quiet:
         print(f"warning: {_harmless(text)}", file=sys.stderr, flush=True)  # noqa: T201
+
+
+def from_here(place: OutputPath) -> str:
+    """Return a place as it is typed in the current folder: relative where it lies within."""
+    here = Path.cwd()
+    return str(place.relative_to(here) if isinstance(place, Path) and here in place.parents else place)
 
 
 def _harmless(text: str) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from ..checkpoints.local_path import near_name
 from ..errors import UsageError
 from ..section import Section
 from .data.medimeta import medimeta_folder
@@ -162,7 +163,7 @@ def _find_local(text: str, folder: Path, where: str) -> tuple[Path | None, Form]
     if is_hub_id(text) and not path.suffix:
         return None, "hub"
     hint = "an npz file, a folder, parquet files, hub:org/name, medmnist:NAME, medimeta:ID or builtin:digits"
-    raise UsageError(f"no such data file: {text}", where=where, hint=hint)
+    raise UsageError(f"no such data file: {text}", where=where, hint=near_name(path) or hint)
 
 
 def _folder_form(path: Path) -> Form:

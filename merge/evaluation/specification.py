@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from ..checkpoints.local_path import local_path
+from ..checkpoints.local_path import local_path, near_name
 from ..errors import UsageError, suggest
 from ..section import Section, read_section
 from .language.line_files import LINES
@@ -79,8 +79,8 @@ def benchmark_file(spec: str) -> Path:
         hint = f"write a YAML file with 'kind: classification', or another kind, and 'data: {{path: {spec}}}'"
         raise UsageError("this is data, and a benchmark is a YAML file that names its data", where=spec, hint=hint)
     if not local_path(spec).is_file():
-        names = ", ".join(suite_names())
-        hint = suggest(spec, suite_names()) or f"give a YAML file, or one of the bundled ones: {names}"
+        known = f"give a YAML file, or one of the bundled ones: {', '.join(suite_names())}"
+        hint = suggest(spec, suite_names()) or near_name(local_path(spec)) or known
         raise UsageError("no such benchmark file", where=spec, hint=hint)
     return local_path(spec)
 

@@ -101,6 +101,7 @@ def test_version_and_help(tmp_path):
     text = run("--help", cwd=tmp_path).out
     for word in ("soup", "ties", "task-arithmetic", "run", "Merge methods"):
         assert word in text
+    assert text.index("Start here") < text.index("Merge methods")
 
 
 def test_help_lists_every_command_by_its_name_and_under_a_title_of_ours(tmp_path):

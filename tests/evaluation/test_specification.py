@@ -98,3 +98,18 @@ def test_data_in_place_of_a_benchmark(tmp_path, name):
 def test_absent_file():
     with pytest.raises(UsageError, match="no such benchmark file"):
         read_benchmark("absent.yaml")
+
+
+@pytest.mark.parametrize("data", ["images/leaf.npz", "leaves", "texts.jsonl"])
+def test_misspelt_files_are_found_nearby(tmp_path, data):
+    """A file, a folder and lines of text; and the benchmark itself."""
+    (tmp_path / "images").mkdir()
+    for name in ("images/leaf1.npz", "text.jsonl"):
+        (tmp_path / name).touch()
+    (tmp_path / "leaf").mkdir()
+    text = ", text: sentence" if data.endswith("jsonl") else ""
+    spec = write(tmp_path, f"kind: classification\ndata: {{path: {data}{text}}}\n")
+    with pytest.raises(UsageError, match=r"no such data file: \S+ \(did you mean '(leaf1.npz|leaf|text.jsonl)'\?\)"):
+        read_benchmark(spec)
+    with pytest.raises(UsageError, match=f"did you mean '{Path(spec).name}'"):
+        read_benchmark(spec.replace(".yaml", "s.yaml"))

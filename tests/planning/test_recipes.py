@@ -59,6 +59,13 @@ def test_plain(recipe):
     assert set(recipe(SOUP + "options: {normalize: true}").values()) == {5.0}
 
 
+def test_the_output_is_named_as_it_was_typed(work, cli, tmp_path_factory):
+    (work / "recipe.yaml").write_text(SOUP)
+    assert "\nwrote runs/out (12 merge)" in "\n" + cli("run", "recipe.yaml", "-o", "runs/out").out
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "out.st"
+    assert f"\nwrote {elsewhere} (12 merge)" in "\n" + cli("run", "recipe.yaml", "-o", elsewhere).out
+
+
 def test_a_weight_that_is_given_to_one_model_only(recipe):
     assert set(recipe("merge: soup\nmodels: [{model: a.st, weight: 2}, b.st]").values()) == {9.5}
 

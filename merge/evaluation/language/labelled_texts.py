@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...checkpoints.local_path import near_name
 from ...errors import UsageError
 from ...section import Section
 from ..data.arrays import class_numbers, no_labels
@@ -115,7 +116,7 @@ def _labels(columns: Mapping[str, Sequence[Any]], source: DataSource, n: int) ->
 def _file(data: Section, path: Path) -> DataSource:
     where = data.where("path")
     if not path.is_file():
-        raise UsageError(f"no such data file: {data.text('path', '')}", where=where)
+        raise UsageError(f"no such data file: {data.text('path', '')}", where=where, hint=near_name(path))
     for key in data.mapping:
         if key not in OF_FILES:
             raise UsageError(f"'{key}' means nothing for a file of lines", where=data.where(key))
