@@ -65,6 +65,11 @@ def parse_recipe(text: str, name: str, folder: Path | None = None, settings: Ite
     return _recipe(parse_sections(text, name), settings, folder)
 
 
+def recipe_in(section: Section, folder: Path | None) -> Recipe:
+    """Read a recipe from a mapping that is parsed already."""
+    return _recipe([section], (), folder)
+
+
 def read_copy(section: Section, folder: Path | None) -> Recipe:
     """Read what the card of a model that was copied or cast has in place of a recipe.
 

@@ -22,7 +22,7 @@ from .content_id import checkpoint_id, tensor_digests
 from .documents import VerifyDocument
 from .engine import Outcome, RunSettings, run
 from .errors import MergeError, UsageError
-from .grammar import parse_recipe, read_copy
+from .grammar import read_copy, recipe_in
 from .plan import Plan, make_copy_plan, make_plan
 from .planning.adjustment import COMMANDS
 from .planning.layout import is_single_file
@@ -61,7 +61,7 @@ def verify(location: str, settings: RunSettings) -> VerifyDocument:
 
             return verify_joined(out, section, folder, settings)
         try:
-            plan = _plan(out)
+            plan = _plan(out, section, folder)
         except UsageError as error:  # the request was sound; what it stands on has changed
             hint = error.hint if out.files else _FROM_ELSEWHERE
             raise MergeError(error.what, where=error.where, hint=hint) from None
@@ -95,10 +95,7 @@ def _section(out: FileCheckpoint) -> tuple[Section, Path | None]:
     return parse_section(recipe_text(path, where), f"{where} (recipe)"), folder
 
 
-def _plan(out: FileCheckpoint) -> Plan:
-    path, where = _card(out) if out.files else fetch_card(out)
-    text, name = recipe_text(path, where), f"{where} (recipe)"
-    section, folder = _section(out)
+def _plan(out: FileCheckpoint, section: Section, folder: Path | None) -> Plan:
     if "cast" in section.mapping:
         return make_copy_plan(section.text("cast", ""), _into(out, read_copy(section, folder)))
     for command in COMMANDS:
@@ -107,7 +104,7 @@ def _plan(out: FileCheckpoint) -> Plan:
 
             recipe = Recipe(Merge(command, ()), folder=folder)
             return make_adjusted_plan(command, section.text(command, ""), section.text("statistics", ""), recipe)
-    return make_plan(_into(out, parse_recipe(text, name, folder)))
+    return make_plan(_into(out, recipe_in(section, folder)))
 
 
 def _into(out: FileCheckpoint, recipe: Recipe) -> Recipe:

@@ -50,8 +50,9 @@ def perform_strategy(recipe: Recipe, chosen: StrategyFlags, flags: MergeFlags) -
     if chosen.strategy != "coefficients":
         done_here(f"the weights of --strategy {chosen.strategy} are found", flags)
     with _objective(recipe, chosen, flags, benchmarks) as objective:
+        shared = _shares_data(recipe, objective)  # opens the report's data, so what is wrong with them is said now
         found, section = _find(recipe, chosen, flags, objective, reset)
-        section["same_data_as_report"] = _shares_data(recipe, objective)
+        section["same_data_as_report"] = shared
         after = _after(objective, chosen.strategy, section, flags)
         if reset is None or chosen.reset_data is None:
             perform(found, writing, more=after)

@@ -99,6 +99,8 @@ def _parse(text: str, where: str | None) -> None:
         raise UsageError("the chat template is no valid text", where=where, hint="half a surrogate pair") from None
     except RecursionError:
         raise UsageError("the chat template is nested too deeply to be read", where=where) from None
+    except ValueError as error:  # a number of more digits than Python reads
+        raise UsageError(f"the chat template is broken: {error}", where=where) from None
     except TemplateError as error:
         line = getattr(error, "lineno", None)
         place = f" in its line {line}" if line else ""

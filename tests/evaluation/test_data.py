@@ -65,7 +65,7 @@ def test_named_key_wins_over_the_split_form(source):
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"pictures": np.zeros((2, 4, 4), np.uint8)}, "no array 'images' or 'test_images'; there are: pictures"),
+        ({"pictures": np.zeros((2, 4, 4), np.uint8)}, "there are: pictures .'images' and 'labels' beside 'path' name"),
         ({"images": np.zeros((2, 4, 4), np.uint8), "label": np.zeros(2, int)}, "did you mean 'label'?"),
         ({"images": np.zeros((3, 4, 4), np.uint8), "labels": np.zeros(2, int)}, "3 images but 2 labels"),
         ({"images": np.zeros((0, 4, 4), np.uint8), "labels": np.zeros(0, int)}, "0 images are too few"),

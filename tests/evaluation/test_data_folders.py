@@ -138,6 +138,13 @@ def test_a_model_without_a_size_needs_one_from_the_benchmark(tmp_path):
         load(tmp_path).pixels(range(2), ImageFormat(4, (32, 32)))
 
 
+def test_a_model_that_states_no_channels_gets_colour(tmp_path):
+    write_folder(tmp_path / "pictures" / "test")
+    images = load(tmp_path, ", size: 32")
+    np.testing.assert_array_equal(images.pixels(range(2), ImageFormat(None, None)), images.pixels(range(2), COLOUR))
+    assert images.shape(ImageFormat(None, None)) == (3, 32, 32)
+
+
 def test_the_crop_of_the_benchmark_is_taken(tmp_path):
     write_folder(tmp_path / "pictures" / "test")
     images = load(tmp_path, ", resize: {crop: 0.5, interpolation: bilinear}")

@@ -194,6 +194,8 @@ def test_items_are_known_by_their_texts(spec):
         ("", "{path: 'builtin:digits', text: sentence}", {}, "'builtin:digits' holds no table of texts"),
         ("", None, {"label": [-1] * 7}, "a label is -1"),
         ("", None, {"label": ["good", "bad"] + ["good"] * 5}, "class numbers from 0 are expected"),
+        ("", None, {"label": [0, [1], 0, 1, 0, 1, 0]}, "labels are not all of one kind"),
+        ("", None, {"label": ["1", [1], 0, 1, 0, 1, 0]}, "labels are not all of one kind"),
         ("", None, {"sentence": [None, *TEXTS[1:]]}, "row 0 has no text under 'sentence', but None"),
         ("", None, {"sentence": ["a"], "second": ["b"], "label": [0]}, "1 texts are too few"),
         ("", None, {"sentence": [], "second": [], "label": []}, "has no rows"),

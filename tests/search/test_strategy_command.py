@@ -283,6 +283,16 @@ def test_the_same_images_in_another_form_are_found_out(run, models, benchmarks, 
     assert "flatter" in run("soup", *models, "--strategy", "greedy", "-o", tmp_path / "out", *arguments).err
 
 
+def test_data_to_report_on_are_opened_before_anything_is_scored(run, models, benchmarks, tmp_path):
+    text = "kind: classification\ndata: {path: other.npz}\n"
+    (tmp_path / "other.yaml").write_text(text)
+    np.savez(tmp_path / "other.npz", X_test=np.zeros((2, 8, 8)), y_test=np.zeros(2, int))
+    arguments = ["--benchmark", benchmarks["select"], "--report-benchmark", tmp_path / "other.yaml"]
+    printed = run("soup", *models, "--strategy", "greedy", "-o", tmp_path / "out", *arguments, code=2)
+    assert "there are: X_test, y_test" in printed.err
+    assert not list(tmp_path.glob("out*"))
+
+
 def test_a_dry_run_evaluates_and_writes_nothing(run, models, benchmarks, tmp_path):
     out = tmp_path / "out"
     printed = run("soup", *models, "--strategy", "greedy", "--benchmark", benchmarks["select"], "-o", out, "--dry-run")

@@ -131,6 +131,7 @@ def test_a_template_may_use_what_transformers_knows() -> None:
         ("'{{ messages'", "the chat template is broken"),
         ("'{{" + "(" * 3000 + ")" * 3000 + "}}'", "nested too deeply"),
         ('"\\ud800{{ x }}"', "no valid text"),
+        ("'{{ " + "9" * 5000 + " }}'", "the chat template is broken: Exceeds the limit (4300 digits)"),
     ],
 )
 def test_broken_templates_are_refused_with_their_place(value: str, message: str) -> None:

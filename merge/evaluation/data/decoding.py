@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
 
-MODES = {1: "L", 3: "RGB"}  # channels ▸ Pillow's name
+COLOUR = 3
+MODES = {1: "L", COLOUR: "RGB"}  # channels ▸ Pillow's name
 EIGHT_BITS = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV")
 
 

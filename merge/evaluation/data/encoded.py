@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ...errors import MergeError, UsageError, some_of
 from ..resizing import Resizing
-from .decoding import MODES, BrokenImage, check, decode
+from .decoding import COLOUR, MODES, BrokenImage, check, decode
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,7 +58,7 @@ class EncodedImages:
         return len(self.labels)
 
     def shape(self, expected: ImageFormat) -> tuple[int, int, int]:
-        """Return channels, height and width that a model takes.
+        """Return channels, height and width that a model takes; colour where it states no channels.
 
         Raises:
             UsageError: It states no size, and the benchmark gives none; or it takes neither colour nor grey.
@@ -68,10 +68,11 @@ class EncodedImages:
         if size is None:
             hint = "give 'size', in pixels, beside 'path'"
             raise UsageError("the model states no size for its images", where=self.where, hint=hint)
-        if expected.channels not in MODES:
-            what = f"the model takes {expected.channels} channels; encoded images are read as colour or grey"
+        channels = COLOUR if expected.channels is None else expected.channels
+        if channels not in MODES:
+            what = f"the model takes {channels} channels; encoded images are read as colour or grey"
             raise UsageError(what, where=self.where)
-        return expected.channels, *size
+        return channels, *size
 
     def pixels(self, items: Items, expected: ImageFormat) -> NDArray[np.uint8]:
         """Return decoded, resized and cropped images [items, channels, height, width]."""

@@ -61,5 +61,6 @@ def _array(archive: Any, key: str, source: DataSource) -> NDArray[Any]:
             return array
     what = f"no array '{key}' or '{source.split}_{key}'; there are: {', '.join(archive.files) or 'none'}"
     splits = [name.removesuffix(f"_{key}") for name in archive.files if name.endswith(f"_{key}")]
-    hint = f"splits: {', '.join(splits)}" if splits else suggest(key, archive.files)
+    named = "'images' and 'labels' beside 'path' name the arrays"
+    hint = f"splits: {', '.join(splits)}" if splits else suggest(key, archive.files) or named
     raise UsageError(what, where=source.where, hint=hint)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -102,11 +103,9 @@ def load_labelled_texts(data: LabelledTextSource) -> LabelledTexts:
 
 
 def _labels(columns: Mapping[str, Sequence[Any]], source: DataSource, n: int) -> NDArray[np.int64]:
-    import numpy as np
-
     try:
         labels = columns[find_column(columns, source.labels, ("label",), source.where)]
-        return class_numbers(np.asarray(_as_numbers(labels)), source.where)
+        return class_numbers(_as_array(labels, source.where), source.where)
     except UsageError:
         if source.needs_labels:
             raise
@@ -144,9 +143,13 @@ def _texts(columns: Mapping[str, Sequence[Any]], name: str, where: str) -> Seque
     return values
 
 
-def _as_numbers(labels: Sequence[Any]) -> Sequence[Any]:
-    """Return whole numbers that were written as text, as all cells of a CSV file are."""
+def _as_array(labels: Sequence[Any], where: str) -> NDArray[Any]:
+    """Return a column as an array, whole numbers that were written as text, as all cells of a CSV file are, as such."""
+    import numpy as np
+
+    with suppress(ValueError):
+        labels = [int(label) if isinstance(label, str) else label for label in labels]
     try:
-        return [int(label) if isinstance(label, str) else label for label in labels]
-    except ValueError:
-        return labels
+        return np.asarray(labels)
+    except ValueError:  # a list in one cell and a number in another
+        raise UsageError("labels are not all of one kind; class numbers from 0 are expected", where=where) from None
