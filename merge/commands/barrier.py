@@ -11,7 +11,7 @@ from .barrier_run import BarrierRequest
 from .flags import go_offline
 from .own_flags import Architecture, BatchSize, Device, Json, Offline, Quiet, Report, Seed, Traceback
 from .resetting import check_reset
-from .show import Speech, say, say_json
+from .show import Speech, say, say_json, say_report
 
 PANEL = "Evaluation"
 
@@ -90,6 +90,7 @@ def _answer(request: BarrierRequest, speech: Speech) -> None:
         found = run_pairs(request, speech)
         text = render_matrices(found)
     say(text, speech)
+    say_report(request.report, speech)
     if speech.json_:
         say_json(dict(found))
 

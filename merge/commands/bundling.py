@@ -13,7 +13,7 @@ from ..errors import UsageError
 from .bundle_flags import BUNDLE, BundleFlags, flags_of
 from .flags import go_offline, signature
 from .method import own_flag, split_values
-from .show import say, say_json
+from .show import say, say_json, say_report
 
 if TYPE_CHECKING:
     from ..bundles.document import BundleDocument
@@ -130,6 +130,7 @@ def _evaluate(request: Request, flags: BundleFlags) -> Any:
         quiet=flags.quiet or flags.json_,
     )
     say(render_table(found), flags)
+    say_report(flags.report, flags)
     return found.as_json()
 
 

@@ -10,7 +10,7 @@ import typer
 from ..errors import UsageError
 from .flags import go_offline, spreading_of
 from .own_flags import BatchSize, Device, Json, Offline, Quiet, Report, Seed, Traceback
-from .show import Speech, say, say_json
+from .show import Speech, say, say_json, say_report
 
 PANEL = "Evaluation"
 _ALIKE = "every process has as many threads as one alone would, so that all digits agree"
@@ -93,6 +93,7 @@ def command(
         quiet=quiet,
     )
     say(render_table(found), speech)
+    say_report(report, speech)
     if json_:
         say_json(found.as_json())
 

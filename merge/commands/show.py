@@ -48,6 +48,12 @@ def warn(text: str, flags: Voice) -> None:
         print(f"warning: {_harmless(text)}", file=sys.stderr, flush=True)  # noqa: T201
 
 
+def say_report(directory: Path | None, flags: Voice) -> None:
+    """Say where a report lies, where there is one."""
+    if directory is not None:
+        say(f"report: {directory / 'report.html'}", flags)
+
+
 def from_here(place: OutputPath) -> str:
     """Return a place as it is typed in the current folder: relative where it lies within."""
     here = Path.cwd()

@@ -24,7 +24,7 @@ from .flags import MergeFlags
 from .merging import DEFAULT_BATCH, perform
 from .missing_statistics import completed
 from .ranges import MOST_VALUES, number, read_values
-from .show import say
+from .show import say, say_report
 
 Values = Sequence[tuple[str, Decimal]]  # option and value, as file names show them
 
@@ -135,6 +135,7 @@ def _perform_all(
             spreading=flags.spreading,
         )
         say(render_table(found), flags)
+        say_report(whole.report, flags)
 
 
 def _check(recipe: Recipe, flags: MergeFlags) -> None:

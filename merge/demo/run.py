@@ -31,7 +31,7 @@ def run_demo(directory: Path, *, seed: int = 0) -> None:
     soup, report = str(directory / "soup"), str(directory / "report")
     run_command(["soup", *tuned, "-o", soup])
     run_command(["eval", base, *tuned, soup, "--benchmark", BENCHMARK, "--report", report])
-    say(f"\nThe report is {directory / 'report' / 'report.html'}; the models lie beside it.")
+    say("\nThe models lie beside the folder of the report.")
 
 
 def run_command(arguments: list[str]) -> None:

@@ -100,7 +100,9 @@ def _check_count(method: Method, merge: Merge) -> None:
         wanted = "exactly" if least == most else "at least" if count < least else "at most"
         number = "one model" if limit == 1 else f"{limit} models"
         given = "one was" if count == 1 else f"{count or 'none'} were"
-        raise UsageError(f"{method.name} merges {wanted} {number}, but {given} given", where=merge.where)
+        is_among = method.needs_base and merge.base is None and count > least
+        hint = "the base is named apart: --base, or base: in a recipe" if is_among else None
+        raise UsageError(f"{method.name} merges {wanted} {number}, but {given} given", where=merge.where, hint=hint)
 
 
 def _bind_rule(rule: LayerRule, merge: Merge, declared: Mapping[str, Declaration], method: str) -> BoundRule:

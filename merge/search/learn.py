@@ -62,9 +62,15 @@ def learned_soup(
         alpha = coefficients.alpha()
         after = task.evaluate(_candidate(members, tensors, alpha))
         section = _section(recipe, objective, choice, coefficients, (before, after), history)
+        note(_weights(section))
         return _recorded(recipe, plan, members, alpha, names, coefficients, objective), section
     finally:
         plan.close()
+
+
+def _weights(section: dict[str, Any]) -> str:
+    shown = ", ".join(f"{row['model']} {row['weight']:.4g}" for row in section["weights"])
+    return f"weights learned on {section['benchmark']}: {shown}"
 
 
 def _cost(members: Members, tensors: MemberTensors, choice: LearnedChoice, items: int) -> str:

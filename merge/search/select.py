@@ -74,6 +74,7 @@ def greedy_soup(
         note(line)
     section = greedy_section(staircase, scores, identities, models, objective, (choice.accept, choice.minimum_gain))
     section |= {"reset": choice.reset.facts} if choice.reset else {}
+    note(f"selected {len(section['selected'])} of {len(models)} models: {', '.join(section['selected'])}")
     selected = soup_of([models[number] for number in staircase.selected], recipe)
     remark = f"selected greedily on {objective.name} ({len(staircase.selected)} of {len(models)} models)"
     return replace(selected, data_use="held-out", remarks=(*recipe.remarks, remark)), section

@@ -190,6 +190,7 @@ def test_a_report_is_written_with_the_bundle(made, cli, here):
     flags = ("--model", "model.py:Network", "--report-benchmark", "test.yaml", "--report", "report")
     result = cli("t3", "pretrained.st", "expert.st", *flags, "-o", "t3")
     assert result.code == 0, result.err
+    assert "report: report/report.html\n" in result.out
     assert "batches of 32" in (here / "report/report.md").read_text()
 
 

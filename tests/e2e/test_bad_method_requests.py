@@ -25,6 +25,7 @@ FLAGS: dict[str, tuple[list[str], list[str]]] = {
     "trimmed mean of two": (["trimmed-mean", "a.st", "b.st"], ["at least 3 models"]),
     "passthrough of two": (["passthrough", "a.st", "b.st"], ["passthrough", "exactly one model, but 2 were given"]),
     "wise-ft of two": (["wise-ft", "a.st", "b.st", *BASE], ["wise-ft", "exactly one model, but 2 were given"]),
+    "wise-ft, its base as a model": (["wise-ft", "a.st", "b.st"], ["but 2 were given (the base is named apart: --base"]),
     "lines of two": (["lines", "a.st", "b.st", *BASE], ["lines", "exactly one model, but 2 were given"]),
     "nearswap of two": (["nearswap", "a.st", "b.st", *BASE], ["nearswap", "exactly one model, but 2 were given"]),
     "arcee-fusion of two": (

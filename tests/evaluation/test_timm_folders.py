@@ -144,8 +144,10 @@ def test_such_folders_are_evaluated_and_get_new_statistics(tmp_path, cli):
     images = np.random.default_rng(0).integers(0, 256, (20, 32, 32, 3), dtype=np.uint8)
     np.savez(tmp_path / "data.npz", images=images, labels=np.arange(20) % 5)
     (tmp_path / "b.yaml").write_text("name: b\nkind: classification\ndata: {path: data.npz}\n")
-    result = cli("eval", tmp_path / "model", "--benchmark", tmp_path / "b.yaml")
+    report = tmp_path / "report"
+    result = cli("eval", tmp_path / "model", "--benchmark", tmp_path / "b.yaml", "--report", report)
     assert result.code == 0, result.err
+    assert result.out.endswith(f"report: {report / 'report.html'}\n")
     out = tmp_path / "reset"
     result = cli("bn-reset", tmp_path / "model", "--data", tmp_path / "b.yaml", "--samples", 8, "-o", out)
     assert result.code == 0, result.err

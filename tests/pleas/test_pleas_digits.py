@@ -95,6 +95,7 @@ def test_sweeps_of_other_methods_are_drawn_too(cli, halves, tmp_path):
     given += ("--sweep", "alpha=0:1:0.5", "--report-benchmark", halves / "low.yaml", "--report", tmp_path / "R")
     result = cli(*given, "-o", tmp_path / "o.st")
     assert result.code == 0, result.err
+    assert result.out.endswith(f"report: {tmp_path / 'R' / 'report.html'}\n")
     found = json.loads((tmp_path / "R" / "results.json").read_text())
     assert [point["value"] for point in found["sweep"]["points"]] == [0, 0.5, 1]
     assert found["sweep"]["references"] == []

@@ -64,7 +64,9 @@ def test_scores_are_kept_and_used_again(run, models, benchmarks, tmp_path):
     assert len(lines) == 5
     scores.write_text("\n".join(lines[:3]) + "\n" + lines[3][:20])  # cut off by a crash
     arguments = ["soup", *models, "--strategy", "greedy", "--benchmark", benchmarks["select"], "-o", out, "--force"]
-    assert "3 scores were known" in run(*arguments).out
+    printed = run(*arguments).out
+    assert "3 scores were known" in printed
+    assert f"selected {len(first['selected'])} of 3 models: {', '.join(first['selected'])}" in printed
     assert "5 scores were known" in run(*arguments).out
     again = soup(run, models, "greedy", out, "--benchmark", benchmarks["select"], "--force")["greedy"]
     assert again == first
@@ -95,7 +97,10 @@ def test_one_model_alone_is_passed_through(run, models, benchmarks, tmp_path):
 def test_learned_weights_are_recorded_and_lower_the_loss(run, models, benchmarks, tmp_path, more):
     out = tmp_path / "out"
     settings = ["--benchmark", benchmarks["select"], "--batch-size", "16", "--epochs", "3"]
-    found = soup(run, models, "learned", out, *settings, *more)["learned"]
+    printed = run("soup", *models, "--strategy", "learned", "-o", out, "--json", *settings, *more)
+    found = json.loads(printed.out)["learned"]
+    shown = ", ".join(f"{row['model']} {row['weight']:.4g}" for row in found["weights"])
+    assert f"note: weights learned on select: {shown}\n" in printed.err
     assert found["loss_after"] < found["loss_before"]
     assert len(found["history"]) == 6
     assert sum(row["weight"] for row in found["weights"]) == pytest.approx(1)
