@@ -53,7 +53,7 @@ def find_groups(source: Source, alignment: Alignment, recipe: Recipe, computing:
     groups = groups or _known(source, traced, computing)
     check(groups, shapes)
     if traced is None and (bare := coverage(groups, shapes).uncovered):
-        computing.note(f"{len(bare)} tensors are in no group, such as '{bare[0]}'")
+        computing.note(f"{len(bare)} tensor(s) are in no group, such as '{bare[0]}'")
     if not groups.groups:
         raise MergeError("no unit of this model may be reordered", where=source.location, hint="--explain says why")
     check_kinds(str(alignment.options.get("only", "")), groups, alignment.where)

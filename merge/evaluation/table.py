@@ -75,8 +75,11 @@ def _result(row: ResultRow, short: Names) -> list[str]:
 
 
 def _comparison(row: ComparisonRow, short: Names) -> list[str]:
+    from ..reports.values import unit_of
+
     p_values = [f"{row['p_value']:.3g}", f"{row['p_value_holm']:.3g}"]
-    return [row["benchmark"], short(row["model"]), short(row["reference"]), f"{row['difference']:+.4f}", *p_values]
+    difference = f"{row['difference']:+.4f}{unit_of(row['metric'])}"
+    return [row["benchmark"], short(row["model"]), short(row["reference"]), difference, *p_values]
 
 
 def _average(row: AverageRow, short: Names) -> list[str]:

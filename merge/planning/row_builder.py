@@ -20,6 +20,7 @@ from .tensor_rules import is_of_checker, treatment
 
 _FLOATING = frozenset(code for code, dtype in DTYPES.items() if dtype.kind == "float")
 _NONE: frozenset[int] = frozenset()
+_OF_TOKENS = ("embed_tokens.weight'", "word_embeddings.weight'", "wte.weight'", "lm_head.weight'")
 SHOWN = 8  # names listed in a message before "and … more"
 
 
@@ -257,4 +258,6 @@ def _refusal(kind: str, problems: list[str]) -> MergeError:
     hint = f"--{kind} base, skip or average-present says what to do"
     if kind == "missing" and any(".lora_A" in problem for problem in problems):
         hint = "an adapter goes with its base: BASE+ADAPTER"
+    if kind == "mismatch" and any(name in problem for problem in problems for name in _OF_TOKENS):
+        hint = f"other vocabularies: a recipe with `output: {{tokenizer: union}}` matches them by token; else {hint}"
     return MergeError(f"{count} {what}: {shown}", hint=hint)

@@ -46,7 +46,12 @@ def metric_range(interval: Sequence[float], metric: str) -> str:
 
 def metric_difference(value: float, metric: str) -> str:
     """Return a difference of two values of a metric, with its sign."""
-    return points(value) if is_share(metric) else f"{value:+.4g}"
+    return points(value) if is_share(metric) else f"{value:+.4g}{unit_of(metric)}"
+
+
+def unit_of(metric: str) -> str:
+    """Return what stands behind a number that is in bits: a test compares these, where perplexities are shown."""
+    return f" {metric.replace('_', ' ')}" if metric.startswith("bits_per_") else ""
 
 
 def seconds(value: float) -> str:

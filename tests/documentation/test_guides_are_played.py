@@ -34,6 +34,18 @@ def pictures(folder: Path, name: str) -> None:
         write_folder(folder / name / split, each=4)
 
 
+def own_network(folder: Path) -> None:
+    """Write a network of somebody's own, two of its runs as torch.save has them, and images to classify."""
+    (folder / "model.py").write_text(
+        "from torch import nn\n\n\nclass Network(nn.Sequential):\n"
+        "    def __init__(self):\n        super().__init__(nn.Flatten(), nn.Linear(3 * 32 * 32, 3))\n"
+    )
+    for number in (1, 2):
+        weights = {"module.1.weight": torch.full((3, 3 * 32 * 32), 0.01 * number), "module.1.bias": torch.zeros(3)}
+        torch.save({"epoch": number, "state_dict": weights}, folder / f"run-{number}.pt")
+    pictures(folder, "pictures")
+
+
 def test_the_tutorial(here: Path, cli: Cli, short_demo: None, short_strangers: None) -> None:
     play("tutorial.md", cli, printed, printed, "ties.yaml", printed, printed, printed, printed, printed)
     assert "Nothing was selected on the data reported here" in (here / "report" / "report.md").read_text()
@@ -92,6 +104,7 @@ def test_benchmarks(here: Path, cli: Cli) -> None:
     llamas(here, ("manual",))
     (here / "opinions.jsonl").write_text('{"text": "yes yes", "label": 1}\n{"text": "no", "label": 0}\n' * 4)
     (here / "manual.txt").write_text(TEXT)
-    play("writing-a-benchmark.md", cli, python, "leaning.yaml", "groups.yaml", rough, texts, texts)
+    own_network(here)
+    play("writing-a-benchmark.md", cli, python, "leaning.yaml", "pictures.yaml", "groups.yaml", rough, texts, texts)
     rows = json.loads((here / "rough-report" / "results.json").read_text())["results"]
     assert len({row["benchmark"] for row in rows}) == 10

@@ -5,6 +5,7 @@ from __future__ import annotations
 from full_report import MODELS, comparison, full_report, result
 
 from merge.evaluation import Evaluation, render_table
+from merge.reports.values import metric_difference
 
 PARTS = ("results", "comparisons", "averages", "retention", "corruption", "notes")
 
@@ -23,6 +24,13 @@ def test_every_part_has_its_lines():
     assert [len(block) for block in blocks] == [1 + 12, 1 + 4, 1 + 3, 1 + 1, 1 + 3, 1]
     assert blocks[1][1].split() == ["digits", "tuned", "base", "+0.0125", "0.0654", "0.131"]
     assert blocks[2][1].split() == ["2", "benchmarks", "base", "accuracy", "0.8000", "[0.7000,", "0.9500]"]
+
+
+def test_differences_in_bits_say_so():
+    rows = [result(model, metric="perplexity") for model in MODELS[:2]]
+    pair = comparison(MODELS[1]) | {"metric": "bits_per_window"}
+    assert "+0.0125 bits per window  0.0654" in render_table(Evaluation(results=rows, comparisons=[pair]))
+    assert metric_difference(-4.90705, "bits_per_window") == "-4.907 bits per window"
 
 
 def test_many_models_have_one_line_each():

@@ -11,9 +11,9 @@ from ...errors import UsageError
 from ...section import Section
 from ..language.harness_tasks import HarnessData
 from ..language.quiet_harness import check_installed
+from ..language.task import ModelByModel
 
 if TYPE_CHECKING:
-    from ..candidate import Candidate
     from ..language.network import LanguageModel
     from ..outcome import Outcome
     from ..task import Settings
@@ -99,8 +99,10 @@ def _limit(section: Section) -> float | None:
     return limit
 
 
-class LmEvalTask:
+class LmEvalTask(ModelByModel):
     """A task with its documents in memory, run over one model after another."""
+
+    benchmark: LmEval
 
     def __init__(self, benchmark: LmEval, settings: Settings) -> None:
         from ..language.harness_tasks import load_task
@@ -116,16 +118,6 @@ class LmEvalTask:
     def item_digests(self) -> set[bytes]:
         """Return a digest of every document."""
         return self.task.digests()
-
-    def evaluate(self, candidate: Candidate) -> Outcome:
-        """Let the harness run one model over all documents."""
-        return self.run(self.model(candidate), candidate.folder)
-
-    def model(self, candidate: Candidate) -> LanguageModel:
-        """Build the candidate's network and tokenizer."""
-        from ..language.network import load_language_model
-
-        return load_language_model(candidate, self.benchmark.model, self.settings)
 
     def run(self, model: LanguageModel, folder: Path | None) -> Outcome:
         """Let the harness run a model over all documents."""

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from ...errors import UsageError
 from ...section import Section
 from ..language.documents import TextSource, load_documents, read_text_source
+from ..language.task import ModelByModel
 
 if TYPE_CHECKING:
-    from ..candidate import Candidate
     from ..language.network import LanguageModel
     from ..outcome import Outcome
     from ..task import Settings
@@ -60,8 +60,10 @@ def read(section: Section, folder: Path, name: str) -> Perplexity:
     )
 
 
-class PerplexityTask:
+class PerplexityTask(ModelByModel):
     """Texts in memory, read by one model after another."""
+
+    benchmark: Perplexity
 
     def __init__(self, benchmark: Perplexity, settings: Settings) -> None:
         self.benchmark, self.settings = benchmark, settings
@@ -77,16 +79,6 @@ class PerplexityTask:
         from ...content_id import digest
 
         return {digest(document.encode()) for document in self.documents}
-
-    def evaluate(self, candidate: Candidate) -> Outcome:
-        """Score every token of every text once."""
-        return self.run(self.model(candidate), candidate.folder)
-
-    def model(self, candidate: Candidate) -> LanguageModel:
-        """Build the candidate's network and tokenizer."""
-        from ..language.network import load_language_model
-
-        return load_language_model(candidate, self.benchmark.model, self.settings)
 
     def run(self, model: LanguageModel, folder: Path | None) -> Outcome:
         """Score every token of every text once; the folder says nothing that matters here."""
