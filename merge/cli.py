@@ -24,6 +24,7 @@ from .bundles.rules import find_rule, rule_names
 from .errors import MergeError, UsageError, printable, suggest
 from .registry import canonical, find_method, usable_methods
 from .standard_streams import fill_standard_streams, give_up_output
+from .unknown_option import told
 from .version import __version__
 
 INTERRUPTED = 130
@@ -225,7 +226,7 @@ def _report(error: BaseException) -> int:
     if isinstance(error, MergeError):
         text, code = str(error), error.exit_code
     elif isinstance(error, typer.TyperException):
-        text, code = error.format_message(), error.exit_code
+        text, code = told(error), error.exit_code
     elif isinstance(error, OSError):
         where = error.filename or ("standard output" if give_up_output() else "")
         text, code = f"{where}: {error.strerror or error}".removeprefix(": "), 1

@@ -13,6 +13,7 @@ from ..errors import UsageError, suggest
 from ..method import Method
 from ..options import Declaration
 from ..recipe import Merge, Model, Recipe
+from ..unknown_option import OWN_PANEL
 from .alignment_flags import ALIGNMENT, take_alignment
 from .block_flags import block_parameter, with_block_weights
 from .candidates import words
@@ -23,7 +24,7 @@ from .strategy_flags import UNIFORM, strategy_parameters, take_strategy
 from .task_vector_flags import listed_models, task_vector_parameters
 
 Command = Callable[..., None]
-_PANEL = "Method"
+_PANEL = OWN_PANEL
 _ABOUT_BASE = {
     "task_vectors": "needed",
     "base_and_weights": "needed",

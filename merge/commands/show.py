@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -56,8 +57,10 @@ def say_report(directory: Path | None, flags: Voice) -> None:
 
 def from_here(place: OutputPath) -> str:
     """Return a place as it is typed in the current folder: relative where it lies within."""
-    here = Path.cwd()
-    return str(place.relative_to(here) if isinstance(place, Path) and here in place.parents else place)
+    with suppress(OSError):  # the current folder may be gone
+        if isinstance(place, Path) and (here := Path.cwd()) in place.parents:
+            return str(place.relative_to(here))
+    return str(place)
 
 
 def _harmless(text: str) -> str:

@@ -14,14 +14,13 @@ from ..program import Expression, Input
 from .learned import Learned
 from .names import Matched
 from .reference import Reference
+from .refusal import refusal
 from .resolver import Resolver
 from .rows import Action, Ledger, Policies, Row, Skip
 from .tensor_rules import is_of_checker, treatment
 
 _FLOATING = frozenset(code for code, dtype in DTYPES.items() if dtype.kind == "float")
 _NONE: frozenset[int] = frozenset()
-_OF_TOKENS = ("embed_tokens.weight'", "word_embeddings.weight'", "wte.weight'", "lm_head.weight'")
-SHOWN = 8  # names listed in a message before "and … more"
 
 
 class RowBuilder:
@@ -65,7 +64,7 @@ class RowBuilder:
         self._add_extra()
         for policy, problems in self._problems.items():
             if problems:
-                raise _refusal(policy, problems)
+                raise refusal(policy, problems, self._opened)
         self._add_checks()
         return self.ledger
 
@@ -249,15 +248,3 @@ class RowBuilder:
     def _shapes(self, known: TensorInfo, tensors: Sequence[TensorInfo | None]) -> str:
         unlike = next(tensor for tensor in tensors if tensor is not None and tensor.shape != known.shape)
         return f" ({list(unlike.shape)} instead of {list(known.shape)})"
-
-
-def _refusal(kind: str, problems: list[str]) -> MergeError:
-    shown = "; ".join(problems[:SHOWN]) + (f"; and {len(problems) - SHOWN} more" if len(problems) > SHOWN else "")
-    what = {"missing": "not in all models", "mismatch": "different in shape"}[kind]
-    count = "1 tensor is" if len(problems) == 1 else f"{len(problems)} tensors are"
-    hint = f"--{kind} base, skip or average-present says what to do"
-    if kind == "missing" and any(".lora_A" in problem for problem in problems):
-        hint = "an adapter goes with its base: BASE+ADAPTER"
-    if kind == "mismatch" and any(name in problem for problem in problems for name in _OF_TOKENS):
-        hint = f"other vocabularies: a recipe with `output: {{tokenizer: union}}` matches them by token; else {hint}"
-    return MergeError(f"{count} {what}: {shown}", hint=hint)

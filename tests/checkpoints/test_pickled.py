@@ -166,8 +166,8 @@ def _truncated(path: Path, *, zipped: bool) -> None:
 
 
 REFUSED: dict[str, tuple[Callable[[Path], Any], str]] = {
-    "a bomb": (lambda path: write(path, {"w": torch.ones(2), "x": Bomb()}), "'io.open'"),
-    "an old bomb": (lambda path: write(path, {"w": torch.ones(2), "x": Bomb()}, zipped=False), "'io.open'"),
+    "a bomb": (lambda path: write(path, {"w": torch.ones(2), "x": Bomb()}), "io.open'"),
+    "an old bomb": (lambda path: write(path, {"w": torch.ones(2), "x": Bomb()}, zipped=False), "io.open'"),
     "a bare bomb": (lambda path: path.write_bytes(pickle.dumps(Bomb())), "torch.save did not write"),
     "a module": (lambda path: write(path, torch.nn.Linear(2, 2)), "torch.nn.modules.linear.Linear"),
     "a list": (lambda path: write(path, [torch.ones(2)]), "a list"),

@@ -236,7 +236,7 @@ def test_a_current_folder_that_was_removed(models, tmp_path):
     words = [*map(str, arguments)]
     code = f"import os, sys; os.rmdir({str(gone)!r}); from merge.cli import main; sys.exit(main({words}))"
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=gone, env=environment(), capture_output=True, text=True, check=False
+        [sys.executable, "-P", "-c", code], cwd=gone, env=environment(), capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     assert run(*arguments[:3], "-o", tmp_path / "whole", cwd=tmp_path).code == 0

@@ -25,7 +25,15 @@ FLAGS: dict[str, tuple[list[str], list[str]]] = {
     "trimmed mean of two": (["trimmed-mean", "a.st", "b.st"], ["at least 3 models"]),
     "passthrough of two": (["passthrough", "a.st", "b.st"], ["passthrough", "exactly one model, but 2 were given"]),
     "wise-ft of two": (["wise-ft", "a.st", "b.st", *BASE], ["wise-ft", "exactly one model, but 2 were given"]),
-    "wise-ft, its base as a model": (["wise-ft", "a.st", "b.st"], ["but 2 were given (the base is named apart: --base"]),
+    "wise-ft, its base as a model": (["wise-ft", "a.st", "b.st"], ["2 were given (the base is named apart: --base"]),
+    "an option that is nobody's": (
+        ["add-difference", "a.st", "b.st", "c.st", "--alpha", "1"],
+        ["No such option: --alpha (add-difference has --base, --multiplier", "add-difference --help lists all)"],
+    ),
+    "an option that is nearly one": (
+        ["ties", "a.st", "b.st", *BASE, "--densities", "1"],
+        ["No such option: --densities (did you mean --density?; ", "ties --help lists all)"],
+    ),
     "lines of two": (["lines", "a.st", "b.st", *BASE], ["lines", "exactly one model, but 2 were given"]),
     "nearswap of two": (["nearswap", "a.st", "b.st", *BASE], ["nearswap", "exactly one model, but 2 were given"]),
     "arcee-fusion of two": (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -74,3 +75,12 @@ def test_a_policy_decides(cli, models):
 def test_on_the_command_line_the_tensors_are_named(cli, models):
     words = ("2 tensors are different in shape", "--mismatch", "`output: {tokenizer: union}`")
     assert_refused(cli("soup", "a.st", "b.st", "-o", "out.st"), 1, *words)
+
+
+def test_models_of_different_architectures_are_called_so(cli, models):
+    for name, kind in (("a", "llama"), ("b", "qwen2")):
+        (models / name).mkdir()
+        (models / f"{name}.st").rename(models / name / "model.safetensors")
+        (models / name / "config.json").write_text(json.dumps({"model_type": kind}))
+    words = "models of different architectures: llama, qwen2; else --mismatch"
+    assert_refused(cli("soup", "a", "b", "-o", "out"), 1, words)
