@@ -95,8 +95,8 @@ def _json(report: Mapping[str, Any], directory: Path) -> str:
 def _made(directory: Path) -> Iterator[None]:
     """Make a folder where it is not there; when what follows fails, nothing unfinished stays, nor an empty folder."""
     is_new = not directory.exists()
-    directory.mkdir(parents=True, exist_ok=True)
-    try:
+    try:  # an interrupt may come as soon as the folder is there
+        directory.mkdir(parents=True, exist_ok=True)
         yield
     except BaseException:
         drop_staged(directory)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from merge.errors import MergeError
@@ -89,3 +91,16 @@ def test_gathered_files_are_gone_in_the_end(tmp_path):
     assert not (tmp_path / "report").exists()
     with gathering(None) as made:
         assert made is None
+
+
+def test_an_interrupt_as_soon_as_the_folder_is_there(tmp_path, monkeypatch):
+    make = Path.mkdir
+
+    def interrupted(path, *arguments, **named):
+        make(path, *arguments, **named)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "mkdir", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_folder(tmp_path / "report", {"a.json": {}})
+    assert not list(tmp_path.iterdir())

@@ -113,12 +113,12 @@ def temporary_folder(beside: Path, what: str) -> Iterator[Path]:
         MergeError: It cannot be made.
     """
     folder = beside.with_name(f".{beside.name}-{what}")
-    try:
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
-    except OSError as error:
-        raise MergeError(f"cannot keep {what}: {error.strerror}", where=str(beside.parent.absolute())) from None
-    try:
+    try:  # an interrupt may come as soon as the folder is there
+        try:
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+        except OSError as error:
+            raise MergeError(f"cannot keep {what}: {error.strerror}", where=str(beside.parent.absolute())) from None
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
