@@ -19,7 +19,7 @@ from .planning.bound import Bound, BoundCall
 from .planning.checks import check_reductions, check_rounding, check_rules, keeper
 from .planning.component_fit import check_components
 from .planning.component_layout import component_notes, components_for, lay_out_components
-from .planning.layout import Order, OutputFile, by_alignment, lay_out
+from .planning.layout import Order, OutputFile, by_alignment, is_single_file, lay_out
 from .planning.learned import Learned, check_models
 from .planning.opening import Opener
 from .planning.planned import Plan
@@ -36,7 +36,7 @@ from .planning.tensor_rules import refuse_quantised
 from .planning.widening import check_members
 from .recipe import Model, Recipe
 
-__all__ = ["Plan", "folder_beside", "make_copy_plan", "make_plan"]
+__all__ = ["Plan", "folder_beside", "make_copy_plan", "make_plan", "may_state_architecture"]
 
 
 def make_plan(recipe: Recipe, opener: Opener | None = None) -> Plan:
@@ -171,3 +171,11 @@ def _recorded_ids(opened: Sequence[Source]) -> dict[int, str]:
 def folder_beside(plan: Plan) -> Path | None:
     """Return the folder from which config and tokenizer are copied: the reference's."""
     return getattr(plan.sources[plan.reference], "folder", None)
+
+
+def may_state_architecture(plan: Plan) -> bool:
+    """Tell whether a configuration may lie beside the output's weights; beside a bare file, one that is there."""
+    path = plan.recipe.output.path
+    if path is not None and is_single_file(path):
+        return not isinstance(path, Path) or (path.parent / "config.json").is_file()
+    return folder_beside(plan) is not None or bool(plan.beside.files)

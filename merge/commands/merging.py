@@ -16,7 +16,7 @@ from ..engine import RunSettings
 from ..errors import UsageError
 from ..estimate.view import spent
 from ..ledger import summary
-from ..plan import Plan, make_plan
+from ..plan import Plan, make_plan, may_state_architecture
 from ..plan_view import plan_as_json, render_plan
 from ..progress import progress_bar
 from ..provenance import data_use, described
@@ -106,9 +106,10 @@ def _check_afterwards(plan: Plan, flags: MergeFlags) -> None:
             raise UsageError("the report and the output are the same path", where=str(recipe.report))
         check_directory(recipe.report)
     if recipe.evaluate:
-        from ..evaluation.specification import read_benchmarks
+        from ..evaluation.foreseen import check_benchmarks
 
-        read_benchmarks(recipe.evaluate)
+        is_stated = flags.architecture is not None or may_state_architecture(plan)
+        check_benchmarks(recipe.evaluate, str(recipe.output.path), is_stated=is_stated)
     elif (flags.architecture or flags.batch_size) and not plan.is_pending:
         flag = "--model" if flags.architecture else "--batch-size"
         raise UsageError(f"{flag} is for evaluating, and nothing is evaluated", hint="give --report-benchmark SPEC")

@@ -17,7 +17,7 @@ from .. import execute
 from ..errors import UsageError
 from ..method import Method
 from ..options import check_name
-from ..plan import make_plan
+from ..plan import make_plan, may_state_architecture
 from ..planning.layout import is_single_file
 from ..recipe import Recipe
 from .flags import MergeFlags
@@ -111,7 +111,7 @@ def _perform_all(
     whole: Recipe, recipes: Sequence[Recipe], flags: MergeFlags, swept: tuple[str, Sequence[Decimal]] | None
 ) -> None:
     for one in recipes:
-        _check(one, flags)
+        _check(one, whole.evaluate, flags)
     _check_evaluation(whole)
     for one in recipes:
         perform(one, replace(flags, report=None, architecture=None, batch_size=None))
@@ -138,9 +138,14 @@ def _perform_all(
         say_report(whole.report, flags)
 
 
-def _check(recipe: Recipe, flags: MergeFlags) -> None:
+def _check(recipe: Recipe, benchmarks: Sequence[str], flags: MergeFlags) -> None:
     plan = make_plan(recipe)
     try:
+        if benchmarks:
+            from ..evaluation.foreseen import check_benchmarks
+
+            is_stated = flags.architecture is not None or may_state_architecture(plan)
+            check_benchmarks(benchmarks, str(recipe.output.path), is_stated=is_stated)
         if not flags.dry_run:
             execute.check_output(plan, execute.WriteSettings(force=flags.force, resume=flags.resume))
     finally:

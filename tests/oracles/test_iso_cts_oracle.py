@@ -58,7 +58,7 @@ def test_against_the_reference(dtype, count, fraction):
         dtype,
         count,
         base=True,
-        roundings=1000,
+        roundings=10_000,
         common_fraction=fraction,
         scale=0.9,
     )
