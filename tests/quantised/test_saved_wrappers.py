@@ -116,7 +116,7 @@ class Calls:
 
 BOMBS: dict[str, tuple[Callable[[], Any], str]] = {
     "evaluates": (lambda: Calls(eval, "open('executed', 'w')"), "'builtins.eval'"),
-    "opens": (lambda: Calls(open, "executed", "w"), "'io.open'"),
+    "opens": (lambda: Calls(open, "executed", "w"), "io.open'"),
     "runs": (lambda: Calls(__import__("subprocess").call, ["touch", "executed"]), "call'"),
     "loads": (lambda: Calls(pickle.loads, b"cposix\nsystem\n(S'touch executed'\ntR."), "'pickle.loads'"),
     "imports": (lambda: Calls(__import__("importlib").import_module, "antigravity"), "'importlib.import_module'"),
