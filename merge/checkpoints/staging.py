@@ -73,10 +73,11 @@ class Staging:
 
     def _abandon(self) -> None:
         """Remove what was begun, but not what could be resumed."""
-        self.leave() if os.path.lexists(self.journal) else self.close()
-        with suppress(OSError):
-            self._folder.rmdir()  # where there was no room for the lock
-        self._remove_parents()
+        with uninterrupted():
+            self.leave() if os.path.lexists(self.journal) else self.close()
+            with suppress(OSError):
+                self._folder.rmdir()  # where there was no room for the lock
+            self._remove_parents()
 
     def _refuse_links(self) -> None:
         """Refuse links that another user of a shared folder may have left where we would write or remove files."""
@@ -153,13 +154,17 @@ class Staging:
         self.close()
 
     def close(self) -> None:
-        """Remove the folder and give the lock back; parents that were made for nothing go too."""
+        """Remove the folder and give the lock back; parents that were made for nothing go too.
+
+        A second Ctrl-C waits for it: where the output is in place already, no later run would look for what is left.
+        """
         if self._lock is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            os.close(self._lock)
-            self._lock = None
-            if not os.path.lexists(self.target):
-                self._remove_parents()
+            with uninterrupted():
+                shutil.rmtree(self._folder, ignore_errors=True)
+                os.close(self._lock)
+                self._lock = None
+                if not os.path.lexists(self.target):
+                    self._remove_parents()
 
     def leave(self) -> None:
         """Give the lock back and keep everything, so that a later run can continue."""

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
+import signal
+
 import pytest
 from faults_campaign import interruptions
 from faults_forks import INTERRUPT, TERMINATE, at
 from faults_forms import FORMS
 from faults_judge import judge_interrupted
+
+from merge.checkpoints.staging import Staging
 
 
 @pytest.mark.parametrize(("name", "step"), [("file", 6), ("shards", 30), ("bundle-moe", 30)])
@@ -27,3 +32,19 @@ def test_an_output_and_its_card_are_put_in_place_together(shop, fault):
         assert len(states) == 1, number
         ends |= states
     assert ends == {False, True}
+
+
+def test_a_second_interrupt_waits_until_everything_is_removed(tmp_path, monkeypatch):
+    """Where the output is in place, as files of orders are, the next run takes it and looks for nothing else."""
+    remove = shutil.rmtree
+
+    def interrupted(*arguments, **named):
+        signal.raise_signal(signal.SIGINT)
+        remove(*arguments, **named)
+
+    staging = Staging(tmp_path / "orders" / "a.st", is_folder=False)
+    staging.open(resume=False)
+    monkeypatch.setattr(shutil, "rmtree", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        staging.close()
+    assert not list(tmp_path.iterdir())
